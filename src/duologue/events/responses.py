@@ -1,0 +1,204 @@
+"""Responses: what a client asks for, the response object, its usage, and limits and errors.
+
+`ResponseCreateParams` comes in; everything else goes out. Where the protocol sends null the
+field is None; where it leaves a key out the field is UNSET.
+"""
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from duologue.events.items import InputItem, Item
+from duologue.events.scalars import (
+    MaxOutputTokens,
+    Metadata,
+    OutputModalities,
+    ResponseStatus,
+)
+from duologue.events.session import AudioFormat, AudioOutputUpdate, Prompt, Reasoning
+from duologue.events.tools import Tool, ToolChoice
+
+
+class ResponseAudioUpdate(Struct, frozen=True, kw_only=True):
+    output: AudioOutputUpdate | UnsetType = UNSET
+
+
+class ResponseCreateParams(Struct, frozen=True, kw_only=True):
+    """Settings of one response; an UNSET field is the session's.
+
+    `input` present is the whole context, even when it is empty; `conversation` "none" is an
+    out-of-band response.
+    """
+
+    output_modalities: OutputModalities | UnsetType = UNSET
+    instructions: str | UnsetType = UNSET
+    audio: ResponseAudioUpdate | UnsetType = UNSET
+    tools: tuple[Tool, ...] | UnsetType = UNSET
+    tool_choice: ToolChoice | UnsetType = UNSET
+    parallel_tool_calls: bool | UnsetType = UNSET
+    reasoning: Reasoning | UnsetType = UNSET
+    max_output_tokens: MaxOutputTokens | UnsetType = UNSET
+    conversation: Literal["auto", "none"] = "auto"
+    metadata: Metadata | None = None
+    prompt: Prompt | None | UnsetType = UNSET
+    input: tuple[InputItem, ...] | UnsetType = UNSET
+
+
+class CancelledDetails(Struct, frozen=True, kw_only=True, tag_field="type", tag="cancelled"):
+    reason: Literal["turn_detected", "client_cancelled"]
+
+
+class IncompleteDetails(Struct, frozen=True, kw_only=True, tag_field="type", tag="incomplete"):
+    reason: Literal["max_output_tokens", "content_filter"]
+
+
+class ResponseError(Struct, frozen=True, kw_only=True):
+    """Why a response failed."""
+
+    type: str
+    code: str | None = None
+    message: str
+
+
+class FailedDetails(Struct, frozen=True, kw_only=True, tag_field="type", tag="failed"):
+    error: ResponseError
+
+
+StatusDetails = CancelledDetails | IncompleteDetails | FailedDetails
+
+
+class CachedTokensDetails(Struct, frozen=True, kw_only=True):
+    text_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+
+
+class InputTokenDetails(Struct, frozen=True, kw_only=True):
+    text_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+    cached_tokens: int = 0
+    cached_tokens_details: CachedTokensDetails = CachedTokensDetails()
+
+
+class OutputTokenDetails(Struct, frozen=True, kw_only=True):
+    text_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens of one response: total = input + output; cached tokens are part of the input."""
+
+    total_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_token_details: InputTokenDetails = InputTokenDetails()
+    output_token_details: OutputTokenDetails = OutputTokenDetails()
+
+
+class ResponseAudioOutput(Struct, frozen=True, kw_only=True):
+    """`voice` is a plain name even where the session has a voice by id."""
+
+    format: AudioFormat
+    voice: str | None
+
+
+class ResponseAudio(Struct, frozen=True, kw_only=True):
+    output: ResponseAudioOutput
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """The response object; `conversation_id` is null out of band, `usage` while in progress."""
+
+    object: Literal["realtime.response"] = "realtime.response"
+    id: str
+    status: ResponseStatus = "in_progress"
+    status_details: StatusDetails | None = None
+    output: tuple[Item, ...] = ()
+    conversation_id: str | None = None
+    output_modalities: OutputModalities = ("audio",)
+    max_output_tokens: MaxOutputTokens = "inf"
+    audio: ResponseAudio
+    usage: Usage | None = None
+    metadata: dict[str, str] | None = None
+
+
+class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """A part in `response.content_part.*`, where it is not called `output_text`."""
+
+    text: str = ""
+
+
+class AudioPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="audio"):
+    """A part in `response.content_part.*`, where it is not called `output_audio`."""
+
+    transcript: str = ""
+
+
+Part = TextPart | AudioPart
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    name: Literal["requests", "tokens"]
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class ErrorDetail(Struct, frozen=True, kw_only=True):
+    """The inside of an `error` event; `event_id` is that of the client event at fault."""
+
+    type: str
+    code: str | None = None
+    message: str
+    param: str | None = None
+    event_id: str | None = None
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    object: Literal["realtime.conversation"] = "realtime.conversation"
+    id: str
+
+
+class TranscriptionTokenDetails(Struct, frozen=True, kw_only=True):
+    text_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class TranscriptionTokens(Struct, frozen=True, kw_only=True, tag_field="type", tag="tokens"):
+    """Usage of a transcription model that is counted in tokens."""
+
+    total_tokens: int
+    input_tokens: int
+    input_token_details: TranscriptionTokenDetails
+    output_tokens: int
+
+
+class TranscriptionDuration(Struct, frozen=True, kw_only=True, tag_field="type", tag="duration"):
+    """Usage of a transcription model that is counted in seconds of sound."""
+
+    seconds: float
+
+
+TranscriptionUsage = TranscriptionTokens | TranscriptionDuration
+
+
+class TranscriptionError(Struct, frozen=True, kw_only=True):
+    """Why a transcription failed; an absent code or param is left out, never null."""
+
+    type: str
+    message: str
+    code: str | UnsetType = UNSET
+    param: str | UnsetType = UNSET
+
+
+class TranscriptionLanguage(Struct, frozen=True, kw_only=True):
+    code: str
+
+
+class LogProb(Struct, frozen=True, kw_only=True):
+    """The log probability of one token; `bytes` are its UTF-8 bytes as numbers."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
