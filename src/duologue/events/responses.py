@@ -107,6 +107,16 @@ class ResponseAudio(Struct, frozen=True, kw_only=True):
     output: ResponseAudioOutput
 
 
+class ResponseExtension(Struct, frozen=True, kw_only=True):
+    """What duologue adds under its own key: when the stages of a voice turn were reached.
+
+    `stages_ms` counts from the end of the user's speech: decision, transcript, first_token,
+    first_clause, first_audio. A stage reached before the decision was worked ahead.
+    """
+
+    stages_ms: dict[str, int]
+
+
 class Response(Struct, frozen=True, kw_only=True):
     """The response object; `conversation_id` is null out of band, `usage` while in progress."""
 
@@ -121,6 +131,7 @@ class Response(Struct, frozen=True, kw_only=True):
     audio: ResponseAudio
     usage: Usage | None = None
     metadata: dict[str, str] | None = None
+    duologue: ResponseExtension | UnsetType = UNSET
 
 
 class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):

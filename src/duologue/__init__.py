@@ -1,0 +1,3 @@
+"""gpt-realtime that you own."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Sound as numbers: formats and lengths. Imports nothing of ours."""

@@ -1,0 +1,74 @@
+"""The user's sound that is not yet part of the conversation, on the session's audio clock.
+
+Bytes in by `append`, out by `take`. The clock counts every sample ever appended and is
+reset by nothing (reference 3.2). While turn detection listens, `keep_last` bounds what is
+held to the padding before a possible onset; without it a limit is set by `LIMIT_MS`.
+"""
+
+from collections import deque
+
+from duologue.audio import pcm as audio
+from duologue.errors import Refusal
+
+COMMIT_MINIMUM_MS = 100
+"""A commit of less is refused (reference 3.3)."""
+
+LIMIT_MS = 30 * 60 * 1000
+"""The most that may wait for a commit (GAP-26)."""
+
+
+class InputAudioBuffer:
+    """Chunks of 24 kHz PCM in order; `start`/`end` are sample positions on the audio clock."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self.start = 0
+        self.end = 0
+
+    @property
+    def start_ms(self) -> int:
+        return audio.ms_of_samples(self.start)
+
+    @property
+    def end_ms(self) -> int:
+        return audio.ms_of_samples(self.end)
+
+    @property
+    def held_ms(self) -> int:
+        return audio.ms_of_samples(self.end - self.start)
+
+    def append(self, pcm: bytes) -> None:
+        """Add whole samples at the end."""
+        if audio.ms_of_samples(self.end - self.start + audio.samples(pcm)) > LIMIT_MS:
+            raise Refusal(
+                "input_audio_buffer_full",
+                f"The input audio buffer holds {self.held_ms}ms already; "
+                f"at most {LIMIT_MS}ms may wait for a commit.",
+            )
+        self._chunks.append(pcm)
+        self.end += audio.samples(pcm)
+
+    def keep_last(self, ms: int) -> None:
+        """Drop whole chunks from the front as long as at least `ms` stay."""
+        keep = audio.samples_of_ms(ms)
+        while self._chunks and self.end - self.start - audio.samples(self._chunks[0]) >= keep:
+            self.start += audio.samples(self._chunks.popleft())
+
+    def peek(self) -> bytes:
+        """All that is held, as one piece."""
+        if len(self._chunks) > 1:
+            whole = b"".join(self._chunks)
+            self._chunks.clear()
+            self._chunks.append(whole)
+        return self._chunks[0] if self._chunks else b""
+
+    def take(self) -> bytes:
+        """Hand over all that is held and be empty."""
+        whole = self.peek()
+        self.clear()
+        return whole
+
+    def clear(self) -> None:
+        """Drop what is held; the clock goes on."""
+        self._chunks.clear()
+        self.start = self.end

@@ -1,0 +1,85 @@
+"""What may enter a session. Inputs arrive one at a time, each with the monotonic time `now`.
+
+They are tagged structs, so a session is recorded as JSON lines of inputs and replayed.
+"""
+
+import msgspec
+
+from duologue.core.talk import Call, Done, Say, Transcript
+from duologue.events import ClientEvent
+
+
+class Received(msgspec.Struct, frozen=True, tag=True):
+    """A decoded client event, whatever the transport. Audio comes as `AudioReceived` instead."""
+
+    event: ClientEvent
+
+
+class BadEvent(msgspec.Struct, frozen=True, tag=True):
+    """A client frame that could not be decoded: what to say about it, in its place in line."""
+
+    code: str
+    message: str
+    param: str | None = None
+    event_id: str | None = None
+
+
+class AudioReceived(msgspec.Struct, frozen=True, tag=True):
+    """Sound from the user: one voice-activity window and its speech probability 0..1.
+
+    `speech` None means not scored (turn detection is off, or less than a window was left).
+    """
+
+    pcm: bytes
+    speech: float | None = None
+
+
+class ReplyEvent(msgspec.Struct, frozen=True, tag=True):
+    """The engine's next event of the reply `job`."""
+
+    job: str
+    event: Say | Call | Done
+
+
+class ReplyFailed(msgspec.Struct, frozen=True, tag=True):
+    """The engine could not finish the reply `job`."""
+
+    job: str
+    code: str
+    message: str
+
+
+class Transcribed(msgspec.Struct, frozen=True, tag=True):
+    """The transcriber finished `job`."""
+
+    job: str
+    transcript: Transcript
+
+
+class TranscriptionFailed(msgspec.Struct, frozen=True, tag=True):
+    """The transcriber could not finish `job`."""
+
+    job: str
+    code: str
+    message: str
+
+
+class Tick(msgspec.Struct, frozen=True, tag=True):
+    """Nothing happened, but `Session.deadline` has come."""
+
+
+class Disconnected(msgspec.Struct, frozen=True, tag=True):
+    """The client is gone."""
+
+
+Input = (
+    Received
+    | BadEvent
+    | AudioReceived
+    | ReplyEvent
+    | ReplyFailed
+    | Transcribed
+    | TranscriptionFailed
+    | Tick
+    | Disconnected
+)

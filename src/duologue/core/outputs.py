@@ -1,0 +1,90 @@
+"""What may leave a session. The runner carries outputs out in the order they are returned.
+
+`Send`, `DropAudio` and `Close` go to the client; `Respond`, `Transcribe` and `Cancel` start
+and stop jobs, whose results come back as inputs with the job's id; the rest are notes to
+the engine's `Talk` (`runtime/ports.py`), which return at once.
+"""
+
+import msgspec
+
+from duologue.core.talk import Ask, Item, TranscriptionAsk
+from duologue.events import ServerEvent
+
+
+class Send(msgspec.Struct, frozen=True, tag=True):
+    """A server event for the client."""
+
+    event: ServerEvent
+
+
+class DropAudio(msgspec.Struct, frozen=True, tag=True):
+    """Sound of this response that has not left yet must not leave any more (C-157)."""
+
+    response_id: str
+
+
+class Close(msgspec.Struct, frozen=True, tag=True):
+    """End the connection after everything sent so far. Codes: reference, section 1.3."""
+
+    code: int
+    reason: str
+
+
+class Respond(msgspec.Struct, frozen=True, tag=True):
+    """Start a reply; its events come back as `ReplyEvent`s of this job."""
+
+    job: str
+    ask: Ask
+
+
+class Transcribe(msgspec.Struct, frozen=True, tag=True):
+    """Write down a user item for the client."""
+
+    job: str
+    item_id: str
+    pcm: bytes
+    ask: TranscriptionAsk
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """Stop paying for a job. An economy only: what it still says is ignored by the core."""
+
+    job: str
+
+
+class Configure(msgspec.Struct, frozen=True, tag=True):
+    """Note to the engine: the session's settings as the next automatic reply will have them."""
+
+    ask: Ask
+
+
+class Expect(msgspec.Struct, frozen=True, tag=True):
+    """Note to the engine: the user's turn may be over with this item; None withdraws that."""
+
+    item: Item | None
+
+
+class Put(msgspec.Struct, frozen=True, tag=True):
+    """Note to the engine: an item of the history, after item `after` ("" = at the front)."""
+
+    item: Item
+    after: str
+
+
+class Drop(msgspec.Struct, frozen=True, tag=True):
+    """Note to the engine: an item was deleted."""
+
+    item_id: str
+
+
+class Cut(msgspec.Struct, frozen=True, tag=True):
+    """Note to the engine: of this item only the first `end_ms`, the words `text`, were heard."""
+
+    item_id: str
+    end_ms: int
+    text: str
+
+
+Output = (
+    Send | DropAudio | Close | Respond | Transcribe | Cancel | Configure | Expect | Put | Drop | Cut
+)

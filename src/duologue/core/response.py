@@ -1,0 +1,228 @@
+"""One response from `response.created` to `response.done`, which comes exactly once.
+
+Engine events come in (`say`, `call`, `finish`, `fail`) or the client's will (`cancel`);
+server events leave through the batch. Opened items are always closed before the end, in
+order (G4–G8). The machine has two states, in progress and over; over takes nothing more.
+
+    say, call ──► in_progress ──finish──► completed | incomplete
+                       │ ├──────fail────► failed
+                       │ └─────cancel───► cancelled
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from duologue.core.batch import Batch
+from duologue.core.conversation import Conversation, Entry
+from duologue.core.output_item import CallOutput, MessageOutput, Place
+from duologue.core.outputs import Put
+from duologue.core.talk import Ask, Call, Counts, Done, Say
+from duologue.events import (
+    CachedTokensDetails,
+    CancelledDetails,
+    FailedDetails,
+    IncompleteDetails,
+    InputTokenDetails,
+    ItemStatus,
+    MaxOutputTokens,
+    OutputTokenDetails,
+    Response,
+    ResponseAudio,
+    ResponseCreated,
+    ResponseDone,
+    ResponseError,
+    ResponseExtension,
+    ResponseStatus,
+    StatusDetails,
+    Usage,
+)
+
+
+class ResponseSettings(Struct, frozen=True, kw_only=True):
+    """What the response object shows of the request: session settings merged with its own."""
+
+    audio: ResponseAudio
+    max_output_tokens: MaxOutputTokens
+    metadata: dict[str, str] | None = None
+
+
+class ResponseMachine:
+    """A response and its items. `conversation` None makes it out of band."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        conversation: Conversation | None,
+        new_id: Callable[[str], str],
+        *,
+        job: str,
+        ask: Ask,
+        settings: ResponseSettings,
+        speech_end: float | None,
+    ) -> None:
+        self.id = new_id("resp")
+        self.job = job
+        self.over = False
+        self.voiced = False
+        """Whether any sound was sent."""
+        self._batch = batch
+        self._conversation = conversation
+        self._new_id = new_id
+        self._ask = ask
+        self._settings = settings
+        self._speech_end = speech_end
+        self._stages: dict[str, float] = {}
+        self._entries: list[Entry] = []
+        self._message: MessageOutput | None = None
+        self._calls: dict[int, CallOutput] = {}
+        batch.send(ResponseCreated, response=self._object("in_progress"))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it writes to the default conversation."""
+        return self._conversation is not None
+
+    def note_stage(self, stage: str, at: float) -> None:
+        """Remember when a stage of the turn was first reached, in monotonic seconds."""
+        self._stages.setdefault(stage, at)
+
+    def say(self, piece: Say, now: float) -> None:
+        """The engine said something."""
+        if self._message is None:
+            item_id = self._new_id("item")
+            self._message = MessageOutput(self._place(), item_id, spoken=self._ask.speak)
+            self._entries.append(self._message.entry)
+        if piece.pcm and self._ask.speak:
+            self.voiced = True
+            self.note_stage("first_audio", now)
+        self._message.say(piece)
+
+    def call(self, piece: Call) -> None:
+        """The engine wrote a piece of a function call."""
+        self._close_message("completed")
+        output = self._calls.get(piece.index)
+        if output is None:
+            item_id, call_id = self._new_id("item"), self._new_id("call")
+            output = CallOutput(self._place(), item_id, call_id, piece.name)
+            self._calls[piece.index] = output
+            self._entries.append(output.entry)
+        elif not output.open:
+            return
+        output.grow(piece)
+        if piece.final:
+            self._close_call(piece.index, "completed")
+
+    def finish(self, done: Done) -> None:
+        """The engine is done."""
+        for stage, at in done.stages.items():
+            self.note_stage(stage, at)
+        if done.reason == "completed":
+            self._end("completed", "completed", None, done)
+            return
+        reason: Literal["max_output_tokens", "content_filter"]
+        reason = "max_output_tokens" if done.reason == "length" else "content_filter"
+        self._end("incomplete", "incomplete", IncompleteDetails(reason=reason), done)
+
+    def fail(self, code: str, message: str) -> None:
+        """The engine could not finish (reference 4.4: no `error` event beside it)."""
+        error = ResponseError(type="server_error", code=code, message=message)
+        self._end("failed", "incomplete", FailedDetails(error=error), Done())
+
+    def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
+        """The client or the user's voice interrupts."""
+        self._end("cancelled", "incomplete", CancelledDetails(reason=reason), Done())
+
+    def _end(
+        self, status: ResponseStatus, items: ItemStatus, details: StatusDetails | None, done: Done
+    ) -> None:
+        assert not self.over
+        self._close_message(items)
+        for index in list(self._calls):
+            self._close_call(index, "incomplete")
+        self.over = True
+        response = self._object(status, details, _usage(done), self._extension())
+        self._batch.send(ResponseDone, response=response)
+
+    def _place(self) -> Place:
+        return Place(self._batch, self.id, len(self._entries), self._conversation)
+
+    def _close_message(self, status: ItemStatus) -> None:
+        if self._message is not None:
+            message, self._message = self._message, None
+            message.close(status)
+            self._put(message.entry)
+
+    def _close_call(self, index: int, status: ItemStatus) -> None:
+        output = self._calls[index]
+        if output.open:
+            output.close(status)
+            if output.complete:
+                self._put(output.entry)
+
+    def _put(self, entry: Entry) -> None:
+        if self._conversation is not None and entry.id in self._conversation:
+            self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
+            entry.known = True
+            self._conversation.keep_sound(entry)
+
+    def _extension(self) -> ResponseExtension | UnsetType:
+        if self._speech_end is None:
+            return UNSET
+        start = self._speech_end
+        stages = {stage: round((at - start) * 1000) for stage, at in self._stages.items()}
+        return ResponseExtension(stages_ms=stages)
+
+    def _object(
+        self,
+        status: ResponseStatus,
+        details: StatusDetails | None = None,
+        usage: Usage | None = None,
+        extension: ResponseExtension | UnsetType = UNSET,
+    ) -> Response:
+        return Response(
+            id=self.id,
+            status=status,
+            status_details=details,
+            output=tuple(entry.item for entry in self._entries),
+            conversation_id=self._conversation.id if self._conversation is not None else None,
+            output_modalities=("audio",) if self._ask.speak else ("text",),
+            max_output_tokens=self._settings.max_output_tokens,
+            audio=self._settings.audio,
+            usage=usage,
+            metadata=self._settings.metadata,
+            duologue=extension,
+        )
+
+
+def _usage(done: Done) -> Usage:
+    """The usage object of reference section 6: sums of their details by construction."""
+
+    def of(counts: Counts, modality: str) -> int:
+        return counts.get(modality, 0)
+
+    cached = CachedTokensDetails(
+        text_tokens=of(done.cached, "text"),
+        audio_tokens=of(done.cached, "audio"),
+        image_tokens=of(done.cached, "image"),
+    )
+    input_details = InputTokenDetails(
+        text_tokens=of(done.input, "text"),
+        audio_tokens=of(done.input, "audio"),
+        image_tokens=of(done.input, "image"),
+        cached_tokens=cached.text_tokens + cached.audio_tokens + cached.image_tokens,
+        cached_tokens_details=cached,
+    )
+    output_details = OutputTokenDetails(
+        text_tokens=of(done.output, "text"), audio_tokens=of(done.output, "audio")
+    )
+    tokens_in = input_details.text_tokens + input_details.audio_tokens + input_details.image_tokens
+    tokens_out = output_details.text_tokens + output_details.audio_tokens
+    return Usage(
+        total_tokens=tokens_in + tokens_out,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        input_token_details=input_details,
+        output_token_details=output_details,
+    )

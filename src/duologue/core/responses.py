@@ -1,0 +1,177 @@
+"""The responses of a session: at most one writes to the default conversation at a time.
+
+Requests come in (`response.create`, a turn's end, cancellations) and engine events by job;
+`Respond` and `Cancel` go out. Events of a job that is over are ignored: work has an id.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import UNSET
+
+from duologue.core import talk
+from duologue.core.batch import Batch
+from duologue.core.conversation import Conversation, Entry
+from duologue.core.inputs import ReplyEvent, ReplyFailed
+from duologue.core.items import complete_item
+from duologue.core.outputs import Cancel, DropAudio, Respond
+from duologue.core.response import ResponseMachine, ResponseSettings
+from duologue.core.settings import Settings, check_tool_choice, check_tools
+from duologue.core.talk import Call, Done, Say
+from duologue.errors import Refusal
+from duologue.events import (
+    FunctionChoice,
+    FunctionTool,
+    InputItem,
+    ItemReference,
+    ResponseAudio,
+    ResponseAudioOutput,
+    ResponseCreateParams,
+)
+
+OUT_OF_BAND_LIMIT = 16
+"""Out-of-band responses that may run side by side."""
+
+
+class Responses:
+    """Every response in progress, by job; `active` is the one of the default conversation."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        conversation: Conversation,
+        settings: Settings,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._batch = batch
+        self._conversation = conversation
+        self._settings = settings
+        self._new_id = new_id
+        self._by_job: dict[str, ResponseMachine] = {}
+        self.active: ResponseMachine | None = None
+        self.voice_locked = False
+
+    def create(
+        self, params: ResponseCreateParams, speech_end: float | None = None
+    ) -> ResponseMachine:
+        """Start a response, or refuse and change nothing."""
+        keeps = params.conversation == "auto"
+        self._check(params, keeps=keeps)
+        context = None if params.input is UNSET else self._context(params.input)
+        ask = self._settings.ask(params, context)
+        job = self._new_id("job")
+        response = ResponseMachine(
+            self._batch,
+            self._conversation if keeps else None,
+            self._new_id,
+            job=job,
+            ask=ask,
+            settings=self._shown(params, ask),
+            speech_end=speech_end,
+        )
+        self._by_job[job] = response
+        if keeps:
+            self.active = response
+        self._batch.add(Respond(job, ask))
+        return response
+
+    def cancel(self, response_id: str | None) -> None:
+        """The client cancels a response by id, or the active one."""
+        target = self.active
+        if response_id is not None:
+            known = (r for r in self._by_job.values() if r.id == response_id)
+            target = next(known, None)
+        if target is None:
+            raise Refusal(
+                "response_cancel_not_active", "Cancellation failed: no active response found"
+            )
+        self._batch.add(DropAudio(target.id))
+        self._stop(target, "client_cancelled")
+
+    def interrupt(self) -> None:
+        """The user speaks: cancel the response of the default conversation, if there is one."""
+        if self.active is not None:
+            self._stop(self.active, "turn_detected")
+
+    def take(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
+        """Take an event of a job; nothing if the job is over."""
+        response = self._by_job.get(entry.job)
+        if response is None:
+            return
+        match entry:
+            case ReplyFailed(code=code, message=message):
+                response.fail(code, message)
+            case ReplyEvent(event=Say() as say):
+                response.say(say, now)
+                self.voice_locked |= response.voiced
+            case ReplyEvent(event=Call() as call):
+                response.call(call)
+            case ReplyEvent(event=Done() as done):
+                response.finish(done)
+        if response.over:
+            self._forget(response)
+
+    def _stop(
+        self, response: ResponseMachine, reason: Literal["turn_detected", "client_cancelled"]
+    ) -> None:
+        response.cancel(reason)
+        self._batch.add(Cancel(response.job))
+        self._forget(response)
+
+    def _forget(self, response: ResponseMachine) -> None:
+        del self._by_job[response.job]
+        if self.active is response:
+            self.active = None
+
+    def _check(self, params: ResponseCreateParams, *, keeps: bool) -> None:
+        if keeps and self.active is not None:
+            raise Refusal(
+                "conversation_already_has_active_response",
+                "Conversation already has an active response in progress: "
+                f"{self.active.id}. Wait until the response is finished before creating a new one.",
+            )
+        if not keeps and sum(not r.keeps for r in self._by_job.values()) >= OUT_OF_BAND_LIMIT:
+            raise Refusal(
+                "rate_limit_exceeded",
+                f"{OUT_OF_BAND_LIMIT} out-of-band responses are in progress already.",
+            )
+        tools = self._settings.session.tools
+        if params.tools is not UNSET:
+            tools = check_tools(params.tools, "response.tools")
+        choice = params.tool_choice or self._settings.session.tool_choice
+        check_tool_choice(choice, "response.tool_choice")
+        names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+        if isinstance(choice, FunctionChoice) and choice.name not in names:
+            raise Refusal(
+                "invalid_value",
+                f"Tool choice '{choice.name}' is not one of the tools.",
+                "response.tool_choice",
+            )
+        if params.prompt:
+            raise Refusal(
+                "invalid_value",
+                f"Prompt '{params.prompt.id}' does not exist on this server.",
+                "response.prompt.id",
+            )
+        voice = params.audio.output.voice if params.audio and params.audio.output else UNSET
+        if voice:
+            param = "response.audio.output.voice"
+            self._settings.check_voice(voice, param, voice_locked=self.voice_locked)
+
+    def _context(self, given: tuple[InputItem, ...]) -> tuple[talk.Item, ...]:
+        return tuple(self._resolve(item, f"response.input[{n}]") for n, item in enumerate(given))
+
+    def _resolve(self, item: InputItem, param: str) -> talk.Item:
+        if isinstance(item, ItemReference):
+            return self._conversation.get(item.id, "invalid_value", f"{param}.id").to_talk()
+        whole, pcm = complete_item(item, self._new_id, param)
+        return Entry(whole, pcm=pcm).to_talk()
+
+    def _shown(self, params: ResponseCreateParams, ask: talk.Ask) -> ResponseSettings:
+        session = self._settings.session
+        output = ResponseAudioOutput(format=session.audio.output.format, voice=ask.voice)
+        return ResponseSettings(
+            audio=ResponseAudio(output=output),
+            max_output_tokens=params.max_output_tokens or session.max_output_tokens,
+            metadata=params.metadata,
+        )

@@ -1,0 +1,272 @@
+"""One Realtime session: inputs in by `handle`, outputs back. The only door.
+
+No I/O, no clock, no randomness: the same inputs give the same outputs, so a session is
+recorded and replayed. This file routes; the parts do: `user_turn` (sound to committed
+item), `responses` and `response` (reply to wire events), `conversation` (order), `settings`.
+
+    (a) voice turn   hear ─► started … stopped ─► commit ─► response
+    (c) barge-in     hear ─► started ─► active response cancelled
+    (d) push to talk commit, response.create      (e) tools: item.create, response.create
+"""
+
+from collections.abc import Callable
+
+from msgspec import UNSET, structs
+
+from duologue.audio import pcm as audio
+from duologue.core.batch import Batch
+from duologue.core.conversation import Conversation, Entry
+from duologue.core.inputs import (
+    AudioReceived,
+    BadEvent,
+    Disconnected,
+    Input,
+    Received,
+    ReplyEvent,
+    ReplyFailed,
+    Tick,
+    Transcribed,
+    TranscriptionFailed,
+)
+from duologue.core.items import complete_item
+from duologue.core.outputs import Close, Configure, Cut, Drop, DropAudio, Output, Put
+from duologue.core.responses import Responses
+from duologue.core.settings import SessionConfig, Settings
+from duologue.core.transcription import Transcription
+from duologue.core.user_turn import UserTurn
+from duologue.errors import Refusal
+from duologue.events import (
+    ClientEvent,
+    ConversationItemAdded,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemDeleted,
+    ConversationItemDone,
+    ConversationItemRetrieve,
+    ConversationItemRetrieved,
+    ConversationItemTruncate,
+    ConversationItemTruncated,
+    Error,
+    ErrorDetail,
+    FunctionCallOutputItem,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    MessageItem,
+    OutputAudio,
+    OutputAudioBufferClear,
+    ResponseCancel,
+    ResponseCreate,
+    ResponseCreateParams,
+    SessionCreated,
+    SessionUpdate,
+    SessionUpdated,
+)
+
+TRUNCATE_SLACK_MS = 100
+"""How far `audio_end_ms` may lie beyond the sound and is clamped instead of refused (GAP-18)."""
+
+
+class Session:
+    """`handle` never raises on anything a client or an engine does; `deadline` is when to tick."""
+
+    def __init__(self, config: SessionConfig, *, new_id: Callable[[str], str], now: float) -> None:
+        self.id = config.id
+        self.deadline: float | None = now + config.max_s
+        self._max_s = config.max_s
+        self._new_id = new_id
+        self._batch = Batch(config.id)
+        self._settings = Settings(config)
+        self._conversation = Conversation(new_id("conv"))
+        self._turn = UserTurn(self._batch, self._conversation, new_id)
+        self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
+        self._transcription = Transcription(self._batch, self._conversation, new_id)
+
+    @property
+    def scores_audio(self) -> bool:
+        """Whether sound should come with a speech probability."""
+        return self._turn.scores_audio
+
+    def open(self, now: float) -> list[Output]:
+        """The first outputs: `session.created` and the settings for the engine."""
+        self._batch.send(SessionCreated, session=self._settings.session)
+        self._configure()
+        return self._batch.drain()
+
+    def handle(self, entry: Input, now: float) -> list[Output]:
+        """Take one input at monotonic time `now`; returns what follows from it, in order."""
+        match entry:
+            case AudioReceived(pcm=pcm, speech=speech):
+                self._refusable(lambda: self._hear(pcm, speech, now), None)
+            case Received(event=event):
+                self._refusable(lambda: self._receive(event), event.event_id or None)
+            case BadEvent(code=code, message=message, param=param, event_id=event_id):
+                self._error(Refusal(code, message, param), event_id)
+            case ReplyEvent() | ReplyFailed():
+                self._responses.take(entry, now)
+            case Transcribed() | TranscriptionFailed():
+                self._transcription.take(entry)
+            case Tick():
+                self._tick(now)
+            case Disconnected():
+                self.deadline = None
+        return self._batch.drain()
+
+    def _refusable(self, act: Callable[[], None], event_id: str | None) -> None:
+        try:
+            act()
+        except Refusal as refusal:
+            self._error(refusal, event_id)
+
+    def _error(self, refusal: Refusal, event_id: str | None) -> None:
+        detail = ErrorDetail(
+            type="invalid_request_error",
+            code=refusal.code,
+            message=refusal.message,
+            param=refusal.param,
+            event_id=event_id,
+        )
+        self._batch.send(Error, error=detail)
+
+    def _tick(self, now: float) -> None:
+        if self.deadline is None or now < self.deadline:
+            return
+        self.deadline = None
+        message = f"Your session hit the maximum duration of {self._max_s / 60:g} minutes."
+        self._error(Refusal("session_expired", message), None)
+        self._batch.add(Close(1001, message))
+
+    def _receive(self, event: ClientEvent) -> None:
+        match event:
+            case SessionUpdate():
+                self._update(event)
+            case InputAudioBufferCommit():
+                entry = self._turn.commit()
+                self._transcription.start(entry, self._settings.session.audio.input.transcription)
+            case InputAudioBufferClear():
+                self._turn.clear()
+            case ResponseCreate(response=params):
+                self._responses.create(params)
+            case ResponseCancel(response_id=response_id):
+                self._responses.cancel(response_id)
+            case ConversationItemCreate():
+                self._create_item(event)
+            case ConversationItemRetrieve(item_id=item_id):
+                entry = self._conversation.get(item_id, "item_retrieve_invalid_item_id")
+                self._batch.send(ConversationItemRetrieved, item=entry.with_sound())
+            case ConversationItemDelete(item_id=item_id):
+                self._delete_item(item_id)
+            case ConversationItemTruncate():
+                self._truncate_item(event)
+            case OutputAudioBufferClear():
+                pass  # there is no output buffer on a plain WebSocket; no error either (GAP-11)
+            case InputAudioBufferAppend():
+                raise AssertionError("appended sound enters as AudioReceived")
+
+    # Settings
+
+    def _update(self, event: SessionUpdate) -> None:
+        before = self._settings.session.audio.input.turn_detection
+        self._settings.update(event.session, voice_locked=self._responses.voice_locked)
+        self._batch.send(SessionUpdated, session=self._settings.session)
+        self._configure(before)
+
+    def _configure(self, before: object = UNSET) -> None:
+        turn_detection = self._settings.session.audio.input.turn_detection
+        if turn_detection != before:
+            self._turn.configure(turn_detection)
+        self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
+
+    # The user's voice
+
+    def _hear(self, pcm: bytes, speech: float | None, now: float) -> None:
+        heard = self._turn.hear(pcm, speech, now)
+        turn_detection = self._settings.session.audio.input.turn_detection
+        if heard is None or turn_detection is None:
+            return
+        if heard == "started":
+            self._start_speech(interrupts=turn_detection.interrupt_response is True)
+            return
+        self._turn.announce_stop()
+        speech_end = self._turn.speech_end
+        entry = self._turn.commit()
+        self._transcription.start(entry, self._settings.session.audio.input.transcription)
+        # While a response runs there is no automatic second one, and no error (GAP-23).
+        if turn_detection.create_response is True and self._responses.active is None:
+            response = self._responses.create(ResponseCreateParams(), speech_end=speech_end)
+            response.note_stage("decision", now)
+
+    def _start_speech(self, *, interrupts: bool) -> None:
+        active = self._responses.active
+        if interrupts and active is not None:
+            # Sound still queued must not follow the news that the user speaks (GAP-17).
+            self._batch.add(DropAudio(active.id))
+        self._turn.announce_start()
+        if interrupts:
+            self._responses.interrupt()
+
+    # Items
+
+    def _create_item(self, event: ConversationItemCreate) -> None:
+        item = event.item
+        if item.id is not UNSET and item.id in self._conversation:
+            raise Refusal(
+                "item_create_duplicate_item_id",
+                f"Error adding item: the item with id '{item.id}' already exists.",
+                "item.id",
+            )
+        self._conversation.check_anchor(event.previous_item_id)
+        if isinstance(item, FunctionCallOutputItem) and not self._conversation.has_call(
+            item.call_id
+        ):
+            raise Refusal(
+                "invalid_tool_call_id",
+                f"Tool call ID '{item.call_id}' not found in conversation.",
+                "item.call_id",
+            )
+        whole, pcm = complete_item(item, self._new_id, "item")
+        entry = Entry(whole, pcm=pcm)
+        previous = self._conversation.add(entry, event.previous_item_id)
+        self._conversation.keep_sound(entry)
+        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=whole)
+        self._batch.send(ConversationItemDone, previous_item_id=previous, item=whole)
+        self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
+        entry.known = True
+        if pcm:
+            self._transcription.start(entry, self._settings.session.audio.input.transcription)
+
+    def _delete_item(self, item_id: str) -> None:
+        self._conversation.get(item_id, "item_delete_invalid_item_id")
+        entry = self._conversation.remove(item_id)
+        self._batch.send(ConversationItemDeleted, item_id=item_id)
+        if entry.known:
+            self._batch.add(Drop(item_id))
+
+    def _truncate_item(self, event: ConversationItemTruncate) -> None:
+        entry = self._conversation.get(event.item_id, "item_truncate_invalid_item_id")
+        ledger = entry.ledger
+        if ledger is None or not isinstance(entry.item, MessageItem):
+            raise Refusal(
+                "unsupported_content_type",
+                "Only model output audio messages can be truncated.",
+                "item_id",
+            )
+        if event.content_index != 0:
+            message = f"Content index {event.content_index} does not exist in the item."
+            raise Refusal("invalid_value", message, "content_index")
+        length_ms = audio.ceil_ms_of_samples(ledger.end)
+        if event.audio_end_ms > length_ms + TRUNCATE_SLACK_MS:
+            raise Refusal(
+                "invalid_value",
+                f"Audio content of {length_ms}ms is already shorter than {event.audio_end_ms}ms",
+                "audio_end_ms",
+            )
+        end_ms = min(event.audio_end_ms, length_ms)
+        ledger.cut(audio.samples_of_ms(end_ms))
+        heard = OutputAudio(transcript=ledger.heard_text)
+        entry.item = structs.replace(entry.item, content=(heard,) if entry.item.content else ())
+        self._batch.send(
+            ConversationItemTruncated, item_id=entry.id, content_index=0, audio_end_ms=end_ms
+        )
+        if entry.known:
+            self._batch.add(Cut(entry.id, end_ms, ledger.heard_text))

@@ -1,0 +1,256 @@
+"""The session's settings: one effective wire object, replaced as a whole by each update.
+
+A partial update goes in, the next effective object comes out, or a refusal and nothing
+changed. Merging follows reference 2.4 and GAP-7: `audio.input` and `audio.output` merge per
+key, tagged objects are replaced as a unit. From the settings come the engine's `Ask`s.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, structs
+
+from duologue.core.talk import Ask, Item, Tool
+from duologue.errors import Refusal
+from duologue.events import (
+    Audio,
+    AudioInput,
+    AudioOutput,
+    AudioPcm,
+    AudioTranscription,
+    FunctionChoice,
+    FunctionTool,
+    MaxOutputTokens,
+    McpChoice,
+    McpTool,
+    RealtimeSession,
+    RealtimeSessionUpdate,
+    ResponseCreateParams,
+    ServerVad,
+    SessionUpdateParams,
+    ToolChoice,
+    ToolEcho,
+    Voice,
+    VoiceId,
+)
+from duologue.events import Tool as WireTool
+
+WELL_KNOWN_VOICES = (
+    *("alloy", "ash", "ballad", "coral", "echo"),
+    *("sage", "shimmer", "verse", "marin", "cedar"),
+)
+"""The protocol's built-in names, which every engine maps onto voices that it has."""
+
+DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
+
+
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session is made with. `expires_at` is Unix time; the session ends after `max_s`.
+
+    `model_is_open`: the client named no model, so its first `session.update` may.
+    """
+
+    id: str
+    model: str
+    model_is_open: bool = False
+    voice: str = "alloy"
+    voices: tuple[str, ...] = ()
+    instructions: str = ""
+    silence_duration_ms: int = 500
+    expires_at: int = 0
+    max_s: float = 3600.0
+
+
+class Settings:
+    """The effective settings of one session: `session` is what the client is shown."""
+
+    def __init__(self, config: SessionConfig) -> None:
+        self._voices = (*config.voices, *WELL_KNOWN_VOICES)
+        self._model_is_open = config.model_is_open
+        self.session = RealtimeSession(
+            id=config.id,
+            model=config.model,
+            expires_at=config.expires_at,
+            instructions=config.instructions,
+            audio=Audio(
+                input=AudioInput(
+                    turn_detection=ServerVad(silence_duration_ms=config.silence_duration_ms)
+                ),
+                output=AudioOutput(voice=config.voice),
+            ),
+        )
+
+    def update(self, change: SessionUpdateParams, *, voice_locked: bool) -> None:
+        """Apply a partial update, all of it or none."""
+        if not isinstance(change, RealtimeSessionUpdate):
+            raise Refusal(
+                "invalid_value", "The type of a session cannot be changed.", "session.type"
+            )
+        fields = _present(change)
+        if "model" in fields:
+            self._check_model(change)
+        if "tools" in fields:
+            fields["tools"] = check_tools(fields["tools"], "session.tools")
+        if "tool_choice" in fields:
+            check_tool_choice(fields["tool_choice"], "session.tool_choice")
+        if "tracing" in fields:
+            self._check_tracing(fields["tracing"])
+        if fields.get("prompt") is not None:
+            raise Refusal(
+                "invalid_value",
+                f"Prompt '{fields['prompt'].id}' does not exist on this server.",
+                "session.prompt.id",
+            )
+        if "audio" in fields:
+            fields["audio"] = self._merge_audio(change, voice_locked=voice_locked)
+        self.session = structs.replace(self.session, **fields)
+        self._model_is_open = False
+
+    def check_voice(self, voice: Voice, param: str, *, voice_locked: bool) -> str:
+        """The plain name of a voice that there is and that may be chosen now (GAP-39, GAP-50)."""
+        name = voice.id if isinstance(voice, VoiceId) else voice
+        if name not in self._voices:
+            known = ", ".join(f"'{known}'" for known in self._voices)
+            raise Refusal(
+                "invalid_value", f"Invalid value: '{name}'. Supported values are: {known}.", param
+            )
+        if voice_locked and name != self.session.audio.output.voice:
+            raise Refusal(
+                "cannot_update_voice",
+                "Cannot update a conversation's voice if assistant audio is present.",
+                param,
+            )
+        return name
+
+    def ask(self, change: ResponseCreateParams, context: tuple[Item, ...] | None) -> Ask:
+        """What the engine is asked: the session's settings merged with the response's own."""
+        session = self.session
+        output = change.audio.output if change.audio else UNSET
+        voice = output.voice if output and output.voice else session.audio.output.voice
+        speed = output.speed if output and output.speed else session.audio.output.speed
+        modalities = change.output_modalities or session.output_modalities
+        tools = session.tools if change.tools is UNSET else change.tools
+        limit = change.max_output_tokens or session.max_output_tokens
+        return Ask(
+            instructions=(
+                session.instructions if change.instructions is UNSET else change.instructions
+            ),
+            tools=tuple(_tool(tool) for tool in tools if isinstance(tool, FunctionTool)),
+            tool_choice=_choice(change.tool_choice or session.tool_choice),
+            voice=voice.id if isinstance(voice, VoiceId) else voice,
+            speed=speed,
+            speak=modalities == ("audio",),
+            max_tokens=_limit(limit),
+            context=context,
+            keep=change.conversation == "auto",
+        )
+
+    def _check_model(self, change: RealtimeSessionUpdate) -> None:
+        if change.model != self.session.model and not self._model_is_open:
+            raise Refusal(
+                "invalid_value",
+                f"The model of a session cannot be changed; it is '{self.session.model}'.",
+                "session.model",
+            )
+
+    def _check_tracing(self, tracing: object) -> None:
+        if None not in (tracing, self.session.tracing) and tracing != self.session.tracing:
+            raise Refusal(
+                "invalid_value",
+                "Tracing cannot be reconfigured once it is enabled; it can only be set to null.",
+                "session.tracing",
+            )
+
+    def _merge_audio(self, change: RealtimeSessionUpdate, *, voice_locked: bool) -> Audio:
+        merged = self.session.audio
+        given = change.audio
+        assert given is not UNSET
+        if given.input is not UNSET:
+            fields = _present(given.input)
+            if "format" in fields:
+                _check_format(fields["format"], "session.audio.input.format")
+            if fields.get("noise_reduction") is not None:
+                wanted, current = fields["noise_reduction"], merged.input.noise_reduction
+                if wanted.strength is UNSET:
+                    strength = current.strength if current else 1.0
+                    fields["noise_reduction"] = structs.replace(wanted, strength=strength)
+            if fields.get("transcription") is not None:
+                fields["transcription"] = _complete(fields["transcription"])
+            merged = structs.replace(merged, input=structs.replace(merged.input, **fields))
+        if given.output is not UNSET:
+            fields = _present(given.output)
+            if "format" in fields:
+                _check_format(fields["format"], "session.audio.output.format")
+            if "voice" in fields:
+                fields["voice"] = self.check_voice(
+                    fields["voice"], "session.audio.output.voice", voice_locked=voice_locked
+                )
+            merged = structs.replace(merged, output=structs.replace(merged.output, **fields))
+        return merged
+
+
+def check_tools(tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]:
+    """The tools as they may be shown, if this server can offer every one of them."""
+    names: set[str] = set()
+    for index, tool in enumerate(tools):
+        if isinstance(tool, McpTool):
+            raise Refusal(
+                "invalid_value",
+                "Remote MCP servers are not supported by this version of the server.",
+                f"{param}[{index}].type",
+            )
+        if tool.name in names:
+            raise Refusal(
+                "invalid_value", f"Duplicate tool name: '{tool.name}'.", f"{param}[{index}].name"
+            )
+        names.add(tool.name)
+    return tuple(tool for tool in tools if isinstance(tool, FunctionTool))
+
+
+def check_tool_choice(choice: ToolChoice, param: str) -> None:
+    """Refuse a choice that no tool of this server can satisfy."""
+    if isinstance(choice, McpChoice):
+        raise Refusal(
+            "invalid_value",
+            "Remote MCP servers are not supported by this version of the server.",
+            f"{param}.type",
+        )
+
+
+def _present(change: msgspec.Struct) -> dict[str, Any]:
+    pairs = ((name, getattr(change, name)) for name in change.__struct_fields__)
+    return {name: value for name, value in pairs if value is not UNSET}
+
+
+def _check_format(chosen: object, param: str) -> None:
+    if not isinstance(chosen, AudioPcm):
+        raise Refusal(
+            "invalid_value",
+            "Invalid value. Supported by this version of the server is: 'audio/pcm'.",
+            f"{param}.type",
+        )
+
+
+def _complete(wanted: AudioTranscription) -> AudioTranscription:
+    """The echo shows what was left out as null (GAP-27), and always a model."""
+    return structs.replace(
+        wanted,
+        model=wanted.model or DEFAULT_TRANSCRIPTION_MODEL,
+        language=wanted.language or None,
+        prompt=wanted.prompt or None,
+    )
+
+
+def _tool(tool: FunctionTool) -> Tool:
+    return Tool(tool.name, tool.description or "", tool.parameters or {})
+
+
+def _choice(choice: ToolChoice) -> str:
+    if isinstance(choice, FunctionChoice):
+        return f"function:{choice.name}"
+    assert isinstance(choice, str)
+    return choice
+
+
+def _limit(limit: MaxOutputTokens) -> int | None:
+    return limit if isinstance(limit, int) else None

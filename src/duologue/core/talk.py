@@ -1,0 +1,129 @@
+"""What the core and a speech engine say to each other, as plain data.
+
+Down to the engine go `Item`s (the history, exactly as it was said and heard) and an `Ask`
+(what one reply shall be like). Back up come `Say`, `Call` and one last `Done`. The core
+puts these in its outputs and takes them from its inputs; `runtime/ports.py` has the
+protocols that carry them. Sound is always 24 kHz mono signed 16-bit little-endian.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+Counts = Mapping[str, int]
+"""Tokens by modality: "text", "audio", "image"."""
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of an item; `text` beside `pcm` is its transcript, where one is known."""
+
+    text: str | None = None
+    pcm: bytes | None = None
+    image_url: str | None = None
+
+
+class CallPart(msgspec.Struct, frozen=True):
+    """The function call of a `call` item; `arguments` is the JSON text as the model wrote it."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of the history that an engine answers from.
+
+    `call_id` names the call that a `result` item answers.
+    """
+
+    id: str
+    role: Literal["system", "user", "assistant", "call", "result"]
+    parts: tuple[Part, ...] = ()
+    call: CallPart | None = None
+    call_id: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A function the model may call; `parameters` is its JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = {}
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What one reply shall be like: session settings merged with those of `response.create`.
+
+    `tool_choice` is "auto", "none", "required" or the name of one tool prefixed "function:".
+    `context` None means the conversation that was put; a tuple stands in its place.
+    `keep` False is an out-of-band reply: it leaves no trace in the model's state.
+    """
+
+    instructions: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    voice: str = ""
+    speed: float = 1.0
+    speak: bool = True
+    max_tokens: int | None = None
+    context: tuple[Item, ...] | None = None
+    keep: bool = True
+
+
+class Say(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Reply text and sound in playing order.
+
+    `text` is new text; `pcm` new sound; `voiced` the number of characters of this message's
+    text, counted from its beginning, that have been voiced once this `pcm` has played.
+    A spoken reply sends the text of a clause with or before its sound, one `Say` per word
+    where the voice knows its timing, so that the history can be cut exactly to the word.
+    """
+
+    text: str = ""
+    pcm: bytes = b""
+    voiced: int = 0
+
+
+class Call(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A piece of a function call: the same `index` for all pieces of one call.
+
+    The first piece carries `name`; `delta` is argument text; `final` closes the call.
+    """
+
+    index: int
+    name: str = ""
+    delta: str = ""
+    final: bool = False
+
+
+class Done(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """The last event of a reply: why it ended, what it used, and when its stages were reached.
+
+    `cached` is the part of `input` that came from a reused prefix. `stages` maps
+    "transcript", "first_token", "first_clause" to monotonic seconds.
+    """
+
+    reason: Literal["completed", "length", "filtered"] = "completed"
+    input: Counts = {}
+    cached: Counts = {}
+    output: Counts = {}
+    stages: Mapping[str, float] = {}
+
+
+ReplyEvent = Say | Call | Done
+
+
+class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the user's speech shall be written down for the client (the side-channel transcript)."""
+
+    model: str
+    language: str | None = None
+    prompt: str | None = None
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """The whole transcript of one user item and the seconds of sound it was made from."""
+
+    text: str
+    seconds: float

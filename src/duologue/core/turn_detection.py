@@ -1,0 +1,77 @@
+"""Voice-activity scores in, turn decisions out: `server_vad` as arithmetic on audio time.
+
+No model and no clock: the score rides with the window, and milliseconds are counted from
+the samples seen. Speech begins with `ONSET_WINDOWS` consecutive windows at or above the
+threshold. A pause begins with a window below threshold - `HYSTERESIS`, ends with one at or
+above the threshold, and becomes the end of the turn when it has lasted `silence_duration_ms`.
+"""
+
+from typing import Literal
+
+ONSET_WINDOWS = 2
+"""Consecutive voiced windows that make speech: one alone is a click more often than a word."""
+
+HYSTERESIS = 0.15
+"""How far below the threshold a window must score to count as silence (Silero's own rule)."""
+
+Decision = Literal["started", "paused", "resumed", "stopped"]
+
+
+class TurnDetection:
+    """The state of one session's `server_vad`; `hear` is called for every scored window."""
+
+    def __init__(
+        self, *, threshold: float, prefix_padding_ms: int, silence_duration_ms: int
+    ) -> None:
+        self.threshold = threshold
+        self.prefix_padding_ms = prefix_padding_ms
+        self.silence_duration_ms = silence_duration_ms
+        self.speaking = False
+        self.onset_ms = 0
+        """Audio time of the first voiced window of the latest speech, padding not counted."""
+        self._voiced_windows = 0
+        self._pause_start_ms: int | None = None
+
+    def hear(self, speech: float, start_ms: int, end_ms: int) -> Decision | None:
+        """Decide on the window from `start_ms` to `end_ms` of audio time, scored `speech`."""
+        if not self.speaking:
+            return self._listen(speech, start_ms)
+        if speech >= self.threshold:
+            paused, self._pause_start_ms = self._pause_start_ms is not None, None
+            return "resumed" if paused else None
+        decision: Decision | None = None
+        if self._pause_start_ms is None:
+            if speech >= max(self.threshold - HYSTERESIS, 0.01):
+                return None
+            self._pause_start_ms = start_ms
+            decision = "paused"
+        if end_ms - self._pause_start_ms >= self.silence_duration_ms:
+            self.reset()
+            return "stopped"
+        return decision
+
+    def _listen(self, speech: float, start_ms: int) -> Decision | None:
+        if speech < self.threshold:
+            self._voiced_windows = 0
+            return None
+        if self._voiced_windows == 0:
+            self.onset_ms = start_ms
+        self._voiced_windows += 1
+        if self._voiced_windows < ONSET_WINDOWS:
+            return None
+        self.speaking = True
+        self._voiced_windows = 0
+        self._pause_start_ms = None
+        return "started"
+
+    def resume(self, other: "TurnDetection") -> None:
+        """Go on with the speech that `other` was in the middle of, under new settings."""
+        self.speaking = other.speaking
+        self.onset_ms = other.onset_ms
+        self._pause_start_ms = other._pause_start_ms
+
+    def reset(self) -> None:
+        """Forget the turn under way, as after a commit or a clear."""
+        self.speaking = False
+        self._voiced_windows = 0
+        self._pause_start_ms = None

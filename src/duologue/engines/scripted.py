@@ -1,0 +1,242 @@
+"""The scripted engine: no weights, no thinking; what it says and when is configured.
+
+For tests, documentation and load: it is a fake and says so in its traits' only voice name,
+"tone". Asks come in; the script's replies come out, voiced as a tone, one `Say` per word.
+Its transcriber hands out configured transcripts in order and its voice activity is loudness,
+so that a whole server runs deterministically with nothing to download.
+"""
+
+import array
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import (
+    Ask,
+    Call,
+    Done,
+    Item,
+    Part,
+    ReplyEvent,
+    Say,
+    Transcript,
+    TranscriptionAsk,
+)
+from duologue.errors import ConfigFault, EngineBusy, EngineFault
+from duologue.runtime.ports import ActivityStream, Talk, Traits
+
+TONE_HZ = 220
+TONE_AMPLITUDE = 8000
+
+
+class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function call the script makes, if the ask offers a tool of that name."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One reply. `when` must occur in the last user text or tool result ("" fits always).
+
+    `text` may hold `{heard}`, which becomes that last text. `first_delay_ms` passes before
+    the first event, `word_delay_ms` before each further word. `fail` ends the reply with that
+    fault after its text.
+    """
+
+    text: str = ""
+    when: str = ""
+    calls: tuple[ScriptedCall, ...] = ()
+    first_delay_ms: int = 0
+    word_delay_ms: int = 0
+    fail: str = ""
+
+
+class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the engine says (the first reply that fits) and hears (`transcripts` in turn)."""
+
+    replies: tuple[ScriptedReply, ...] = (ScriptedReply(text="You said: {heard}"),)
+    transcripts: tuple[str, ...] = ("Hello there.",)
+    word_ms: int = 240
+    places: int = 1000
+
+
+def read_script(path: Path) -> Script:
+    """The script in a TOML file. Raises `ConfigFault`."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Script)
+    except (OSError, msgspec.MsgspecError) as fault:
+        raise ConfigFault(f"the script {path} cannot be used: {fault}") from fault
+
+
+def tone(ms: int) -> bytes:
+    """A sine of `ms` milliseconds."""
+    step = 2 * math.pi * TONE_HZ / audio.RATE_HZ
+    wave = (round(TONE_AMPLITUDE * math.sin(step * n)) for n in range(audio.samples_of_ms(ms)))
+    return array.array("h", wave).tobytes()
+
+
+class ScriptedEngine:
+    """Satisfies `Engine`."""
+
+    def __init__(self, script: Script) -> None:
+        self.traits = Traits(voices=("tone",), context_tokens=32_768)
+        self.script = script
+        self.tone = tone(script.word_ms)
+        self.open_talks = 0
+        self.heard: dict[str, str] = {}
+        """Transcript of each spoken item of the open talks."""
+
+    async def open(self, ask: Ask) -> Talk:
+        if self.open_talks >= self.script.places:
+            raise EngineBusy(f"all {self.script.places} places of the scripted engine are taken")
+        self.open_talks += 1
+        return ScriptedTalk(self)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class ScriptedTalk:
+    """Satisfies `Talk`: keeps the history it is told and answers from the script."""
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self._engine = engine
+        self._open = True
+        self._spoken: list[str] = []
+        self.history: list[Item] = []
+        self.expected: Item | None = None
+
+    def configure(self, ask: Ask) -> None:
+        """Nothing to prefill."""
+
+    def expect(self, item: Item | None) -> None:
+        self.expected = item
+
+    def put(self, item: Item, after: str | None = None) -> None:
+        ids = [known.id for known in self.history]
+        index = len(ids) if after is None else ids.index(after) + 1 if after else 0
+        self.history.insert(index, self._hear(item))
+
+    def _hear(self, item: Item) -> Item:
+        if item.role != "user" or not any(part.pcm for part in item.parts):
+            return item
+        transcripts = self._engine.script.transcripts
+        text = transcripts[len(self._spoken) % len(transcripts)] if transcripts else ""
+        self._spoken.append(item.id)
+        self._engine.heard[item.id] = text
+        return msgspec.structs.replace(item, parts=(Part(text=text),))
+
+    def drop(self, item_id: str) -> None:
+        self.history = [item for item in self.history if item.id != item_id]
+
+    def cut(self, item_id: str, end_ms: int, text: str) -> None:
+        self.history = [
+            msgspec.structs.replace(
+                item, parts=(msgspec.structs.replace(item.parts[0], text=text),)
+            )
+            if item.id == item_id and item.parts
+            else item
+            for item in self.history
+        ]
+
+    async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+        context = self.history if ask.context is None else list(ask.context)
+        heard = _last_text(context)
+        reply = next((r for r in self._engine.script.replies if r.when in heard), ScriptedReply())
+        await asyncio.sleep(reply.first_delay_ms / 1000)
+        words = reply.text.replace("{heard}", heard).split()
+        limit = len(words) if ask.max_tokens is None else ask.max_tokens
+        calls = _calls(reply, ask)
+        if ask.tool_choice not in ("auto", "none"):
+            words = []
+        position = 0
+        for count, word in enumerate(words[:limit]):
+            if count:
+                await asyncio.sleep(reply.word_delay_ms / 1000)
+            text = f" {word}" if count else word
+            position += len(text)
+            yield Say(text, self._engine.tone, position) if ask.speak else Say(text)
+        if reply.fail:
+            raise EngineFault(reply.fail)
+        if len(words) <= limit:
+            for index, call in enumerate(calls):
+                yield Call(index, name=call.name, delta=call.arguments)
+                yield Call(index, final=True)
+        spoken_ms = self._engine.script.word_ms * min(len(words), limit) if ask.speak else 0
+        yield Done(
+            reason="completed" if len(words) <= limit else "length",
+            input={"text": sum(len(_text(item).split()) for item in context)},
+            output={"text": min(len(words), limit) + len(calls), "audio": -(-spoken_ms // 50)},
+        )
+
+    async def aclose(self) -> None:
+        if self._open:
+            self._open = False
+            self._engine.open_talks -= 1
+            for item_id in self._spoken:
+                del self._engine.heard[item_id]
+
+
+def _calls(reply: ScriptedReply, ask: Ask) -> Sequence[ScriptedCall]:
+    offered = {tool.name for tool in ask.tools}
+    if ask.tool_choice == "none":
+        return ()
+    calls = [call for call in reply.calls if call.name in offered]
+    forced = ask.tool_choice.removeprefix("function:")
+    if forced in offered:
+        calls = [call for call in calls if call.name == forced] or [ScriptedCall(forced)]
+    elif ask.tool_choice == "required" and not calls and ask.tools:
+        calls = [ScriptedCall(ask.tools[0].name)]
+    return calls
+
+
+def _text(item: Item) -> str:
+    return " ".join(part.text for part in item.parts if part.text)
+
+
+def _last_text(context: Sequence[Item]) -> str:
+    spoken = (_text(item) for item in reversed(context) if item.role in ("user", "result"))
+    return next(spoken, "")
+
+
+class ScriptedTranscriber:
+    """Satisfies `Transcriber`: what the engine heard, which is the script's transcripts in turn."""
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self._engine = engine
+
+    async def transcribe(self, item_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
+        text = self._engine.heard.get(item_id, "")
+        return Transcript(text, audio.samples(pcm) / audio.RATE_HZ)
+
+
+class LoudnessActivity:
+    """Satisfies `VoiceActivity`: a window is speech when it is loud."""
+
+    THRESHOLD = 500
+    """Mean absolute sample value that counts as speech."""
+
+    def open(self) -> ActivityStream:
+        return _LoudnessStream()
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class _LoudnessStream:
+    async def score(self, windows: Sequence[bytes]) -> list[float]:
+        return [_speech(window) for window in windows]
+
+    def close(self) -> None:
+        """Nothing kept."""
+
+
+def _speech(window: bytes) -> float:
+    # Every eighth sample tells loud from quiet; this runs on the event loop.
+    some = array.array("h", window)[::8]
+    return float(sum(map(abs, some)) >= LoudnessActivity.THRESHOLD * len(some))

@@ -1,0 +1,110 @@
+"""The ports: what the asyncio shell asks of engines, voice activity and transcription.
+
+Calls go down, events come back by iteration or as a result; nothing calls upward.
+An adapter implements a port and imports nothing above this module.
+
+Two kinds of call on a `Talk`. The *notes* (`configure`, `expect`, `put`, `drop`, `cut`) are
+synchronous and return at once: they record, and whatever work they cause the engine does in
+its own time. So notes cannot be reordered against each other or against `reply`, and the
+history of a talk is exactly what has been put, dropped and cut. `reply` does the work:
+closing its iterator interrupts it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from duologue.core.talk import Ask, Item, ReplyEvent, Transcript, TranscriptionAsk
+
+WINDOW_SAMPLES = 768
+"""Samples at 24 kHz in one voice-activity window: 32 ms."""
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine honestly is. Only one that both hears and speaks is end-to-end.
+
+    `hears`/`speaks`: the language model itself takes/makes waveforms. `rewinds`: it can
+    forget what was not heard. `context_tokens`: window of the model.
+    """
+
+    hears: bool = False
+    speaks: bool = False
+    duplex: bool = False
+    rewinds: bool = True
+    tools: bool = True
+    sees: bool = False
+    voices: tuple[str, ...] = ()
+    context_tokens: int = 4096
+
+
+class Talk(Protocol):
+    """One conversation: one lease on model state."""
+
+    def configure(self, ask: Ask) -> None:
+        """Note the session's settings, so that instructions and tools can be prefilled."""
+
+    def expect(self, item: Item | None) -> None:
+        """Note a guess: were the user's turn over now, `item` would be it.
+
+        Called at the first silent window of a pause. A later `expect` replaces the guess,
+        `expect(None)` withdraws it, and `put` of the same id (its sound longer by silence
+        only) makes it true. An engine may transcribe, prefill, even begin a reply on it.
+        """
+
+    def put(self, item: Item, after: str | None = None) -> None:
+        """Note an item that entered the conversation, after item `after` ("" = front, None = end).
+
+        The engine's own reply is put, too, once each item of it is complete or was cut off.
+        """
+
+    def drop(self, item_id: str) -> None:
+        """Note that an item was deleted."""
+
+    def cut(self, item_id: str, end_ms: int, text: str) -> None:
+        """Note how much of an assistant item was really heard: its first `end_ms`, `text`."""
+
+    def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+        """Answer: `Say` and `Call` events and one last `Done`; raises `EngineFault`.
+
+        `aclose()` on the iterator interrupts. Replies may run side by side.
+        """
+
+    async def aclose(self) -> None:
+        """Give the lease back."""
+
+
+class Engine(Protocol):
+    """A speech engine: one set of weights (or one upstream) for many talks."""
+
+    traits: Traits
+
+    async def open(self, ask: Ask) -> Talk:
+        """Lease one conversation; raises `EngineBusy` when all places are taken."""
+
+    async def aclose(self) -> None:
+        """Stop work and free the weights."""
+
+
+class ActivityStream(Protocol):
+    """Voice activity of one session, in order: it keeps the detector's state."""
+
+    async def score(self, windows: Sequence[bytes]) -> list[float]:
+        """Speech probability 0..1 of each consecutive window of `WINDOW_SAMPLES` samples."""
+
+    def close(self) -> None: ...
+
+
+class VoiceActivity(Protocol):
+    """A voice-activity detector shared by all sessions."""
+
+    def open(self) -> ActivityStream: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Transcriber(Protocol):
+    """Writes the user's speech down for the client, beside the engine and never in its way."""
+
+    async def transcribe(self, item_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
+        """The transcript of one item; raises `EngineFault`."""

@@ -1,0 +1,178 @@
+"""The runner: the one task that owns a session and the only loop there is.
+
+    transport ─ receive ─► intake ─► inbox ─► Session.handle(input, now) ─► outputs
+                                       ▲                                      │
+                                       └──────── jobs, talk ◄─────────────────┤
+    transport ◄─ next_event ─ outbox ◄────────────────────────────────────────┘
+
+The inbox is bounded: readers and jobs wait when it is full. A disconnect never waits in
+line. When the loop ends, for whatever reason, jobs and the engine's lease are given back.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from duologue.core import inputs, outputs
+from duologue.core.session import Session
+from duologue.core.settings import SessionConfig
+from duologue.errors import EngineFault
+from duologue.events import ClientEvent, ServerEvent
+from duologue.runtime.ids import IdSource, new_seed
+from duologue.runtime.intake import Intake
+from duologue.runtime.jobs import Jobs
+from duologue.runtime.outbox import Outbox
+from duologue.runtime.ports import ActivityStream, Talk, Transcriber
+from duologue.runtime.recorder import Recorder, TapeHeader
+
+logger = logging.getLogger(__name__)
+
+INBOX_INPUTS = 256
+"""Inputs that may wait for the core: about five seconds of 20 ms frames."""
+
+OUTBOX_BYTES = 64 * 1024 * 1024
+"""Sound and events that may wait for a client that does not read: over 20 minutes of speech."""
+
+
+class Runner:
+    """One session's shell. `run` is its life; `close_code` and `close_reason` say how it ended.
+
+    Made inside a running event loop. `tape` is a file to record the session's inputs in.
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        talk: Talk,
+        transcriber: Transcriber,
+        activity: ActivityStream,
+        *,
+        outbox_bytes: int = OUTBOX_BYTES,
+        tape: Path | None = None,
+    ) -> None:
+        self.close_code = 1000
+        self.close_reason = ""
+        seed, now = new_seed(), asyncio.get_running_loop().time()
+        self._session = session = Session(config, new_id=IdSource(seed), now=now)
+        self._talk = talk
+        self._activity = activity
+        self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
+        self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue(INBOX_INPUTS)
+        self._outbox = Outbox(outbox_bytes)
+        self._jobs = Jobs(talk, transcriber, self._inbox.put)
+        self._intake = Intake(
+            activity, self._inbox.put, self._inbox.join, lambda: session.scores_audio
+        )
+        self._gone = False
+        self._ended = asyncio.Event()
+        self._debug = logger.isEnabledFor(logging.DEBUG)
+
+    async def receive(self, event: ClientEvent | inputs.BadEvent) -> None:
+        """Take a client event, in arrival order; waits while the inbox is full."""
+        if self._ended.is_set():
+            return
+        try:
+            await self._intake.receive(event)
+        except EngineFault as fault:
+            logger.error("session %s: voice activity failed: %s", self._session.id, fault)
+            self.end(1011, "internal_error")
+
+    async def next_event(self) -> ServerEvent | None:
+        """The next event for the client; None at the end."""
+        return await self._outbox.get()
+
+    def disconnect(self) -> None:
+        """The client is gone: stop everything, send nothing more."""
+        self._gone = True
+        self._outbox.end(discard=True)
+        self._wake()
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the session from outside (shutdown, a fault at the edge)."""
+        self.close_code, self.close_reason = code, reason
+        self._gone = True
+        self._outbox.end()
+        self._wake()
+
+    async def run(self) -> None:
+        """Live: from `session.created` to the end of the session."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._dispatch(self._session.open(loop.time()))
+            while not self._gone:
+                entry = await self._next_input()
+                self._handle(entry, loop.time())
+        except Exception:
+            # An impossible state: this session alone ends, and its tape is kept.
+            logger.exception("session %s: broke and is closed", self._session.id)
+            self.close_code, self.close_reason = 1011, "internal_error"
+        finally:
+            await self._clean_up()
+
+    async def _next_input(self) -> inputs.Input:
+        if not self._inbox.empty():
+            return self._inbox.get_nowait()
+        try:
+            async with asyncio.timeout_at(self._session.deadline):
+                return await self._inbox.get()
+        except TimeoutError:
+            return inputs.Tick()
+
+    def _handle(self, entry: inputs.Input, now: float) -> None:
+        if self._recorder:
+            self._recorder.record(now, entry)
+        if self._debug:
+            logger.debug("session %s < %s", self._session.id, type(entry).__name__)
+        self._dispatch(self._session.handle(entry, now))
+        if not isinstance(entry, inputs.Tick):
+            self._inbox.task_done()
+
+    def _dispatch(self, batch: list[outputs.Output]) -> None:
+        for output in batch:
+            match output:
+                case outputs.Send(event):
+                    if self._debug:
+                        logger.debug("session %s > %s", self._session.id, type(event).__name__)
+                    if not self._outbox.put(event) and not self._gone:
+                        self._overflow()
+                case outputs.DropAudio(response_id):
+                    self._outbox.drop_audio(response_id)
+                case outputs.Respond() | outputs.Transcribe():
+                    self._jobs.start(output)
+                case outputs.Cancel(job):
+                    self._jobs.cancel(job)
+                case outputs.Put(item, after):
+                    self._talk.put(item, after)
+                case outputs.Expect(item):
+                    self._talk.expect(item)
+                case outputs.Configure(ask):
+                    self._talk.configure(ask)
+                case outputs.Cut(item_id, end_ms, text):
+                    self._talk.cut(item_id, end_ms, text)
+                case outputs.Drop(item_id):
+                    self._talk.drop(item_id)
+                case outputs.Close(code, reason):
+                    self.end(code, reason)
+
+    def _overflow(self) -> None:
+        logger.warning("session %s: the client does not read, closing", self._session.id)
+        self.close_code, self.close_reason = 1008, "rate_limit_error.client_too_slow"
+        self._gone = True
+        self._outbox.end(discard=True)
+
+    def _wake(self) -> None:
+        if self._inbox.empty():
+            self._inbox.put_nowait(inputs.Disconnected())
+
+    async def _clean_up(self) -> None:
+        self._ended.set()
+        self._gone = True
+        self._outbox.end()
+        await self._jobs.aclose()
+        while not self._inbox.empty():  # lets readers go that wait for a place
+            self._inbox.get_nowait()
+            self._inbox.task_done()
+        self._activity.close()
+        await self._talk.aclose()
+        if self._recorder:
+            await asyncio.to_thread(self._recorder.close)

@@ -1,0 +1,137 @@
+"""A pure client: folds server events as an SDK does and objects to any that break the order.
+
+Server events in, a mirror of the conversation out. It is the oracle of the property tests:
+after every step its items must be the server's, and no guarantee of reference 4.2 may be
+broken. `receive` raises `AssertionError` saying which.
+"""
+
+from typing import Any
+
+from msgspec import structs
+
+from duologue.events import (
+    ConversationItemAdded,
+    ConversationItemDeleted,
+    ConversationItemDone,
+    Item,
+    ResponseContentPartAdded,
+    ResponseContentPartDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseFunctionCallArgumentsDone,
+    ResponseOutputAudioDelta,
+    ResponseOutputAudioDone,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputAudioTranscriptDone,
+    ResponseOutputItemAdded,
+    ResponseOutputItemDone,
+    ResponseOutputTextDelta,
+    ResponseOutputTextDone,
+    ServerEvent,
+    SessionCreated,
+)
+
+
+class ResponseMirror:
+    """What a client knows of one response in progress."""
+
+    def __init__(self, conversation_id: str | None) -> None:
+        self.conversation_id = conversation_id
+        self.open_items: dict[str, int] = {}
+        self.indices: list[int] = []
+        self.open_parts: set[str] = set()
+        self.text: dict[str, str] = {}
+        self.sound_over: set[str] = set()
+
+
+class ClientMirror:
+    """The conversation as a well-behaved client sees it: `order` of ids and `items` by id."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.items: dict[str, Item] = {}
+        self.responses: dict[str, ResponseMirror] = {}
+        self.done: set[str] = set()
+        self.sound: dict[str, int] = {}
+        """Bytes of sound received, by item."""
+        self._event_ids: set[str] = set()
+
+    @property
+    def active(self) -> list[str]:
+        """Ids of the responses in progress that write to the default conversation."""
+        return [key for key, value in self.responses.items() if value.conversation_id is not None]
+
+    def receive(self, event: ServerEvent) -> None:
+        """Take the next event."""
+        assert event.event_id not in self._event_ids, f"event_id {event.event_id} came twice"
+        assert self._event_ids or isinstance(event, SessionCreated), "session.created is not first"
+        self._event_ids.add(event.event_id)
+        match event:
+            case ConversationItemAdded(item=item, previous_item_id=previous):
+                self._add(item, previous)
+            case ConversationItemDone(item=item, previous_item_id=previous):
+                assert item.id in self.items, "conversation.item.done of an unknown item"
+                assert previous == self._before(str(item.id)), "previous_item_id is another"
+                self.items[str(item.id)] = item
+            case ConversationItemDeleted(item_id=item_id):
+                self.order.remove(item_id)
+                del self.items[item_id]
+            case ResponseCreated(response=response):
+                assert response.id not in self.responses and response.id not in self.done
+                assert response.conversation_id is None or not self.active, "two active responses"
+                self.responses[response.id] = ResponseMirror(response.conversation_id)
+            case ResponseDone(response=response):
+                mirror = self.responses.pop(response.id)
+                assert not mirror.open_items and not mirror.open_parts, "done with open items"
+                assert len(response.output) == len(mirror.indices)
+                self.done.add(response.id)
+            case _:
+                self._in_response(event)
+
+    def _before(self, item_id: str) -> str | None:
+        index = self.order.index(item_id)
+        return self.order[index - 1] if index else None
+
+    def _add(self, item: Item, previous: str | None) -> None:
+        assert item.id not in self.items, "an item was added twice"
+        assert previous is None or previous in self.items, "previous_item_id is unknown"
+        self.order.insert(self.order.index(previous) + 1 if previous else 0, str(item.id))
+        self.items[str(item.id)] = item
+
+    def _in_response(self, event: ServerEvent) -> None:
+        fields: dict[str, Any] = structs.asdict(event)
+        if "response_id" not in fields or "output_index" not in fields:
+            return
+        assert fields["response_id"] in self.responses, "event of a response that is not open"
+        mirror = self.responses[fields["response_id"]]
+        match event:
+            case ResponseOutputItemAdded(item=item, output_index=index):
+                assert index == len(mirror.indices), "output_index does not count from 0"
+                mirror.indices.append(index)
+                mirror.open_items[str(item.id)] = index
+            case ResponseOutputItemDone(item=item, output_index=index):
+                assert mirror.open_items.pop(str(item.id)) == index
+            case ResponseContentPartAdded(item_id=item_id):
+                assert item_id in mirror.open_items
+                mirror.open_parts.add(item_id)
+            case ResponseContentPartDone(item_id=item_id):
+                mirror.open_parts.remove(item_id)
+            case ResponseOutputAudioDelta(item_id=item_id, delta=sound):
+                assert item_id in mirror.open_parts and item_id not in mirror.sound_over
+                self.sound[item_id] = self.sound.get(item_id, 0) + len(sound)
+            case ResponseOutputAudioDone(item_id=item_id):
+                mirror.sound_over.add(item_id)
+            case (
+                ResponseOutputTextDelta(item_id=item_id, delta=delta)
+                | ResponseOutputAudioTranscriptDelta(item_id=item_id, delta=delta)
+                | ResponseFunctionCallArgumentsDelta(item_id=item_id, delta=delta)
+            ):
+                assert item_id in mirror.open_items, "delta of an item that is not open"
+                mirror.text[item_id] = mirror.text.get(item_id, "") + delta
+            case (
+                ResponseOutputTextDone(item_id=item_id, text=whole)
+                | ResponseOutputAudioTranscriptDone(item_id=item_id, transcript=whole)
+                | ResponseFunctionCallArgumentsDone(item_id=item_id, arguments=whole)
+            ):
+                assert mirror.text.get(item_id, "") == whole, "deltas do not add up"
