@@ -76,8 +76,10 @@ class PlaybackLedger:
             return 0
         before, after = self._mark_samples[index - 1], self._mark_samples[index]
         low, high = self._mark_chars[index - 1], self._mark_chars[index]
+        voiced = self.text[low:high]  # the spaces around it take no time
+        start, end = high - len(voiced.lstrip()), low + len(voiced.rstrip())
         share = (position - before) / (after - before)
-        return self._whole_words(low + share * (high - low))
+        return self._whole_words(start + share * (end - start))
 
     def _whole_words(self, chars: float) -> int:
         """The end of the last word of which at least half lies before `chars`."""

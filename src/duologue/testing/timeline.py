@@ -113,9 +113,10 @@ class Timeline:
 
     def client_sends(self, at_s: float, event: Mapping[str, Any] | ClientEvent) -> None:
         """The client sends an event, given as on the wire or as a struct."""
-        if isinstance(event, Mapping):
-            event = msgspec.convert(event, ClientEvent)
-        self.enter(at_s, inputs.Received(event))
+        decoded: ClientEvent = (
+            msgspec.convert(event, ClientEvent) if isinstance(event, Mapping) else event
+        )
+        self.enter(at_s, inputs.Received(decoded))
 
     def enter(self, at_s: float, entry: inputs.Input) -> None:
         """Any input at a time."""

@@ -1,0 +1,287 @@
+"""Items that a client creates, retrieves and deletes, and every refusal of them."""
+
+from typing import Any
+
+import pytest
+
+from duologue.core import inputs
+from duologue.events import (
+    ConversationItemAdded,
+    ConversationItemDeleted,
+    ConversationItemDone,
+    ConversationItemRetrieved,
+    Error,
+    ResponseDone,
+    SessionUpdated,
+)
+from duologue.testing.timeline import Timeline
+from session_kit import add, codes, create, update, user
+
+SILENCE = "AAAA" * 1600  # 4800 bytes: 100 ms
+
+
+def play(*events: dict[str, Any]) -> Timeline:
+    """A timeline of client events, 10 ms apart, with the microphone closed to VAD."""
+    t = Timeline()
+    for index, event in enumerate(events):
+        t.client_sends(0.01 * (index + 1), event)
+    t.run(0.01 * (len(events) + 1))
+    return t
+
+
+def test_an_item_is_added_and_done_with_status_completed() -> None:
+    t = play(add(user("Hi")))
+    added, done = t.events(ConversationItemAdded)[0], t.events(ConversationItemDone)[0]
+    assert added.item == done.item and added.item.status == "completed"
+    assert added.item.id.startswith("item_") and added.previous_item_id is None
+    assert t.engine.history[0].parts[0].text == "Hi"
+
+
+def test_items_go_where_they_are_put() -> None:
+    t = play(
+        add(user("b", id="b")),
+        add(user("d", id="d")),
+        add(user("a", id="a"), previous_item_id="root"),
+        add(user("c", id="c"), previous_item_id="b"),
+    )
+    assert t.mirror.order == ["a", "b", "c", "d"]
+    assert [item.id for item in t.engine.history] == ["a", "b", "c", "d"]
+
+
+def test_an_unknown_anchor_is_refused_and_the_item_is_not_there() -> None:
+    t = play(add(user("a"), previous_item_id="nowhere"))
+    assert codes(t) == ["item_create_invalid_previous_item_id"] and t.mirror.order == []
+
+
+def test_an_id_is_unique_until_its_item_is_deleted() -> None:
+    delete = {"type": "conversation.item.delete", "item_id": "a"}
+    t = play(add(user("1", id="a")), add(user("2", id="a")), delete, add(user("3", id="a")))
+    assert codes(t) == ["item_create_duplicate_item_id"]
+    assert [item.parts[0].text for item in t.engine.history] == ["3"]
+    assert t.events(ConversationItemDeleted)[0].item_id == "a"
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"type": "conversation.item.delete", "item_id": "x"}, "item_delete_invalid_item_id"),
+        ({"type": "conversation.item.retrieve", "item_id": "x"}, "item_retrieve_invalid_item_id"),
+        ({"type": "response.cancel"}, "response_cancel_not_active"),
+        ({"type": "response.cancel", "response_id": "resp_x"}, "response_cancel_not_active"),
+        ({"type": "input_audio_buffer.commit"}, "input_audio_buffer_commit_empty"),
+        (
+            add({"type": "function_call_output", "call_id": "call_x", "output": ""}),
+            "invalid_tool_call_id",
+        ),
+        (
+            add({"type": "mcp_approval_response", "approval_request_id": "x", "approve": True}),
+            "invalid_value",
+        ),
+        (create(input=[{"type": "item_reference", "id": "x"}]), "invalid_value"),
+        (create(tool_choice={"type": "function", "name": "f"}), "invalid_value"),
+        (create(prompt={"id": "pmpt_1"}), "invalid_value"),
+        (create(audio={"output": {"voice": "nobody"}}), "invalid_value"),
+        (update(audio={"output": {"voice": "nobody"}}), "invalid_value"),
+        (update(model="another"), "invalid_value"),
+        (update(prompt={"id": "pmpt_1"}), "invalid_value"),
+        (update(tools=[{"type": "mcp", "server_label": "s"}]), "invalid_value"),
+        ({"type": "session.update", "session": {"type": "transcription"}}, "invalid_value"),
+    ],
+)
+def test_a_refusal_echoes_the_event_id_and_changes_nothing(
+    event: dict[str, Any], code: str
+) -> None:
+    t = play({**event, "event_id": "mine"})
+    error = t.events(Error)[0].error
+    assert (error.code, error.event_id, error.type) == (code, "mine", "invalid_request_error")
+    assert t.types() == ["session.created", "error"]
+
+
+def test_cancel_without_a_target_says_so_in_the_words_clients_look_for() -> None:
+    t = play({"type": "response.cancel"})
+    assert t.events(Error)[0].error.message.startswith("Cancellation failed")
+
+
+@pytest.mark.parametrize(
+    ("role", "part", "path"),
+    [
+        ("system", {"type": "input_audio", "audio": SILENCE}, "item.content[0].type"),
+        ("user", {"type": "output_text", "text": "x"}, "item.content[0].type"),
+        ("assistant", {"type": "output_audio"}, "item.content[0].text"),
+        ("user", {"type": "input_audio"}, "item.content[0].audio"),
+        ("user", {"type": "input_image", "image_url": "ftp://x"}, "item.content[0].image_url"),
+    ],
+)
+def test_content_that_a_role_cannot_have_is_refused_by_path(
+    role: str, part: dict[str, Any], path: str
+) -> None:
+    t = play(add({"type": "message", "role": role, "content": [part]}))
+    assert t.events(Error)[0].error.param == path and t.mirror.order == []
+
+
+def test_sound_in_an_item_is_kept_and_not_echoed() -> None:
+    sound = {"type": "input_audio", "audio": SILENCE}
+    item = {"type": "message", "id": "s", "role": "user", "content": [sound]}
+    t = play(add(item), {"type": "conversation.item.retrieve", "item_id": "s"})
+    assert not t.events(ConversationItemAdded)[0].item.content[0].audio
+    assert len(t.events(ConversationItemRetrieved)[0].item.content[0].audio) == 4800
+    assert len(t.engine.history[0].parts[0].pcm or b"") == 4800
+
+
+def test_history_can_be_brought_along() -> None:
+    t = play(
+        add({"type": "message", "role": "system", "content": [_text("Be kind.")]}),
+        add(
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "Hello."}],
+            }
+        ),
+        add({"type": "function_call", "name": "f", "call_id": "c1", "arguments": "{}"}),
+        add({"type": "function_call_output", "call_id": "c1", "output": "42"}),
+    )
+    assert [item.role for item in t.engine.history] == ["system", "assistant", "call", "result"]
+    assert codes(t) == []
+
+
+def test_a_second_response_is_refused_by_naming_the_first() -> None:
+    t = Timeline()
+    t.engine.says("A long answer that goes on for a while.", step_s=0.2)
+    t.client_sends(0.1, {"type": "response.create"})
+    t.client_sends(0.5, {"type": "response.create", "event_id": "second"})
+    t.run(5.0)
+    error = t.events(Error)[0].error
+    assert error.code == "conversation_already_has_active_response"
+    assert "resp_1" in error.message and error.event_id == "second"
+    assert t.events(ResponseDone)[0].response.status == "completed"
+
+
+def test_a_response_can_follow_at_once() -> None:
+    t = Timeline()
+    t.engine.says("One.")
+    t.engine.says("Two.")
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(0.45)
+    done_at = t.sent[-1][0]
+    t.client_sends(done_at, {"type": "response.create"})
+    t.run(2.0)
+    assert codes(t) == [] and len(t.events(ResponseDone)) == 2
+
+
+def test_cancel_by_id_hits_an_out_of_band_response() -> None:
+    t = Timeline()
+    t.engine.says("Beside it.", after_s=2.0)
+    t.client_sends(0.1, create(conversation="none"))
+    t.client_sends(0.5, {"type": "response.cancel", "response_id": "resp_1"})
+    t.run(3.0)
+    done = t.events(ResponseDone)[0].response
+    assert (done.status, done.status_details.reason) == ("cancelled", "client_cancelled")
+
+
+def test_settings_of_one_response_do_not_leak() -> None:
+    t = Timeline()
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    t.client_sends(0.1, update(instructions="Be brief."))
+    t.engine.says("One.")
+    t.engine.says("Two.")
+    t.client_sends(0.2, create(instructions="Rhyme.", tools=[tool], output_modalities=["text"]))
+    t.client_sends(2.0, create())
+    t.run(4.0)
+    first, second = t.engine.asks
+    assert (first.instructions, len(first.tools), first.speak) == ("Rhyme.", 1, False)
+    assert (second.instructions, len(second.tools), second.speak) == ("Be brief.", 0, True)
+
+
+def test_an_update_merges_the_audio_block_key_by_key() -> None:
+    t = play(
+        update(audio={"input": {"noise_reduction": {"type": "near_field", "strength": 0.5}}}),
+        update(audio={"input": {"noise_reduction": {"type": "far_field"}}}),
+        update(audio={"output": {"speed": 1.25}}),
+        update(audio={"input": {"turn_detection": {"type": "server_vad", "threshold": 0.7}}}),
+    )
+    session = t.events(SessionUpdated)[-1].session
+    assert session.audio.input.noise_reduction.strength == 0.5
+    assert session.audio.output.speed == 1.25
+    detection = session.audio.input.turn_detection
+    assert (detection.threshold, detection.silence_duration_ms) == (0.7, 500)
+    assert detection.create_response is detection.interrupt_response is True
+
+
+def test_the_voice_is_locked_once_sound_was_sent() -> None:
+    t = Timeline()
+    t.engine.says("One.")
+    t.client_sends(0.05, update(audio={"output": {"voice": "marin"}}))
+    t.client_sends(0.1, create())
+    t.client_sends(1.0, update(audio={"output": {"voice": "marin"}}))
+    t.client_sends(1.1, update(audio={"output": {"voice": "cedar"}}))
+    t.run(2.0)
+    assert codes(t) == ["cannot_update_voice"]
+
+
+def test_tracing_can_be_set_once_and_taken_back() -> None:
+    t = play(
+        update(tracing="auto"),
+        update(tracing="auto"),
+        update(tracing={"workflow_name": "x"}),
+        update(tracing=None),
+    )
+    assert codes(t) == ["invalid_value"]
+    assert t.events(SessionUpdated)[-1].session.tracing is None
+
+
+def test_turning_detection_off_mid_speech_ends_the_segment_silently() -> None:
+    t = Timeline()
+    t.user_speaks(0.5, 3.0)
+    t.client_sends(1.5, update(audio={"input": {"turn_detection": None}}))
+    t.run(4.0)
+    assert t.types() == [
+        "session.created",
+        "input_audio_buffer.speech_started",
+        "session.updated",
+    ]
+    assert t.engine.expected == []
+
+
+def test_clear_abandons_an_open_segment() -> None:
+    t = Timeline()
+    t.user_speaks(0.5, 1.0)
+    t.client_sends(1.2, {"type": "input_audio_buffer.clear"})
+    t.run(3.0)
+    assert t.types()[1:] == ["input_audio_buffer.speech_started", "input_audio_buffer.cleared"]
+    assert t.engine.expected[-1] is None
+
+
+def test_sound_offsets_keep_counting_over_commits() -> None:
+    t = Timeline()
+    t.engine.says("One.")
+    t.engine.says("Two.")
+    t.user_speaks(0.5, 1.0)
+    t.user_speaks(5.024, 5.5)
+    t.run(8.0)
+    starts = [e.audio_start_ms for _, e in t.sent if hasattr(e, "audio_start_ms")]
+    assert starts[1] == 5024 - 300
+
+
+def test_a_frame_that_cannot_be_read_is_answered_in_its_place() -> None:
+    t = Timeline()
+    t.enter(0.1, inputs.BadEvent("invalid_json", "no JSON", None, None))
+    t.run(0.2)
+    assert codes(t) == ["invalid_json"]
+
+
+def test_too_much_waiting_sound_is_refused_once() -> None:
+    t = Timeline()
+    t.client_sends(0.01, update(audio={"input": {"turn_detection": None}}))
+    second = bytes(48_000)
+    for index in range(31 * 60):
+        t.enter(0.02 + index * 1e-5, inputs.AudioReceived(second))
+    t.run(0.9)
+    assert codes(t) == ["input_audio_buffer_full"]
+    t.client_sends(1.0, {"type": "input_audio_buffer.clear"})
+    t.run(1.1)
+    assert t.types()[-1] == "input_audio_buffer.cleared"
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "input_text", "text": text}

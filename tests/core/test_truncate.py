@@ -1,0 +1,123 @@
+"""What is left of an interrupted reply: exactly the words that were heard."""
+
+import pytest
+
+from duologue.core.talk import Done, Say
+from duologue.events import (
+    ConversationItemRetrieved,
+    ConversationItemTruncated,
+    Error,
+    ResponseDone,
+)
+from duologue.testing.timeline import Timeline
+from session_kit import codes, truncate
+
+WORDS = "One two three four five."
+
+
+def spoken(text: str = WORDS, word_ms: int = 200) -> tuple[Timeline, str]:
+    """A timeline in which `text` was said, every word `word_ms` long, and its item id."""
+    t = Timeline()
+    t.engine.says(text, after_s=0.1, step_s=0.01, word_ms=word_ms)
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(1.0)
+    return t, t.mirror.order[-1]
+
+
+@pytest.mark.parametrize(
+    ("end_ms", "heard"),
+    [
+        (0, ""),
+        (90, ""),
+        (110, "One"),
+        (200, "One"),
+        (290, "One"),
+        (320, "One two"),
+        (600, "One two three"),
+        (1000, WORDS),
+    ],
+)
+def test_history_holds_the_words_that_were_heard(end_ms: int, heard: str) -> None:
+    t, item_id = spoken()
+    t.client_sends(1.1, truncate(item_id, end_ms))
+    t.client_sends(1.2, {"type": "conversation.item.retrieve", "item_id": item_id})
+    t.run(1.3)
+    assert t.events(ConversationItemTruncated)[0].audio_end_ms == end_ms
+    assert t.engine.cuts == [(item_id, end_ms, heard)]
+    item = t.events(ConversationItemRetrieved)[0].item
+    assert item.id == item_id and item.content[0].transcript == heard
+    assert len(item.content[0].audio or b"") == end_ms * 48
+
+
+def test_slightly_past_the_end_is_clamped() -> None:
+    t, item_id = spoken()
+    t.client_sends(1.1, truncate(item_id, 1100))
+    t.run(1.2)
+    assert t.events(ConversationItemTruncated)[0].audio_end_ms == 1000
+    assert t.engine.cuts == [(item_id, 1000, WORDS)]
+
+
+def test_clearly_past_the_end_is_refused_and_nothing_changes() -> None:
+    t, item_id = spoken()
+    t.client_sends(1.1, truncate(item_id, 1101))
+    t.run(1.2)
+    error = t.events(Error)[0].error
+    assert (error.code, error.param) == ("invalid_value", "audio_end_ms")
+    assert error.message == "Audio content of 1000ms is already shorter than 1101ms"
+    assert t.engine.cuts == []
+
+
+def test_a_second_truncation_can_only_shorten() -> None:
+    t, item_id = spoken()
+    t.client_sends(1.1, truncate(item_id, 400))
+    t.client_sends(1.2, truncate(item_id, 450))
+    t.client_sends(1.3, truncate(item_id, 200))
+    t.client_sends(1.4, truncate(item_id, 900))
+    t.run(1.5)
+    assert [cut[1:] for cut in t.engine.cuts] == [(400, "One two"), (400, "One two"), (200, "One")]
+    assert codes(t) == ["invalid_value"]
+
+
+def test_truncating_while_it_is_generated_fixes_the_boundary() -> None:
+    t = Timeline()
+    t.engine.says(WORDS, after_s=0.1, step_s=0.2)
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(0.5)
+    item_id = t.mirror.order[-1]
+    t.client_sends(0.55, truncate(item_id, 200))
+    t.run(3.0)
+    assert t.events(ResponseDone)[0].response.status == "completed"
+    assert t.engine.history[-1].parts[0].text == "One"
+
+
+def test_barge_in_and_truncate_leave_the_heard_words_in_history() -> None:
+    t = Timeline()
+    t.engine.says(WORDS, after_s=0.1, step_s=0.2)
+    t.user_speaks(0.3, 0.8)
+    t.user_speaks(1.9, 2.5)
+    t.run(2.1)
+    item_id = t.mirror.order[-1]
+    t.client_sends(2.15, truncate(item_id, 200))
+    t.run(2.2)
+    assert t.engine.history[-1].parts[0].text == "One two three"  # what was sent
+    assert t.engine.cuts == [(item_id, 200, "One")]  # what was heard
+
+
+def test_text_that_was_never_voiced_is_not_in_history() -> None:
+    t = Timeline()
+    t.engine.answers(Say("One two"), Say("", b"\0" * 9600, 3), step_s=0.01)
+    t.client_sends(0.1, {"type": "response.create"})
+    t.client_sends(1.0, {"type": "response.cancel"})
+    t.run(1.1)
+    assert t.engine.history[-1].parts[0].text == "One"
+
+
+def test_only_spoken_messages_of_the_assistant_can_be_truncated() -> None:
+    t = Timeline()
+    t.engine.answers(Say("Hi"), Done())
+    t.client_sends(0.1, {"type": "response.create", "response": {"output_modalities": ["text"]}})
+    t.run(1.0)
+    t.client_sends(1.1, truncate(t.mirror.order[-1], 0))
+    t.client_sends(1.1, truncate("item_nowhere", 0))
+    t.run(1.2)
+    assert codes(t) == ["unsupported_content_type", "item_truncate_invalid_item_id"]
