@@ -81,6 +81,7 @@ class Session:
         self._turn = UserTurn(self._batch, self._conversation, new_id)
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
+        self._turn.configure(self._settings.session.audio.input.turn_detection)
 
     @property
     def scores_audio(self) -> bool:
@@ -90,7 +91,7 @@ class Session:
     def open(self, now: float) -> list[Output]:
         """The first outputs: `session.created` and the settings for the engine."""
         self._batch.send(SessionCreated, session=self._settings.session)
-        self._configure()
+        self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
         return self._batch.drain()
 
     def handle(self, entry: Input, now: float) -> list[Output]:
@@ -169,9 +170,6 @@ class Session:
         before = self._settings.session.audio.input.turn_detection
         self._settings.update(event.session, voice_locked=self._responses.voice_locked)
         self._batch.send(SessionUpdated, session=self._settings.session)
-        self._configure(before)
-
-    def _configure(self, before: object = UNSET) -> None:
         turn_detection = self._settings.session.audio.input.turn_detection
         if turn_detection != before:
             self._turn.configure(turn_detection)

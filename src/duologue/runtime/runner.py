@@ -69,7 +69,7 @@ class Runner:
 
     async def receive(self, event: ClientEvent | inputs.BadEvent) -> None:
         """Take a client event, in arrival order; waits while the inbox is full."""
-        if self._ended.is_set():
+        if self._gone:
             return
         try:
             await self._intake.receive(event)
@@ -93,6 +93,10 @@ class Runner:
         self._gone = True
         self._outbox.end()
         self._wake()
+
+    async def ended(self) -> None:
+        """Wait until the session has ended and let go of everything."""
+        await self._ended.wait()
 
     async def run(self) -> None:
         """Live: from `session.created` to the end of the session."""
@@ -165,7 +169,6 @@ class Runner:
             self._inbox.put_nowait(inputs.Disconnected())
 
     async def _clean_up(self) -> None:
-        self._ended.set()
         self._gone = True
         self._outbox.end()
         await self._jobs.aclose()
@@ -176,3 +179,4 @@ class Runner:
         await self._talk.aclose()
         if self._recorder:
             await asyncio.to_thread(self._recorder.close)
+        self._ended.set()

@@ -1,0 +1,202 @@
+"""The shell around a session: backpressure, a clean end, tapes that replay."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from duologue.core import inputs
+from duologue.core.settings import SessionConfig
+from duologue.core.talk import Ask
+from duologue.engines.scripted import (
+    LoudnessActivity,
+    Script,
+    ScriptedCall,
+    ScriptedEngine,
+    ScriptedReply,
+    ScriptedTranscriber,
+    tone,
+)
+from duologue.events import (
+    ClientEvent,
+    ConversationItemInputAudioTranscriptionCompleted,
+    Error,
+    InputAudioBufferAppend,
+    ResponseDone,
+    ServerEvent,
+    SessionCreated,
+)
+from duologue.runtime.runner import Runner
+from duologue.testing.client import ClientMirror
+from duologue.testing.replay import replay
+from duologue.testing.timeline import wire_name
+from session_kit import add, create, update, user
+
+SILENCE = bytes(960 * 50)  # one second
+
+
+class Call:
+    """A runner with its client's side."""
+
+    def __init__(self, runner: Runner, engine: ScriptedEngine) -> None:
+        self.runner = runner
+        self.engine = engine
+        self.mirror = ClientMirror()
+        self.events: list[ServerEvent] = []
+
+    async def send(self, event: dict[str, object]) -> None:
+        await self.runner.receive(msgspec.convert(event, ClientEvent))
+
+    async def speak(self, pcm: bytes, frame: int = 960) -> None:
+        for start in range(0, len(pcm), frame):
+            await self.runner.receive(InputAudioBufferAppend(audio=pcm[start : start + frame]))
+
+    async def until(self, kind: type) -> ServerEvent:
+        while True:
+            event = await self.runner.next_event()
+            assert event is not None, f"the session ended before {kind.__name__}"
+            self.mirror.receive(event)
+            self.events.append(event)
+            if isinstance(event, kind):
+                return event
+
+
+@asynccontextmanager
+async def call(script: Script | None = None, **options: object) -> AsyncIterator[Call]:
+    engine = ScriptedEngine(script or Script())
+    talk = await engine.open(Ask())
+    config = SessionConfig(id="sess_runner", model="scripted")
+    runner = Runner(
+        config,
+        talk,
+        ScriptedTranscriber(engine),
+        LoudnessActivity().open(),
+        **options,  # type: ignore[arg-type]
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run())
+        try:
+            yield Call(runner, engine)
+        finally:
+            runner.disconnect()
+
+
+async def test_a_spoken_turn_is_answered() -> None:
+    async with call(Script(transcripts=("Good day.",))) as c:
+        await c.send(update(audio={"input": {"transcription": {"model": "whisper-1"}}}))
+        await c.speak(SILENCE + tone(600) + SILENCE)
+        done = await c.until(ResponseDone)
+        assert isinstance(done, ResponseDone)
+        assert done.response.output[0].content[0].transcript == "You said: Good day."  # type: ignore[union-attr]
+        kinds = [wire_name(event) for event in c.events]
+        assert kinds.count("input_audio_buffer.speech_started") == 1
+        if ConversationItemInputAudioTranscriptionCompleted not in map(type, c.events):
+            await c.until(ConversationItemInputAudioTranscriptionCompleted)
+
+
+@pytest.mark.parametrize("frame", [160, 481, 960, 4800, 100_000])
+async def test_how_sound_is_framed_changes_no_event(frame: int) -> None:
+    async with call() as c:
+        await c.speak(SILENCE + tone(600) + SILENCE, frame)
+        await c.until(ResponseDone)
+        shapes = [
+            (wire_name(event), getattr(event, "audio_start_ms", getattr(event, "audio_end_ms", 0)))
+            for event in c.events
+        ]
+        assert ("input_audio_buffer.speech_started", 692) in shapes
+        assert ("input_audio_buffer.speech_stopped", 2112) in shapes
+
+
+async def test_a_commit_takes_sound_short_of_a_window() -> None:
+    async with call() as c:
+        await c.send(update(audio={"input": {"turn_detection": None}}))
+        await c.speak(tone(110))
+        await c.send({"type": "input_audio_buffer.commit"})
+        await c.send(create())
+        await c.until(ResponseDone)
+        assert c.events[-1].response.status == "completed"  # type: ignore[union-attr]
+        assert not any(isinstance(event, Error) for event in c.events)
+
+
+async def test_a_client_that_does_not_read_loses_its_session_not_the_server_its_memory() -> None:
+    script = Script(replies=(ScriptedReply(text="word " * 2000),))
+    async with call(script, outbox_bytes=1_000_000) as c:
+        await c.until(SessionCreated)
+        await c.send(create())
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert c.runner.close_code == 1008 and "too_slow" in c.runner.close_reason
+        assert await c.runner.next_event() is None
+
+
+async def test_a_vanished_client_frees_the_engine_in_mid_reply() -> None:
+    script = Script(replies=(ScriptedReply(text="a b", word_delay_ms=3_600_000),))
+    async with call(script) as c:
+        await c.send(create())
+        await c.until(SessionCreated)
+        assert c.engine.open_talks == 1
+        c.runner.disconnect()
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert c.engine.open_talks == 0
+
+
+async def test_an_engine_that_breaks_fails_one_response_and_not_the_session() -> None:
+    script = Script(
+        replies=(
+            ScriptedReply(text="Well", when="break", fail="out of tea"),
+            ScriptedReply("Fine."),
+        )
+    )
+    async with call(script) as c:
+        await c.send(add(user("break")))
+        await c.send(create())
+        failed = await c.until(ResponseDone)
+        assert failed.response.status_details.error.message == "out of tea"  # type: ignore[union-attr]
+        await c.send(add(user("again")))
+        await c.send(create())
+        fine = await c.until(ResponseDone)
+        assert fine.response.status == "completed"  # type: ignore[union-attr]
+
+
+async def test_shutdown_ends_the_session_with_its_code() -> None:
+    async with call() as c:
+        await c.until(SessionCreated)
+        c.runner.end(1001, "going away")
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert (c.runner.close_code, c.runner.close_reason) == (1001, "going away")
+
+
+async def test_a_tape_replays_to_the_same_events(tmp_path: Path) -> None:
+    tape = tmp_path / "call.tape"
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    script = Script(
+        replies=(ScriptedReply(when="call", calls=(ScriptedCall("f"),)), ScriptedReply("Yes."))
+    )
+    async with call(script, tape=tape) as c:
+        await c.send(update(tools=[tool]))
+        await c.send(add(user("call it")))
+        await c.send(create())
+        await c.until(ResponseDone)
+        await c.speak(SILENCE + tone(600) + SILENCE)
+        await c.until(ResponseDone)
+        c.runner.disconnect()
+        await asyncio.wait_for(c.runner.ended(), 10)
+        sent = c.events
+    assert list(replay(tape))[: len(sent)] == sent
+
+
+async def test_bad_frames_are_answered_in_their_place_in_line() -> None:
+    async with call() as c:
+        await c.send(add(user("one")))
+        await c.runner.receive(inputs.BadEvent("invalid_json", "no JSON"))
+        await c.send(create())
+        await c.until(ResponseDone)
+        kinds = [wire_name(event) for event in c.events]
+        assert kinds[1:5] == [
+            "conversation.item.added",
+            "conversation.item.done",
+            "error",
+            "response.created",
+        ]
