@@ -19,6 +19,11 @@ from duologue.events.client import (
     ResponseCreate,
     SessionUpdate,
 )
+from duologue.events.codec import (
+    decode_client_event,
+    encode_server_event,
+    event_id_of,
+)
 from duologue.events.items import (
     ClientItem,
     Content,
@@ -97,6 +102,7 @@ from duologue.events.responses import (
 )
 from duologue.events.scalars import (
     APPEND_LIMIT_BYTES,
+    LARGEST_INTEGER,
     EventId,
     Id,
     Include,
@@ -110,6 +116,7 @@ from duologue.events.scalars import (
     ResponseStatus,
     Sound,
     Speed,
+    StatusCode,
 )
 from duologue.events.server import (
     SERVER_EVENTS,
@@ -269,6 +276,7 @@ __all__ = [
     "ItemObject",
     "ItemReference",
     "ItemStatus",
+    "LARGEST_INTEGER",
     "LogProb",
     "MaxOutputTokens",
     "McpApprovalFilter",
@@ -350,6 +358,7 @@ __all__ = [
     "SessionUpdated",
     "Sound",
     "Speed",
+    "StatusCode",
     "StatusDetails",
     "TextPart",
     "Threshold",
@@ -379,5 +388,8 @@ __all__ = [
     "Usage",
     "Voice",
     "VoiceId",
+    "decode_client_event",
     "echo_tools",
+    "encode_server_event",
+    "event_id_of",
 ]

@@ -15,6 +15,8 @@ from duologue.events.session import SessionUpdateParams
 
 
 class SessionUpdate(Struct, frozen=True, kw_only=True, tag_field="type", tag="session.update"):
+    """Change settings of the session; answered by `session.updated`."""
+
     event_id: EventId | UnsetType = UNSET
     session: SessionUpdateParams
 
@@ -31,18 +33,24 @@ class InputAudioBufferAppend(
 class InputAudioBufferCommit(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio_buffer.commit"
 ):
+    """Make a user item of the buffered sound."""
+
     event_id: EventId | UnsetType = UNSET
 
 
 class InputAudioBufferClear(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio_buffer.clear"
 ):
+    """Throw the buffered sound away."""
+
     event_id: EventId | UnsetType = UNSET
 
 
 class OutputAudioBufferClear(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="output_audio_buffer.clear"
 ):
+    """Stop playing what was sent (transports that play it themselves)."""
+
     event_id: EventId | UnsetType = UNSET
 
 
@@ -59,6 +67,8 @@ class ConversationItemCreate(
 class ConversationItemRetrieve(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.item.retrieve"
 ):
+    """Ask for an item with its sound."""
+
     event_id: EventId | UnsetType = UNSET
     item_id: str
 
@@ -66,6 +76,8 @@ class ConversationItemRetrieve(
 class ConversationItemDelete(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.item.delete"
 ):
+    """Take an item out of the conversation."""
+
     event_id: EventId | UnsetType = UNSET
     item_id: str
 
@@ -73,6 +85,8 @@ class ConversationItemDelete(
 class ConversationItemTruncate(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.item.truncate"
 ):
+    """Cut an assistant's sound to what was heard, its first `audio_end_ms`."""
+
     event_id: EventId | UnsetType = UNSET
     item_id: str
     content_index: Index
@@ -80,6 +94,8 @@ class ConversationItemTruncate(
 
 
 class ResponseCreate(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.create"):
+    """Ask for a reply."""
+
     event_id: EventId | UnsetType = UNSET
     response: ResponseCreateParams = ResponseCreateParams()
 

@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from duologue.events.scalars import Id, ItemStatus, Sound
+from duologue.events.scalars import Id, ItemStatus, Sound, StatusCode
 
 ItemObject = Literal["realtime.item"]
 
 
 class InputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
+    """Text of the user or the system."""
+
     text: str
 
 
@@ -33,6 +35,8 @@ class InputImage(Struct, frozen=True, kw_only=True, tag_field="type", tag="input
 
 
 class OutputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
+    """Text of the assistant."""
+
     text: str
 
 
@@ -89,6 +93,8 @@ class McpListedTool(Struct, frozen=True, kw_only=True):
 
 
 class McpListToolsItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_list_tools"):
+    """The tools that an MCP server offers."""
+
     id: Id | UnsetType = UNSET
     object: ItemObject = "realtime.item"
     status: ItemStatus | UnsetType = UNSET
@@ -97,18 +103,24 @@ class McpListToolsItem(Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class McpProtocolError(Struct, frozen=True, kw_only=True, tag_field="type", tag="protocol_error"):
-    code: int
+    """The MCP server spoke the protocol wrongly."""
+
+    code: StatusCode
     message: str
 
 
 class McpHttpError(Struct, frozen=True, kw_only=True, tag_field="type", tag="http_error"):
-    code: int
+    """The MCP server answered with an HTTP error."""
+
+    code: StatusCode
     message: str
 
 
 class McpToolExecutionError(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_execution_error"
 ):
+    """The tool itself failed."""
+
     message: str
 
 
@@ -116,6 +128,8 @@ McpError = McpProtocolError | McpHttpError | McpToolExecutionError
 
 
 class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
+    """A call of an MCP tool by the server; `output` or `error` is null until it is known."""
+
     id: Id
     object: ItemObject = "realtime.item"
     status: ItemStatus | UnsetType = UNSET
@@ -130,6 +144,8 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
 class McpApprovalRequestItem(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_request"
 ):
+    """The server asks whether it may make this MCP call."""
+
     id: Id
     object: ItemObject = "realtime.item"
     status: ItemStatus | UnsetType = UNSET
@@ -141,6 +157,8 @@ class McpApprovalRequestItem(
 class McpApprovalResponseItem(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_response"
 ):
+    """The client's answer to an approval request."""
+
     id: Id | UnsetType = UNSET
     object: ItemObject = "realtime.item"
     status: ItemStatus | UnsetType = UNSET

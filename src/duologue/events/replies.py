@@ -10,11 +10,15 @@ from duologue.events.responses import Part, Response
 
 
 class ResponseCreated(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.created"):
+    """A response was accepted and is in progress."""
+
     event_id: str
     response: Response
 
 
 class ResponseDone(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.done"):
+    """The last event of a response, sent exactly once, whatever its end."""
+
     event_id: str
     response: Response
 
@@ -22,6 +26,8 @@ class ResponseDone(Struct, frozen=True, kw_only=True, tag_field="type", tag="res
 class ResponseOutputItemAdded(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.output_item.added"
 ):
+    """An output item begins."""
+
     event_id: str
     response_id: str
     output_index: int
@@ -31,6 +37,8 @@ class ResponseOutputItemAdded(
 class ResponseOutputItemDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.output_item.done"
 ):
+    """An output item is final."""
+
     event_id: str
     response_id: str
     output_index: int
@@ -40,6 +48,8 @@ class ResponseOutputItemDone(
 class ResponseContentPartAdded(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.content_part.added"
 ):
+    """A content part begins."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -51,6 +61,8 @@ class ResponseContentPartAdded(
 class ResponseContentPartDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.content_part.done"
 ):
+    """A content part is final."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -62,6 +74,8 @@ class ResponseContentPartDone(
 class ResponseOutputTextDelta(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.output_text.delta"
 ):
+    """More text of a written reply."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -73,6 +87,8 @@ class ResponseOutputTextDelta(
 class ResponseOutputTextDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.output_text.done"
 ):
+    """The whole text: the deltas joined."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -97,6 +113,8 @@ class ResponseOutputAudioDelta(
 class ResponseOutputAudioDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.output_audio.done"
 ):
+    """No more sound of this part follows."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -111,6 +129,8 @@ class ResponseOutputAudioTranscriptDelta(
     tag_field="type",
     tag="response.output_audio_transcript.delta",
 ):
+    """More of the words that are spoken."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -122,6 +142,8 @@ class ResponseOutputAudioTranscriptDelta(
 class ResponseOutputAudioTranscriptDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.output_audio_transcript.done"
 ):
+    """The whole transcript: the deltas joined."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -137,6 +159,8 @@ class ResponseFunctionCallArgumentsDelta(
     tag_field="type",
     tag="response.function_call_arguments.delta",
 ):
+    """More of the JSON text of a call's arguments."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -148,6 +172,8 @@ class ResponseFunctionCallArgumentsDelta(
 class ResponseFunctionCallArgumentsDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.function_call_arguments.done"
 ):
+    """The whole JSON text of a call's arguments."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -173,6 +199,8 @@ class ResponseMcpCallArgumentsDelta(
 class ResponseMcpCallArgumentsDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.mcp_call_arguments.done"
 ):
+    """The whole JSON text of an MCP call's arguments."""
+
     event_id: str
     response_id: str
     item_id: str
@@ -183,6 +211,8 @@ class ResponseMcpCallArgumentsDone(
 class ResponseMcpCallInProgress(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.mcp_call.in_progress"
 ):
+    """An MCP call has been sent to its server."""
+
     event_id: str
     item_id: str
     output_index: int
@@ -191,6 +221,8 @@ class ResponseMcpCallInProgress(
 class ResponseMcpCallCompleted(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.mcp_call.completed"
 ):
+    """An MCP call returned."""
+
     event_id: str
     item_id: str
     output_index: int
@@ -199,6 +231,8 @@ class ResponseMcpCallCompleted(
 class ResponseMcpCallFailed(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="response.mcp_call.failed"
 ):
+    """An MCP call failed; the item has the error."""
+
     event_id: str
     item_id: str
     output_index: int

@@ -20,6 +20,8 @@ from duologue.events.tools import Tool, ToolChoice
 
 
 class ResponseAudioUpdate(Struct, frozen=True, kw_only=True):
+    """The audio settings one response may have for itself."""
+
     output: AudioOutputUpdate | UnsetType = UNSET
 
 
@@ -45,10 +47,14 @@ class ResponseCreateParams(Struct, frozen=True, kw_only=True):
 
 
 class CancelledDetails(Struct, frozen=True, kw_only=True, tag_field="type", tag="cancelled"):
+    """Why a response was cancelled."""
+
     reason: Literal["turn_detected", "client_cancelled"]
 
 
 class IncompleteDetails(Struct, frozen=True, kw_only=True, tag_field="type", tag="incomplete"):
+    """Why a response stopped short."""
+
     reason: Literal["max_output_tokens", "content_filter"]
 
 
@@ -61,6 +67,8 @@ class ResponseError(Struct, frozen=True, kw_only=True):
 
 
 class FailedDetails(Struct, frozen=True, kw_only=True, tag_field="type", tag="failed"):
+    """That a response failed, and of what."""
+
     error: ResponseError
 
 
@@ -68,12 +76,16 @@ StatusDetails = CancelledDetails | IncompleteDetails | FailedDetails
 
 
 class CachedTokensDetails(Struct, frozen=True, kw_only=True):
+    """The cached part of the input tokens, by modality."""
+
     text_tokens: int = 0
     audio_tokens: int = 0
     image_tokens: int = 0
 
 
 class InputTokenDetails(Struct, frozen=True, kw_only=True):
+    """Input tokens by modality, and how many of them were cached."""
+
     text_tokens: int = 0
     audio_tokens: int = 0
     image_tokens: int = 0
@@ -82,6 +94,8 @@ class InputTokenDetails(Struct, frozen=True, kw_only=True):
 
 
 class OutputTokenDetails(Struct, frozen=True, kw_only=True):
+    """Output tokens by modality."""
+
     text_tokens: int = 0
     audio_tokens: int = 0
 
@@ -104,6 +118,8 @@ class ResponseAudioOutput(Struct, frozen=True, kw_only=True):
 
 
 class ResponseAudio(Struct, frozen=True, kw_only=True):
+    """The audio settings a response was made with."""
+
     output: ResponseAudioOutput
 
 
@@ -150,6 +166,8 @@ Part = TextPart | AudioPart
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):
+    """One limit and what is left of it."""
+
     name: Literal["requests", "tokens"]
     limit: int
     remaining: int
@@ -167,11 +185,15 @@ class ErrorDetail(Struct, frozen=True, kw_only=True):
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
+    """The default conversation of a session."""
+
     object: Literal["realtime.conversation"] = "realtime.conversation"
     id: str
 
 
 class TranscriptionTokenDetails(Struct, frozen=True, kw_only=True):
+    """Input tokens of a transcription by modality."""
+
     text_tokens: int = 0
     audio_tokens: int = 0
 
@@ -204,6 +226,8 @@ class TranscriptionError(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptionLanguage(Struct, frozen=True, kw_only=True):
+    """A language found in transcribed speech."""
+
     code: str
 
 

@@ -16,14 +16,18 @@ Id = Annotated[str, Meta(max_length=64)]
 Sound = Annotated[bytes, Meta(max_length=APPEND_LIMIT_BYTES)]
 """Encoded audio: bytes here, base64 on the wire."""
 
-Index = Annotated[int, Meta(ge=0)]
-Milliseconds = Annotated[int, Meta(ge=0)]
+LARGEST_INTEGER = 2**53 - 1
+"""The largest integer that every JSON reader agrees on; larger ones are refused."""
+
+Index = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+Milliseconds = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+StatusCode = Annotated[int, Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 
 Modality = Literal["audio", "text"]
 OutputModalities = tuple[Modality]
 """Exactly one of the two: a reply is spoken or written, never both."""
 
-MaxOutputTokens = Annotated[int, Meta(ge=1)] | Literal["inf"]
+MaxOutputTokens = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)] | Literal["inf"]
 Speed = Annotated[float, Meta(ge=0.25, le=1.5)]
 
 Metadata = Annotated[

@@ -66,6 +66,8 @@ class Error(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
 class ConversationCreated(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.created"
 ):
+    """The session's conversation exists."""
+
     event_id: str
     conversation: Conversation
 
@@ -83,6 +85,8 @@ class ConversationItemAdded(
 class ConversationItemDone(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.item.done"
 ):
+    """An item of the conversation is final; it carries no sound."""
+
     event_id: str
     previous_item_id: str | None
     item: Item
@@ -100,6 +104,8 @@ class ConversationItemRetrieved(
 class ConversationItemDeleted(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.item.deleted"
 ):
+    """An item was taken out of the conversation."""
+
     event_id: str
     item_id: str
 
@@ -107,6 +113,8 @@ class ConversationItemDeleted(
 class ConversationItemTruncated(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="conversation.item.truncated"
 ):
+    """An assistant's item was cut to its first `audio_end_ms`."""
+
     event_id: str
     item_id: str
     content_index: int
@@ -120,6 +128,8 @@ class ConversationItemInputAudioTranscriptionDelta(
     tag_field="type",
     tag="conversation.item.input_audio_transcription.delta",
 ):
+    """More of the transcript of a user's speech."""
+
     event_id: str
     item_id: str
     content_index: int
@@ -134,6 +144,8 @@ class ConversationItemInputAudioTranscriptionCompleted(
     tag_field="type",
     tag="conversation.item.input_audio_transcription.completed",
 ):
+    """The whole transcript of a user's speech."""
+
     event_id: str
     item_id: str
     content_index: int
@@ -150,6 +162,8 @@ class ConversationItemInputAudioTranscriptionFailed(
     tag_field="type",
     tag="conversation.item.input_audio_transcription.failed",
 ):
+    """A user's speech could not be transcribed."""
+
     event_id: str
     item_id: str
     content_index: int
@@ -178,6 +192,8 @@ class ConversationItemInputAudioTranscriptionSegment(
 class InputAudioBufferCommitted(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio_buffer.committed"
 ):
+    """The buffered sound became a user item."""
+
     event_id: str
     previous_item_id: str | None
     item_id: str
@@ -186,6 +202,8 @@ class InputAudioBufferCommitted(
 class InputAudioBufferCleared(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio_buffer.cleared"
 ):
+    """The buffered sound was thrown away."""
+
     event_id: str
 
 
@@ -212,6 +230,8 @@ class InputAudioBufferSpeechStopped(
 class InputAudioBufferTimeoutTriggered(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio_buffer.timeout_triggered"
 ):
+    """Nobody spoke for the idle timeout."""
+
     event_id: str
     audio_start_ms: int
     audio_end_ms: int
@@ -235,6 +255,8 @@ class InputAudioBufferDtmfEventReceived(
 class OutputAudioBufferStarted(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="output_audio_buffer.started"
 ):
+    """The server began to play a response (WebRTC and SIP)."""
+
     event_id: str
     response_id: str
 
@@ -242,6 +264,8 @@ class OutputAudioBufferStarted(
 class OutputAudioBufferStopped(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="output_audio_buffer.stopped"
 ):
+    """The server played a response to its end (WebRTC and SIP)."""
+
     event_id: str
     response_id: str
 
@@ -249,6 +273,8 @@ class OutputAudioBufferStopped(
 class OutputAudioBufferCleared(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="output_audio_buffer.cleared"
 ):
+    """The server stopped playing a response early (WebRTC and SIP)."""
+
     event_id: str
     response_id: str
 
@@ -256,6 +282,8 @@ class OutputAudioBufferCleared(
 class McpListToolsInProgress(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_list_tools.in_progress"
 ):
+    """The tools of an MCP server are being fetched."""
+
     event_id: str
     item_id: str
 
@@ -263,6 +291,8 @@ class McpListToolsInProgress(
 class McpListToolsCompleted(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_list_tools.completed"
 ):
+    """The tools of an MCP server are known; the item has them."""
+
     event_id: str
     item_id: str
 
@@ -270,6 +300,8 @@ class McpListToolsCompleted(
 class McpListToolsFailed(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_list_tools.failed"
 ):
+    """The tools of an MCP server could not be fetched."""
+
     event_id: str
     item_id: str
 
@@ -277,6 +309,8 @@ class McpListToolsFailed(
 class RateLimitsUpdated(
     Struct, frozen=True, kw_only=True, tag_field="type", tag="rate_limits.updated"
 ):
+    """What is left of the caller's limits."""
+
     event_id: str
     rate_limits: tuple[RateLimit, ...]
 

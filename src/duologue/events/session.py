@@ -11,7 +11,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duologue.events.scalars import Include, MaxOutputTokens, Milliseconds, OutputModalities, Speed
+from duologue.events.scalars import (
+    Include,
+    Index,
+    MaxOutputTokens,
+    Milliseconds,
+    OutputModalities,
+    Speed,
+)
 from duologue.events.tools import Tool, ToolChoice, ToolEcho
 
 
@@ -111,13 +118,15 @@ Voice = str | VoiceId
 
 
 class Reasoning(Struct, frozen=True, kw_only=True):
+    """How hard a reasoning model thinks."""
+
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | UnsetType = UNSET
 
 
 class TokenLimits(Struct, frozen=True, kw_only=True):
     """Limits on what is kept; `post_instructions` counts tokens after the instructions."""
 
-    post_instructions: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    post_instructions: Index | UnsetType = UNSET
 
 
 class RetentionRatio(Struct, frozen=True, kw_only=True, tag_field="type", tag="retention_ratio"):
@@ -131,6 +140,8 @@ Truncation = Literal["auto", "disabled"] | RetentionRatio
 
 
 class TracingConfig(Struct, frozen=True, kw_only=True):
+    """How a trace of the session is labelled."""
+
     workflow_name: str | UnsetType = UNSET
     group_id: str | UnsetType = UNSET
     metadata: Any | UnsetType = UNSET
@@ -148,6 +159,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
 
 class AudioInputUpdate(Struct, frozen=True, kw_only=True):
+    """Changes to how the session listens."""
+
     format: AudioFormat | UnsetType = UNSET
     noise_reduction: NoiseReduction | None | UnsetType = UNSET
     transcription: AudioTranscription | None | UnsetType = UNSET
@@ -155,12 +168,16 @@ class AudioInputUpdate(Struct, frozen=True, kw_only=True):
 
 
 class AudioOutputUpdate(Struct, frozen=True, kw_only=True):
+    """Changes to how the session speaks."""
+
     format: AudioFormat | UnsetType = UNSET
     voice: Voice | UnsetType = UNSET
     speed: Speed | UnsetType = UNSET
 
 
 class AudioUpdate(Struct, frozen=True, kw_only=True):
+    """Changes to the session's audio settings, merged key by key."""
+
     input: AudioInputUpdate | UnsetType = UNSET
     output: AudioOutputUpdate | UnsetType = UNSET
 
@@ -184,6 +201,8 @@ class RealtimeSessionUpdate(Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 class AudioInput(Struct, frozen=True, kw_only=True):
+    """How the session listens."""
+
     format: AudioFormat = AudioPcm()
     noise_reduction: NoiseReduction | None = None
     transcription: AudioTranscription | None = None
@@ -191,12 +210,16 @@ class AudioInput(Struct, frozen=True, kw_only=True):
 
 
 class AudioOutput(Struct, frozen=True, kw_only=True):
+    """How the session speaks."""
+
     format: AudioFormat = AudioPcm()
     voice: Voice
     speed: Speed = 1.0
 
 
 class Audio(Struct, frozen=True, kw_only=True):
+    """The session's audio settings."""
+
     input: AudioInput = AudioInput()
     output: AudioOutput
 
@@ -226,6 +249,8 @@ class RealtimeSession(Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class TranscriptionAudioInputUpdate(Struct, frozen=True, kw_only=True):
+    """Changes to how a transcription session listens."""
+
     format: AudioFormat | UnsetType = UNSET
     noise_reduction: NoiseReduction | None | UnsetType = UNSET
     transcription: AudioTranscription | None | UnsetType = UNSET
@@ -233,6 +258,8 @@ class TranscriptionAudioInputUpdate(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptionAudioUpdate(Struct, frozen=True, kw_only=True):
+    """Changes to a transcription session's audio settings."""
+
     input: TranscriptionAudioInputUpdate | UnsetType = UNSET
 
 
@@ -246,6 +273,8 @@ class TranscriptionSessionUpdate(
 
 
 class TranscriptionAudioInput(Struct, frozen=True, kw_only=True):
+    """How a transcription session listens."""
+
     format: AudioFormat = AudioPcm()
     noise_reduction: NoiseReduction | None = None
     transcription: AudioTranscription | None = None
@@ -253,6 +282,8 @@ class TranscriptionAudioInput(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptionAudio(Struct, frozen=True, kw_only=True):
+    """A transcription session's audio settings."""
+
     input: TranscriptionAudioInput = TranscriptionAudioInput()
 
 

@@ -1,0 +1,75 @@
+"""Rules on client events that types cannot say: parts by role, and no unknown keys.
+
+Each rule raises the `Refusal` that names the offending path, or returns quietly.
+"""
+
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from duologue.errors import Refusal
+from duologue.events.client import ClientEvent, ConversationItemCreate, ResponseCreate
+from duologue.events.faults import bad_choice
+from duologue.events.items import (
+    Content,
+    InputAudio,
+    InputImage,
+    InputText,
+    MessageItem,
+    OutputAudio,
+    OutputText,
+)
+
+_PARTS: dict[str, tuple[type[Content], ...]] = {
+    "system": (InputText,),
+    "user": (InputText, InputAudio, InputImage),
+    "assistant": (OutputText, OutputAudio),
+}
+
+
+def check_items(event: ClientEvent) -> None:
+    """Refuse messages whose parts do not fit their role."""
+    if isinstance(event, ConversationItemCreate):
+        if isinstance(event.item, MessageItem):
+            _check_message(event.item, "item")
+    elif isinstance(event, ResponseCreate) and event.response.input is not UNSET:
+        for index, item in enumerate(event.response.input):
+            if isinstance(item, MessageItem):
+                _check_message(item, f"response.input[{index}]")
+
+
+def _check_message(item: MessageItem, path: str) -> None:
+    allowed = _PARTS[item.role]
+    for index, part in enumerate(item.content):
+        where = f"{path}.content[{index}]"
+        if not isinstance(part, allowed):
+            tags = tuple(kind.__struct_config__.tag for kind in allowed)
+            raise bad_choice(part.__struct_config__.tag, tags, f"{where}.type")
+        # An assistant's sound cannot be injected, only its text.
+        missing = (
+            "text"
+            if isinstance(part, OutputAudio)
+            else "audio"
+            if isinstance(part, InputAudio) and part.audio is UNSET
+            else None
+        )
+        if missing:
+            raise Refusal(
+                "missing_required_parameter",
+                f"Missing required parameter: '{where}.{missing}'.",
+                f"{where}.{missing}",
+            )
+
+
+def check_no_unknown_keys(raw: Any, typed: Any, path: str = "") -> None:
+    """Refuse the first key of `raw` that the struct `typed`, made from it, has no field for."""
+    if isinstance(typed, tuple):
+        for index, (raw_one, typed_one) in enumerate(zip(raw, typed, strict=True)):
+            check_no_unknown_keys(raw_one, typed_one, f"{path}[{index}]")
+    elif isinstance(typed, Struct):
+        for key, value in raw.items():
+            where = f"{path}.{key}" if path else key
+            if key in typed.__struct_fields__:
+                check_no_unknown_keys(value, getattr(typed, key), where)
+            elif key != typed.__struct_config__.tag_field:
+                raise Refusal("unknown_parameter", f"Unknown parameter: '{where}'.", where)
