@@ -1,0 +1,7 @@
+"""`python -m duologue` is `duologue`."""
+
+import sys
+
+from duologue.cli import main
+
+sys.exit(main())

@@ -1,0 +1,292 @@
+"""The server's settings: one frozen `ServerConfig` out of four layers.
+
+Defaults, then one TOML file, then `DUOLOGUE_…` variables, then the command line; the later
+layer wins. Names are mechanical: `silence_duration_ms` in the file is
+`DUOLOGUE_SILENCE_DURATION_MS` and `--silence-duration-ms`. Help texts, limits and the table
+in `docs/reference/settings.md` all come from the fields below. A value that cannot be raises
+`ConfigFault`, which names where it stood, the key, the value and what is allowed.
+"""
+
+import difflib
+import logging
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import msgspec.inspect
+from msgspec import Meta
+
+from duologue.errors import ConfigFault
+
+log = logging.getLogger(__name__)
+
+DEFAULT_FILE = "duologue.toml"
+PREFIX = "DUOLOGUE_"
+FILE_VARIABLE = "DUOLOGUE_CONFIG"
+
+MIB = 1024 * 1024
+SECRET = {"secret": True}
+
+Count = Annotated[int, Meta(ge=1)]
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server is. Not the client's `session` object, which is in `events`."""
+
+    # Where it listens and who may come in
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    ] = 8800
+    api_key: Annotated[
+        str | None,
+        Meta(
+            description="The key that clients must send. Without one, a key is made at start "
+            "and printed once. Not to be given on the command line, where others could read it.",
+            extra=SECRET,
+        ),
+    ] = None
+    auth_failure: Annotated[
+        Literal["inband", "401"],
+        Meta(
+            description="How a WebSocket with a wrong key is refused: by an `error` event and "
+            "close code 3000, or by HTTP 401 at the handshake (for load balancers)."
+        ),
+    ] = "inband"
+
+    # What answers
+    engine: Annotated[
+        Literal["light", "scripted"],
+        Meta(
+            description="`light` is real models on the CPU; `scripted` says what `script` says "
+            "and needs no models."
+        ),
+    ] = "light"
+    profile: Annotated[
+        Literal["default", "small"],
+        Meta(description="Which set of models `light` uses; `small` is quicker and knows less."),
+    ] = "default"
+    models_dir: Annotated[
+        str | None, Meta(description="Where models are kept. Unset: the user's cache directory.")
+    ] = None
+    llm: Annotated[
+        str | None,
+        Meta(
+            description="Language model in place of the profile's: a name of the catalogue, a "
+            "path, or a hub id (`hf:owner/repo`). So too for the next two."
+        ),
+    ] = None
+    stt: Annotated[
+        str | None, Meta(description="Speech recognition model in place of the profile's.")
+    ] = None
+    vad: Annotated[
+        str | None, Meta(description="Voice activity model in place of the profile's.")
+    ] = None
+    threads: Annotated[
+        Count | None, Meta(description="Threads of the language model. Unset: one per core.")
+    ] = None
+    script: Annotated[
+        str | None,
+        Meta(
+            description="What the `scripted` engine says: a path to a TOML file, or the TOML "
+            "itself. Unset: it repeats what it heard."
+        ),
+    ] = None
+
+    # What a session starts with
+    instructions: Annotated[
+        str, Meta(description="Instructions of a session until the client sends its own.")
+    ] = ""
+    voice: Annotated[
+        str | None, Meta(description="Voice of a session until the client picks one.")
+    ] = None
+    silence_duration_ms: Annotated[
+        int,
+        Meta(ge=0, le=10000, description="Silence that ends a turn, unless the client says."),
+    ] = 500
+    unknown_keys: Annotated[
+        Literal["lenient", "strict"],
+        Meta(description="Keys of client events that are not known: ignored, or refused."),
+    ] = "lenient"
+    missing_model: Annotated[
+        Literal["lenient", "strict"],
+        Meta(description="A connection without `model=`: gets the engine, or is refused."),
+    ] = "lenient"
+    unknown_model: Annotated[
+        Literal["lenient", "strict"],
+        Meta(description="A model name that is not known: gets the engine, or is refused."),
+    ] = "strict"
+
+    # How much
+    max_sessions: Annotated[
+        Count, Meta(description="Sessions at the same time; one more is refused at the door.")
+    ] = 4
+    session_max_s: Annotated[Count, Meta(description="Longest life of a session.")] = 3600
+    max_message_bytes: Annotated[
+        Count, Meta(description="Longest message of a client; 15 MiB of audio needs 20 MiB.")
+    ] = 21 * MIB
+    outbox_bytes: Annotated[
+        Count,
+        Meta(
+            description="What a session keeps for a client that reads slowly; beyond it the "
+            "session is closed."
+        ),
+    ] = 16 * MIB
+    send_timeout_s: Annotated[
+        float, Meta(gt=0, description="A client that takes nothing for so long is dropped.")
+    ] = 20.0
+    ping_interval_s: Annotated[
+        float,
+        Meta(gt=0, description="Time between WebSocket pings, and how long an answer may take."),
+    ] = 20.0
+
+    # What is kept
+    record_dir: Annotated[
+        str | None,
+        Meta(
+            description="Where tapes of sessions (all they heard and said) are written. Unset: "
+            "nothing is recorded."
+        ),
+    ] = None
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="How much is logged, on standard error."),
+    ] = "warning"
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{setting.key}={'…' if setting.secret and value else repr(value)}"
+            for setting in SETTINGS
+            if (value := getattr(self, setting.key)) != setting.default
+        )
+        return f"ServerConfig({', '.join(shown)})"
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One field of `ServerConfig` as the layers, the command line and the docs see it."""
+
+    key: str
+    type: Any
+    default: Any
+    allowed: str
+    description: str
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.key.upper()
+
+    @property
+    def flag(self) -> str | None:
+        """The command line option; None where a value would be seen in the process list."""
+        return None if self.secret else "--" + self.key.replace("_", "-")
+
+
+def load(
+    *,
+    file: str | None = None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str] | None = None,
+) -> ServerConfig:
+    """The settings out of all layers.
+
+    `file` is what `--config` says; `flags` maps keys to the command line's values, as text.
+    Raises `ConfigFault`.
+    """
+    values: dict[str, Any] = {}
+    path = file or environ.get(FILE_VARIABLE)
+    if path or Path(DEFAULT_FILE).is_file():
+        values |= _from_file(Path(path or DEFAULT_FILE))
+    values |= _from_environ(environ)
+    for key, text in (flags or {}).items():
+        setting = _BY_KEY[key]
+        values[key] = _value(setting, text, f"command line: {setting.flag}", strict=False)
+    return ServerConfig(**values)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            table = tomllib.load(stream)
+    except OSError as fault:
+        raise ConfigFault(f"{path}: cannot be read: {fault.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise ConfigFault(f"{path}: is not TOML: {fault}") from None
+    values = {}
+    for key, value in table.items():
+        if key not in _BY_KEY:
+            raise ConfigFault(f"{path}: unknown key {key}{_nearest(key, _BY_KEY)}")
+        values[key] = _value(_BY_KEY[key], value, f"{path}: {key}", strict=True)
+    return values
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    """An empty variable counts as unset; an unknown one may belong to another program."""
+    values = {}
+    known = {setting.variable: setting for setting in SETTINGS}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or name == FILE_VARIABLE or not text:
+            continue
+        if name in known:
+            values[known[name].key] = _value(known[name], text, name, strict=False)
+        elif close := _nearest(name.removeprefix(PREFIX).lower(), _BY_KEY):
+            log.warning("%s is not a setting%s", name, close)
+    return values
+
+
+def _value(setting: Setting, value: Any, where: str, *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(value, setting.type, strict=strict)
+    except msgspec.ValidationError:
+        shown = "that value" if setting.secret else repr(value)
+        raise ConfigFault(f"{where}: {shown} is not allowed; allowed: {setting.allowed}") from None
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _allowed(kind: msgspec.inspect.Type) -> str:
+    """The values of a type in words."""
+    match kind:
+        case msgspec.inspect.Metadata(type=inner):
+            return _allowed(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return _allowed(next(t for t in types if not isinstance(t, msgspec.inspect.NoneType)))
+        case msgspec.inspect.LiteralType(values=values):
+            return " or ".join(f'"{value}"' for value in values)
+        case msgspec.inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low}" + (f" to {high}" if high is not None else "")
+        case msgspec.inspect.FloatType(gt=low):
+            return f"a number above {low:g}" if low is not None else "a number"
+        case msgspec.inspect.StrType(min_length=least):
+            return "text, not empty" if least else "text"
+    raise AssertionError(kind)
+
+
+def _settings() -> Iterator[Setting]:
+    described = msgspec.inspect.type_info(ServerConfig)
+    assert isinstance(described, msgspec.inspect.StructType)
+    annotations = ServerConfig.__annotations__
+    for field in described.fields:
+        extra: Mapping[str, Any] = {}
+        description = ""
+        kind: Any = field.type
+        if isinstance(kind, msgspec.inspect.Metadata):
+            extra = kind.extra or {}
+            description = (kind.extra_json_schema or {}).get("description", "")
+        yield Setting(
+            key=field.name,
+            type=annotations[field.name],
+            default=field.default,
+            allowed=_allowed(field.type),
+            description=description,
+            secret=bool(extra.get("secret")),
+        )
+
+
+SETTINGS: tuple[Setting, ...] = tuple(_settings())
+_BY_KEY = {setting.key: setting for setting in SETTINGS}

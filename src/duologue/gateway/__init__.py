@@ -1,0 +1,1 @@
+"""The ASGI app: routes, keys, admission. The one package that knows everybody (`compose`)."""

@@ -1,0 +1,170 @@
+"""The ASGI app: what is served where, and how it starts and stops.
+
+`create_app(config)` gives a Starlette app. Its lifespan loads the engine's weights before
+the first request and ends every session with close code 1001 before it frees them.
+
+    WS  /v1/realtime    sessions (`realtime.py`)
+    GET /v1/models      the models of this server, with what the engine honestly is
+    GET /healthz        for load balancers and people; needs no key
+    GET /               what this is and how to connect
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from duologue import __version__
+from duologue.config import ServerConfig
+from duologue.core.settings import WELL_KNOWN_VOICES
+from duologue.errors import ConfigFault
+from duologue.gateway.auth import Keys
+from duologue.gateway.compose import Parts, compose
+from duologue.gateway.faults import http_error, on_exception, on_http_exception, unauthorised
+from duologue.gateway.realtime import LISTED_MODELS, Realtime
+from duologue.gateway.sessions import Sessions
+
+CREATED = 1767225600
+"""`created` of the model objects: a date is asked for and no client reads it (2026-01-01)."""
+
+CLOSING_PATIENCE_S = 5.0
+
+
+def create_app(config: ServerConfig) -> Starlette:
+    """The app of one server; `config.api_key` must be set. Raises `ConfigFault`."""
+    if not config.api_key:
+        raise ConfigFault("api_key: a server needs a key")
+    gateway = Gateway(config, Keys(config.api_key))
+    app = Starlette(
+        routes=[
+            Route("/", gateway.front_page),
+            Route("/healthz", gateway.health),
+            Route("/v1/models", gateway.models),
+            Route("/v1/models/{model}", gateway.model),
+            WebSocketRoute("/v1/realtime", gateway.realtime),
+        ],
+        exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
+        lifespan=gateway.lifespan,
+    )
+    app.state.gateway = gateway
+    app.router.redirect_slashes = False
+    app.router.default = _nowhere
+    return app
+
+
+class Gateway:
+    """The routes of one server and what they share while it runs."""
+
+    def __init__(self, config: ServerConfig, keys: Keys) -> None:
+        self._config = config
+        self._keys = keys
+        self._sessions = Sessions(config.max_sessions)
+        self._parts: Parts | None = None
+        self._realtime: Realtime | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Weights in, sessions, weights out."""
+        _check_record_dir(self._config.record_dir)
+        parts = await compose(self._config)
+        try:
+            _check_voice(self._config.voice, parts.engine.traits.voices)
+            self._realtime = Realtime(self._config, self._keys, parts, self._sessions)
+            self._parts = parts
+            yield
+        finally:
+            await self.close()
+            await parts.aclose()
+
+    async def close(self) -> None:
+        """Let nobody in any more and send home who is in (1001); may be called twice."""
+        await self._sessions.close(CLOSING_PATIENCE_S)
+
+    async def realtime(self, websocket: WebSocket) -> None:
+        """A session."""
+        assert self._realtime, "served before its lifespan began"
+        await self._realtime.connect(websocket)
+
+    async def front_page(self, request: Request) -> Response:
+        """What this is, for a person with a browser."""
+        page = files("duologue.gateway").joinpath("index.html").read_text("utf-8")
+        base_url = str(request.base_url).rstrip("/") + "/v1"
+        return HTMLResponse(page.replace("{base_url}", base_url).replace("{version}", __version__))
+
+    async def health(self, request: Request) -> Response:
+        """Whether sessions can be had; 503 while the server is stopping."""
+        state = "stopping" if self._sessions.closing else "ready"
+        body = {
+            "state": state,
+            "version": __version__,
+            "engine": self._config.engine,
+            "profile": self._config.profile if self._config.engine == "light" else None,
+            "sessions": {"open": self._sessions.open, "max": self._sessions.limit},
+        }
+        return JSONResponse(body, 200 if state == "ready" else 503)
+
+    async def models(self, request: Request) -> Response:
+        """The list of models."""
+        verdict = self._keys.judge(request)
+        if verdict != "good":
+            return unauthorised(verdict)
+        data = [self._describe(name) for name in LISTED_MODELS]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def model(self, request: Request) -> Response:
+        """One model."""
+        verdict = self._keys.judge(request)
+        if verdict != "good":
+            return unauthorised(verdict)
+        name = request.path_params["model"]
+        if name not in LISTED_MODELS:
+            message = f"The model '{name[:100]}' does not exist on this server."
+            return http_error(404, message, "model_not_found", "model")
+        return JSONResponse(self._describe(name))
+
+    def _describe(self, name: str) -> dict[str, object]:
+        assert self._parts, "served before its lifespan began"
+        return {
+            "id": name,
+            "object": "model",
+            "created": CREATED,
+            "owned_by": "duologue",
+            "duologue": {
+                "engine": self._config.engine,
+                "profile": self._config.profile if self._config.engine == "light" else None,
+                "traits": msgspec.to_builtins(self._parts.engine.traits),
+            },
+        }
+
+
+def _check_voice(voice: str | None, voices: tuple[str, ...]) -> None:
+    known = (*voices, *WELL_KNOWN_VOICES)
+    if voice is not None and voice not in known:
+        raise ConfigFault(f"voice: {voice!r} is not allowed; allowed: {', '.join(known)}")
+
+
+def _check_record_dir(directory: str | None) -> None:
+    if directory is None:
+        return
+    try:
+        Path(directory).expanduser().mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ConfigFault(f"record_dir: {directory!r} cannot be used: {fault.strerror}") from None
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Any path that is not served, for both kinds of connection."""
+    fault = http_error(404, f"There is nothing at {scope['path']}.")
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(fault)
+    else:
+        await fault(scope, receive, send)

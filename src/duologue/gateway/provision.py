@@ -1,0 +1,90 @@
+"""Models before serving: what a configuration needs, and bringing what is not there yet.
+
+Settings in, settings out: those that can be served. Only what is missing is fetched; a file
+that was altered or truncated is never replaced behind its owner's back but refused by name.
+When the big profile cannot be had the small one is served, and that is said.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec import structs
+
+from duologue.config import ServerConfig
+from duologue.errors import ModelFault
+from duologue.models import Role, Store, profile, resolve
+
+Fetch = Callable[[Sequence[str]], object]
+"""Brings models by catalogue name or hub id; raises `ModelFault`."""
+
+
+def store_of(config: ServerConfig) -> Store:
+    """The directory of models that the settings name."""
+    return Store(Path(config.models_dir) if config.models_dir else None)
+
+
+def specs(config: ServerConfig) -> dict[Role, str]:
+    """The model of each role: the profile's, or the one set in its place.
+
+    The mouth is not among them: its weights come with the package that speaks them.
+    """
+    chosen = profile(config.profile)
+    return {
+        "activity": config.vad or chosen.activity,
+        "ear": config.stt or chosen.ear,
+        "mind": config.llm or chosen.mind,
+    }
+
+
+def provide(
+    config: ServerConfig, store: Store, fetch: Fetch, say: Callable[[str], None]
+) -> ServerConfig:
+    """See that every model is there; returns the settings to serve with. Blocks.
+
+    `say` is told when it is another profile than the one asked for. Raises `ModelFault`.
+    """
+    try:
+        _bring(config, store, fetch)
+    except ModelFault as fault:
+        altered = [spec for spec in specs(config).values() if _is_altered(spec, store)]
+        if config.profile == "small" or altered:
+            raise
+        small = structs.replace(config, profile="small")
+        try:
+            _bring(small, store, fetch)
+        except ModelFault:
+            raise fault from None
+        say(f"profile {config.profile} cannot be had, going on with small: {fault}")
+        return small
+    return config
+
+
+def _bring(config: ServerConfig, store: Store, fetch: Fetch) -> None:
+    wanted = []
+    for spec in specs(config).values():
+        if _is_missing(spec, store):
+            wanted.append(spec)
+        else:
+            resolve(spec, store)
+    if wanted:
+        fetch(wanted)
+
+
+def _is_missing(spec: str, store: Store) -> bool:
+    if spec.startswith("hf:"):
+        try:
+            resolve(spec, store)
+        except ModelFault:
+            return True
+        return False
+    return _state(spec, store) in ("missing", "partial")
+
+
+def _is_altered(spec: str, store: Store) -> bool:
+    return _state(spec, store) == "altered"
+
+
+def _state(spec: str, store: Store) -> str | None:
+    """None for what is not of the catalogue."""
+    entries = (entry for entry in store.catalogue if entry.name == spec)
+    return next((store.state(entry) for entry in entries), None)

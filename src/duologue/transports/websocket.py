@@ -1,0 +1,103 @@
+"""One session over one WebSocket: text frames in and out, JSON, one event each.
+
+    frame ─► decode ─► Runner.receive          Runner.next_event ─► encode ─► frame
+
+Frames are taken in order, one at a time: while the session is busy none is read, and the
+network holds the client back. A frame that cannot be read as an event goes down the same
+path as a `BadEvent`, so that its refusal has its place in line. Long JSON is decoded and
+encoded in a worker thread, since nothing above 100 µs may run on the event loop.
+"""
+
+import asyncio
+import logging
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from duologue.core.inputs import BadEvent
+from duologue.errors import Refusal
+from duologue.events import ClientEvent, ConversationItemRetrieved, ServerEvent
+from duologue.events.codec import decode_client_event, encode_server_event, event_id_of
+from duologue.runtime.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+INLINE_CHARACTERS = 64 * 1024
+"""A frame up to this is decoded on the event loop: about 50 µs."""
+
+CLOSE_REASON_BYTES = 123
+"""What a close frame can hold (RFC 6455, section 5.5)."""
+
+BINARY = BadEvent(
+    "invalid_event", "Binary frames are not allowed: send every event as a text frame of JSON."
+)
+
+
+async def carry(
+    websocket: WebSocket, runner: Runner, *, send_timeout_s: float, strict: bool = False
+) -> None:
+    """Carry a session from its beginning to its end over an accepted WebSocket.
+
+    Returns when the session has ended and its engine is free again. A client that takes
+    nothing for `send_timeout_s` is given up; `strict` refuses keys that are not known.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run())
+        reader = tasks.create_task(_read(websocket, runner, strict))
+        await _write(websocket, runner, send_timeout_s)
+        reader.cancel()
+
+
+async def _read(websocket: WebSocket, runner: Runner, strict: bool) -> None:
+    try:
+        while True:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                break
+            await runner.receive(await _decode(message.get("text"), strict))
+        runner.disconnect()
+    except Exception:
+        logger.exception("a client event could not be taken in; the session is closed")
+        runner.end(1011, "server_error.internal_error")
+
+
+async def _decode(text: str | None, strict: bool) -> ClientEvent | BadEvent:
+    if text is None:
+        return BINARY
+    if len(text) <= INLINE_CHARACTERS:
+        return _event(text, strict)
+    return await asyncio.to_thread(_event, text, strict)
+
+
+def _event(text: str, strict: bool) -> ClientEvent | BadEvent:
+    try:
+        return decode_client_event(text, strict=strict)
+    except Refusal as refusal:
+        return BadEvent(refusal.code, refusal.message, refusal.param, event_id_of(text))
+
+
+async def _write(websocket: WebSocket, runner: Runner, send_timeout_s: float) -> None:
+    try:
+        while (event := await runner.next_event()) is not None:
+            text = await _encode(event)
+            async with asyncio.timeout(send_timeout_s):
+                await websocket.send_text(text)
+        if websocket.client_state is WebSocketState.CONNECTED:
+            async with asyncio.timeout(send_timeout_s):
+                await websocket.close(runner.close_code, close_reason(runner.close_reason))
+    except TimeoutError:
+        logger.warning("a client took nothing for %g s and is given up", send_timeout_s)
+    except WebSocketDisconnect:
+        pass  # it went while it was being sent to
+    finally:
+        runner.disconnect()
+
+
+async def _encode(event: ServerEvent) -> str:
+    if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
+        return await asyncio.to_thread(encode_server_event, event)
+    return encode_server_event(event)
+
+
+def close_reason(reason: str) -> str:
+    """`reason` cut to what a close frame can hold, between characters."""
+    return reason.encode()[:CLOSE_REASON_BYTES].decode("utf-8", "ignore")

@@ -1,0 +1,112 @@
+"""Models before serving: fetch what is missing, refuse what was altered, fall back aloud."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from duologue.config import ServerConfig
+from duologue.errors import ModelFault
+from duologue.gateway.provision import provide, specs
+from duologue.models import CATALOGUE, ModelEntry, ModelFile, Store
+
+CONTENT = b"weights"
+
+
+def tiny(entry: ModelEntry) -> ModelEntry:
+    """A catalogue entry whose one file is a few bytes."""
+    file = entry.files[0]
+    part = structs.replace(file.parts[0], bytes=len(CONTENT))
+    return structs.replace(
+        entry, files=(ModelFile(file.path, hashlib.sha256(CONTENT).hexdigest(), (part,)),)
+    )
+
+
+class Registry:
+    """Brings what it has into a store, and keeps what it was asked for."""
+
+    def __init__(self, store: Store, lacks: Sequence[str] = ()) -> None:
+        self.store = store
+        self.lacks = lacks
+        self.asked: list[str] = []
+
+    def fetch(self, names: Sequence[str]) -> None:
+        self.asked += names
+        for name in names:
+            if name in self.lacks:
+                raise ModelFault(f"{name} cannot be reached.")
+            entry = self.store.entry(name)
+            path = self.store.file(entry, entry.files[0])
+            path.parent.mkdir(parents=True)
+            path.write_bytes(CONTENT)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path, tuple(tiny(entry) for entry in CATALOGUE))
+
+
+DEFAULT = ServerConfig()
+SMALL = ServerConfig(profile="small")
+BIG_MIND = specs(DEFAULT)["mind"]
+SMALL_MIND = specs(SMALL)["mind"]
+
+
+def refuse_to_say(text: str) -> None:
+    raise AssertionError(text)
+
+
+def test_missing_models_are_fetched_once(store: Store) -> None:
+    registry = Registry(store)
+    assert provide(DEFAULT, store, registry.fetch, refuse_to_say) == DEFAULT
+    assert sorted(registry.asked) == sorted(specs(DEFAULT).values())
+    assert provide(DEFAULT, store, registry.fetch, refuse_to_say) == DEFAULT
+    assert len(registry.asked) == 3
+
+
+def test_when_the_big_models_cannot_be_had_the_small_ones_are_served_and_that_is_said(
+    store: Store,
+) -> None:
+    said: list[str] = []
+    served = provide(DEFAULT, store, Registry(store, [BIG_MIND]).fetch, said.append)
+    assert served == SMALL
+    assert said == [
+        f"profile default cannot be had, going on with small: {BIG_MIND} cannot be reached."
+    ]
+
+
+def test_when_neither_can_be_had_the_first_reason_is_told(store: Store) -> None:
+    registry = Registry(store, [BIG_MIND, SMALL_MIND])
+    with pytest.raises(ModelFault, match=BIG_MIND):
+        provide(DEFAULT, store, registry.fetch, refuse_to_say)
+    with pytest.raises(ModelFault, match=SMALL_MIND):
+        provide(SMALL, store, registry.fetch, refuse_to_say)
+
+
+def test_an_altered_file_is_refused_by_name_and_hash_and_never_replaced(store: Store) -> None:
+    registry = Registry(store)
+    provide(DEFAULT, store, registry.fetch, refuse_to_say)
+    entry = store.entry(BIG_MIND)
+    store.file(entry, entry.files[0]).write_bytes(b"altered weights")
+    with pytest.raises(ModelFault) as fault:
+        provide(DEFAULT, store, registry.fetch, refuse_to_say)
+    assert entry.files[0].path in str(fault.value)
+    assert entry.files[0].sha256 in str(fault.value)
+    assert len(registry.asked) == 3
+
+
+def test_a_model_by_path_is_used_as_it_is(store: Store, tmp_path: Path) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(b"own weights")
+    registry = Registry(store)
+    config = structs.replace(DEFAULT, llm=str(own))
+    assert provide(config, store, registry.fetch, refuse_to_say) == config
+    assert BIG_MIND not in registry.asked
+
+
+def test_a_model_that_was_named_and_is_nowhere_is_told_not_replaced(store: Store) -> None:
+    config = structs.replace(DEFAULT, llm="./nowhere.gguf")
+    with pytest.raises(ModelFault, match="there is no model at .*nowhere.gguf"):
+        provide(config, store, Registry(store).fetch, refuse_to_say)

@@ -1,0 +1,96 @@
+"""A whole server in the test's own process, on a free port, and plain clients to it.
+
+async with serving(scripted()) as base_url, call(base_url) as client:
+    created = await client.next("session.created")
+"""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from duologue.config import ServerConfig
+from duologue.gateway.server import serving
+
+__all__ = ["KEY", "Caller", "call", "http_get", "scripted", "serving", "ws_url"]
+
+KEY = "sk-test-key"
+
+
+def scripted(**settings: Any) -> ServerConfig:
+    """Settings of a server with the scripted engine on a free port."""
+    return ServerConfig(**{"engine": "scripted", "port": 0, "api_key": KEY, **settings})
+
+
+def ws_url(base_url: str, query: str = "model=gpt-realtime") -> str:
+    """Where the Realtime SDKs connect to."""
+    return "ws" + base_url.removeprefix("http") + "/realtime" + ("?" + query if query else "")
+
+
+class Caller:
+    """A client that sends and awaits events as dicts, over one WebSocket."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind, **fields}))
+
+    async def receive(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(await self.socket.recv())
+        return event
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        """The next event of a type; those before it are passed over, except errors."""
+        while (event := await self.receive())["type"] != kind:
+            assert event["type"] != "error", event
+        return event
+
+    async def closed(self) -> tuple[int | None, str | None]:
+        """Code and reason of the close, once it has come."""
+        await self.socket.wait_closed()
+        return self.socket.close_code, self.socket.close_reason
+
+
+@asynccontextmanager
+async def call(
+    base_url: str,
+    query: str = "model=gpt-realtime",
+    *,
+    key: str | None = KEY,
+    headers: dict[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[Caller]:
+    """A connection with a bearer key; options are those of `websockets.connect`."""
+    given = {"Authorization": f"Bearer {key}"} if key else {}
+    options = {"compression": None, "max_size": None, **options}
+    async with connect(
+        ws_url(base_url, query), additional_headers={**given, **(headers or {})}, **options
+    ) as socket:
+        yield Caller(socket)
+
+
+async def http_get(
+    url: str, key: str | None = KEY, *, method: str = "GET"
+) -> tuple[int, dict[str, str], Any]:
+    """Status, headers (lower case) and body (JSON if it is) of a request."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(url, headers=headers, method=method)
+    return await asyncio.to_thread(_fetch, request)
+
+
+def _fetch(request: urllib.request.Request) -> tuple[int, dict[str, str], Any]:
+    try:
+        with urllib.request.urlopen(request) as answer:
+            status, headers, body = answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as answer:
+        with answer:
+            status, headers, body = answer.code, answer.headers, answer.read()
+    lowered = {name.lower(): value for name, value in headers.items()}
+    is_json = lowered.get("content-type", "").startswith("application/json")
+    return status, lowered, json.loads(body) if is_json else body.decode()
