@@ -21,11 +21,7 @@ from duologue.errors import DuologueError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["talk"]:  # has a parser of its own
-        from duologue.talk_client import main as talk
-
-        return talk(arguments[1:])
-    options = _parser().parse_args(arguments)
+    options = _parser(arguments[:1] == ["talk"]).parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -36,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(talking: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="duologue", description="A self-hosted server for live spoken conversation."
     )
@@ -57,7 +53,17 @@ def _parser() -> argparse.ArgumentParser:
             default = "" if setting.default in (None, "") else f" [{setting.default}]"
             serve.add_argument(setting.flag, dest=setting.key, metavar="VALUE", help=text + default)
 
-    commands.add_parser("talk", help="speak to a server: duologue talk question.wav")
+    talk = commands.add_parser(
+        "talk",
+        help="speak to a server",
+        description="Speak to a server: a recording or a microphone in, transcripts, a spoken "
+        "answer and a latency waterfall out.",
+    )
+    if talking:  # the other commands need none of what it imports
+        from duologue import talk_client
+
+        talk_client.add_arguments(talk)
+        talk.set_defaults(command=talk_client.run)
 
     models = commands.add_parser("models", help="the models that the light engine uses")
     actions = models.add_subparsers(title="actions", required=True)
