@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import json
+import logging
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ from duologue.config import ServerConfig
 from duologue.transports.websocket import CLOSE_REASON_BYTES, INLINE_CHARACTERS, close_reason
 from live_server import KEY, Caller, call, http_get, scripted, serving, ws_url
 
-LONG_SPEECH = "replies = [{text = '" + "word " * 400 + "'}]"
-"""400 words of a quarter of a second: 6 MB of audio deltas."""
+LONG_SPEECH = "replies = [{text = '" + "word " * 800 + "'}]"
+"""800 words of a quarter of a second: 12 MB of audio deltas, more than sockets can hold."""
 
 
 async def say(client: Caller, text: str) -> None:
@@ -178,29 +180,41 @@ async def test_a_client_that_never_reads_is_given_up_and_others_do_not_notice() 
         deaf.close()
 
 
-async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_read() -> None:
+class Noticed(logging.Handler):
+    """Set once the runner has said that a client does not read."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.event = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "does not read" in record.getMessage():
+            self.event.set()
+
+
+@pytest.fixture
+def noticed() -> Iterator[Noticed]:
+    handler = Noticed()
+    runner = logging.getLogger("duologue.runtime.runner")
+    runner.addHandler(handler)
+    yield handler
+    runner.removeHandler(handler)
+
+
+async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_read(
+    noticed: Noticed,
+) -> None:
     config = scripted(script=LONG_SPEECH, outbox_bytes=500_000)
     async with serving(config) as base_url:
         deaf = await raw_call(base_url)
         await ask_for_speech(deaf)
-        received = await read_to_the_end(deaf, base_url)
-    assert received.endswith(b"\x03\xf0" + b"rate_limit_error.client_too_slow")  # 1008
-
-
-async def read_to_the_end(client: socket.socket, base_url: str) -> bytes:
-    """Read nothing until the reply has outgrown the outbox, then everything."""
-    loop = asyncio.get_running_loop()
-    started = await loop.sock_recv(client, 1)
-    for _ in range(20):  # requests on another connection: the server has had its turns
-        await http_get(base_url + "/models")
-    received = bytearray(started)
-    async with asyncio.timeout(20):
-        while chunk := await loop.sock_recv(client, 65536):
+        await noticed.event.wait()  # from here on it reads, and gets what had left for it
+        received = bytearray()
+        while not received.endswith(b"\x03\xf0rate_limit_error.client_too_slow"):  # 1008
+            chunk = await asyncio.get_running_loop().sock_recv(deaf, 65536)
+            assert chunk
             received += chunk
-            if received.endswith(b"client_too_slow"):
-                break
-    client.close()
-    return bytes(received)
+        deaf.close()
 
 
 def test_close_reasons_fit_their_frame_and_are_cut_between_characters() -> None:
