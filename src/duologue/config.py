@@ -104,8 +104,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     silence_duration_ms: Annotated[
         int,
-        Meta(ge=0, le=10000, description="Silence that ends a turn, unless the client says."),
-    ] = 500
+        Meta(
+            ge=0,
+            le=10000,
+            description="Silence that ends a turn, unless the client says; "
+            "250 ms more after a single word.",
+        ),
+    ] = 400
     unknown_keys: Annotated[
         Literal["lenient", "strict"],
         Meta(description="Keys of client events that are not known: ignored, or refused."),

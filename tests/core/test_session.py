@@ -1,5 +1,8 @@
 """The orderings of reference 4.3, as timelines compared whole."""
 
+import pytest
+from session_kit import update
+
 from duologue.core.inputs import ReplyFailed
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Call, Done, Say
@@ -89,12 +92,28 @@ def test_a_voice_turn_gets_a_spoken_answer() -> None:
     assert done.output[0].content[0].transcript == "Sixteen of them."
 
 
-def test_silence_ends_the_turn_within_a_window_of_what_was_set() -> None:
+@pytest.mark.parametrize("silence_ms", [200, 500, 1000])
+@pytest.mark.parametrize("speech_end_s", [0.8, 2.016])
+def test_silence_ends_the_turn_within_a_window_of_what_was_set(
+    silence_ms: int, speech_end_s: float
+) -> None:
     t = Timeline()
-    t.user_speaks(0.512, 1.536)  # whole windows of 32 ms
+    detection = {"type": "server_vad", "silence_duration_ms": silence_ms}
+    t.client_sends(0.1, update(audio={"input": {"turn_detection": detection}}))
+    t.user_speaks(0.512, speech_end_s)  # whole windows of 32 ms
     t.run(4.0)
     stopped = next(at for at, e in t.sent if isinstance(e, InputAudioBufferSpeechStopped))
-    assert 1.536 + 0.5 <= stopped <= 1.536 + 0.5 + 0.032
+    waited_ms = round((stopped - speech_end_s) * 1000)
+    assert silence_ms <= waited_ms <= silence_ms + 32
+
+
+def test_the_server_s_own_policy_waits_longer_after_a_single_word() -> None:
+    t = Timeline()
+    t.user_speaks(0.512, 1.024)
+    t.user_speaks(1.024 + 0.512, 3.008)  # "Stop. <half a second> That's not what I asked for."
+    t.run(5.0)
+    stopped = [at for at, e in t.sent if isinstance(e, InputAudioBufferSpeechStopped)]
+    assert len(stopped) == 1 and 0.4 <= stopped[0] - 3.008 <= 0.4 + 0.032
 
 
 def test_speech_starts_before_the_onset_by_the_padding() -> None:
@@ -389,7 +408,7 @@ def test_stages_of_a_voice_turn_are_reported_from_the_end_of_speech() -> None:
     t.run(4.0)
     stages = t.events(ResponseDone)[0].response.duologue.stages_ms
     assert stages["transcript"] == 204 and stages["first_token"] == 364
-    assert stages["decision"] == 512 and stages["first_audio"] == 812
+    assert stages["decision"] == 416 and stages["first_audio"] == 716
 
 
 def test_the_session_ends_at_its_time() -> None:

@@ -94,11 +94,11 @@ def test_barge_in_and_truncate_leave_the_heard_words_in_history() -> None:
     t = Timeline()
     t.engine.says(WORDS, after_s=0.1, step_s=0.2)
     t.user_speaks(0.3, 0.8)
-    t.user_speaks(1.9, 2.5)
-    t.run(2.1)
+    t.user_speaks(2.05, 2.6)
+    t.run(2.25)
     item_id = t.mirror.order[-1]
-    t.client_sends(2.15, truncate(item_id, 200))
-    t.run(2.2)
+    t.client_sends(2.3, truncate(item_id, 200))
+    t.run(2.35)
     assert t.engine.history[-1].parts[0].text == "One two three"  # what was sent
     assert t.engine.cuts == [(item_id, 200, "One")]  # what was heard
 

@@ -107,7 +107,7 @@ async def test_how_sound_is_framed_changes_no_event(frame: int) -> None:
             for event in c.events
         ]
         assert ("input_audio_buffer.speech_started", 692) in shapes
-        assert ("input_audio_buffer.speech_stopped", 2112) in shapes
+        assert ("input_audio_buffer.speech_stopped", 2272) in shapes
 
 
 async def test_a_commit_takes_sound_short_of_a_window() -> None:

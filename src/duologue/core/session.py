@@ -81,7 +81,7 @@ class Session:
         self._turn = UserTurn(self._batch, self._conversation, new_id)
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
-        self._turn.configure(self._settings.session.audio.input.turn_detection)
+        self._turn.configure(self._settings.session.audio.input.turn_detection, own=True)
 
     @property
     def scores_audio(self) -> bool:
@@ -171,8 +171,9 @@ class Session:
         self._settings.update(event.session, voice_locked=self._responses.voice_locked)
         self._batch.send(SessionUpdated, session=self._settings.session)
         turn_detection = self._settings.session.audio.input.turn_detection
-        if turn_detection != before:
-            self._turn.configure(turn_detection)
+        own = self._settings.own_turn_policy
+        if turn_detection != before or not own:
+            self._turn.configure(turn_detection, own=own)
         self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
 
     # The user's voice

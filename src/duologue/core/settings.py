@@ -56,7 +56,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     voice: str = "alloy"
     voices: tuple[str, ...] = ()
     instructions: str = ""
-    silence_duration_ms: int = 500
+    silence_duration_ms: int = 400
     expires_at: int = 0
     max_s: float = 3600.0
 
@@ -67,6 +67,8 @@ class Settings:
     def __init__(self, config: SessionConfig) -> None:
         self._voices = (*config.voices, *WELL_KNOWN_VOICES)
         self._model_is_open = config.model_is_open
+        self.own_turn_policy = True
+        """Whether the client has left turn detection as the server set it."""
         self.session = RealtimeSession(
             id=config.id,
             model=config.model,
@@ -105,6 +107,8 @@ class Settings:
             fields["audio"] = self._merge_audio(change, voice_locked=voice_locked)
         self.session = structs.replace(self.session, **fields)
         self._model_is_open = False
+        if change.audio and change.audio.input and change.audio.input.turn_detection is not UNSET:
+            self.own_turn_policy = False
 
     def check_voice(self, voice: Voice, param: str, *, voice_locked: bool) -> str:
         """The plain name of a voice that there is and that may be chosen now (GAP-39, GAP-50)."""

@@ -4,6 +4,11 @@ No model and no clock: the score rides with the window, and milliseconds are cou
 the samples seen. Speech begins with `ONSET_WINDOWS` consecutive windows at or above the
 threshold. A pause begins with a window below threshold - `HYSTERESIS`, ends with one at or
 above the threshold, and becomes the end of the turn when it has lasted `silence_duration_ms`.
+
+Where a client has not said how long a silence shall be, the server's own policy is in force:
+it waits `short_speech_patience_ms` longer when little has been said so far. "Stop." or
+"Well," is more often the beginning of something than all of it, and the pause behind such a
+word is longer than any inside a sentence; so a sentence need not wait for that case.
 """
 
 from typing import Literal
@@ -14,6 +19,9 @@ ONSET_WINDOWS = 2
 HYSTERESIS = 0.15
 """How far below the threshold a window must score to count as silence (Silero's own rule)."""
 
+SHORT_SPEECH_MS = 1000
+"""Speech up to this, from its onset to the pause, is short."""
+
 Decision = Literal["started", "paused", "resumed", "stopped"]
 
 
@@ -21,11 +29,17 @@ class TurnDetection:
     """The state of one session's `server_vad`; `hear` is called for every scored window."""
 
     def __init__(
-        self, *, threshold: float, prefix_padding_ms: int, silence_duration_ms: int
+        self,
+        *,
+        threshold: float,
+        prefix_padding_ms: int,
+        silence_duration_ms: int,
+        short_speech_patience_ms: int = 0,
     ) -> None:
         self.threshold = threshold
         self.prefix_padding_ms = prefix_padding_ms
         self.silence_duration_ms = silence_duration_ms
+        self.short_speech_patience_ms = short_speech_patience_ms
         self.speaking = False
         self.onset_ms = 0
         """Audio time of the first voiced window of the latest speech, padding not counted."""
@@ -45,10 +59,15 @@ class TurnDetection:
                 return None
             self._pause_start_ms = start_ms
             decision = "paused"
-        if end_ms - self._pause_start_ms >= self.silence_duration_ms:
+        if end_ms - self._pause_start_ms >= self._silence_needed_ms(self._pause_start_ms):
             self.reset()
             return "stopped"
         return decision
+
+    def _silence_needed_ms(self, pause_start_ms: int) -> int:
+        if pause_start_ms - self.onset_ms > SHORT_SPEECH_MS:
+            return self.silence_duration_ms
+        return self.silence_duration_ms + self.short_speech_patience_ms
 
     def _listen(self, speech: float, start_ms: int) -> Decision | None:
         if speech < self.threshold:

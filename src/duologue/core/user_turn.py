@@ -38,8 +38,11 @@ from duologue.events import (
 ONSET_MARGIN_MS = 200
 """Sound held besides the prefix padding while listening for an onset."""
 
-SILENCE_MS_BY_EAGERNESS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
-"""What `semantic_vad` waits for in silence; a model of the end of turns is not asked yet."""
+SHORT_SPEECH_PATIENCE_MS = 250
+"""What the server's own policy adds after short speech (`turn_detection`)."""
+
+SILENCE_MS_BY_EAGERNESS = {"low": 800, "medium": 400, "auto": 400, "high": 250}
+"""What `semantic_vad` waits for in silence, by the server's own policy: it asks no model yet."""
 
 Heard = Literal["started", "stopped"]
 
@@ -65,19 +68,24 @@ class UserTurn:
     def scores_audio(self) -> bool:
         return self._detector is not None
 
-    def configure(self, settings: TurnDetectionSettings | None) -> None:
-        """Take the session's turn detection; null ends a segment without a word (GAP-24)."""
+    def configure(self, settings: TurnDetectionSettings | None, *, own: bool) -> None:
+        """Take the session's turn detection; null ends a segment without a word (GAP-24).
+
+        `own` says that the client has left it to the server how long to wait.
+        """
         if settings is None:
             self._abandon()
             self._detector = None
             return
         if isinstance(settings, SemanticVad):
+            own = True
             settings = ServerVad(silence_duration_ms=SILENCE_MS_BY_EAGERNESS[settings.eagerness])
         self._detect(
             TurnDetection(
                 threshold=settings.threshold,
                 prefix_padding_ms=settings.prefix_padding_ms,
                 silence_duration_ms=settings.silence_duration_ms,
+                short_speech_patience_ms=SHORT_SPEECH_PATIENCE_MS if own else 0,
             )
         )
 
