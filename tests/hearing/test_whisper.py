@@ -1,0 +1,76 @@
+"""Real speech through real weights: the words, and no words where there are none."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from duologue.errors import ModelFault
+from duologue.hearing.whisper import Whisper, _repeats
+from recordings import recording, recordings
+from weights import weights
+
+pytestmark = pytest.mark.weights
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Whisper:
+    return Whisper(weights("whisper-tiny.en"))
+
+
+def words(text: str) -> list[str]:
+    figures = {"15": "fifteen", "10": "ten", "4729": "four seven two nine", "mr": "mister"}
+    found = re.findall(r"[a-z0-9']+", text.lower().replace("-", " "))
+    return " ".join(figures.get(word, word) for word in found).split()
+
+
+def test_the_shipped_recordings_are_understood(whisper: Whisper) -> None:
+    wrong = total = 0
+    for r in recordings():
+        heard, said = words(whisper.transcribe(r.speech)), words(r.text)
+        total += len(said)
+        wrong += distance(heard, said)
+    assert wrong / total <= 0.08, f"{wrong} of {total} words wrong"
+
+
+def test_silence_and_noise_have_no_words(whisper: Whisper) -> None:
+    noise = np.random.default_rng(1).integers(-20, 20, 48_000).astype(np.int16)
+    assert whisper.transcribe(bytes(96_000)) == ""
+    assert whisper.transcribe(noise.tobytes()) == ""
+    assert whisper.transcribe(b"") == ""
+
+
+def test_speech_longer_than_a_window_is_heard_in_pieces(whisper: Whisper) -> None:
+    long = b"".join(r.pcm for r in recordings())
+    assert len(long) / 48_000 > 31
+    text = " ".join(words(whisper.transcribe(long)))
+    assert "tokyo" in text and "sister" in text
+
+
+def test_a_text_that_repeats_itself_is_noticed() -> None:
+    assert _repeats("How many are there in a pound? How many are there in")
+    assert _repeats("He was not an old-s-s-y-y-y-y")
+    assert _repeats("Go on. " * 12)
+    assert not _repeats("Stop. That's not what I asked for.")
+    assert not _repeats("No. No.")
+
+
+def test_a_directory_without_a_model_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ModelFault, match=re.escape(str(tmp_path))):
+        Whisper(tmp_path)
+
+
+def test_the_end_of_the_last_word_is_not_lost(whisper: Whisper) -> None:
+    r = recording("06_af_nova.wav")
+    assert words(whisper.transcribe(r.speech))[-1] == "pound"
+
+
+def distance(one: list[str], other: list[str]) -> int:
+    """Word edit distance."""
+    row = list(range(len(other) + 1))
+    for n, word in enumerate(one, 1):
+        above, row = row, [n]
+        for m, counterpart in enumerate(other, 1):
+            row.append(min(above[m] + 1, row[-1] + 1, above[m - 1] + (word != counterpart)))
+    return row[-1]
