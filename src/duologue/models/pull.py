@@ -109,8 +109,8 @@ def _check_space(entry: ModelEntry, store: Store, wanted: Sequence[ModelFile]) -
     if free < needed:
         raise ModelFault(
             f"{entry.name} needs {_megabytes(needed)} in {store.directory}, where "
-            f"{_megabytes(free)} are free. Make room, or set DUOLOGUE_MODELS_DIR to a directory on a "
-            "larger disk."
+            f"{_megabytes(free)} are free. Make room, or set DUOLOGUE_MODELS_DIR to a directory "
+            "on a larger disk."
         )
 
 
