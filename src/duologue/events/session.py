@@ -150,12 +150,39 @@ class TracingConfig(Struct, frozen=True, kw_only=True):
 Tracing = Literal["auto"] | TracingConfig
 
 
+class PromptText(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
+    """Text as the value of a prompt's variable."""
+
+    text: str
+
+
+class PromptImage(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_image"):
+    """An image as the value of a prompt's variable."""
+
+    detail: Literal["auto", "low", "high", "original"] = "auto"
+    file_id: str | UnsetType = UNSET
+    image_url: str | UnsetType = UNSET
+
+
+class PromptFile(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_file"):
+    """A file as the value of a prompt's variable."""
+
+    detail: Literal["auto", "low", "high"] | UnsetType = UNSET
+    file_data: str | UnsetType = UNSET
+    file_id: str | UnsetType = UNSET
+    file_url: str | UnsetType = UNSET
+    filename: str | UnsetType = UNSET
+
+
+PromptVariable = str | PromptText | PromptImage | PromptFile
+
+
 class Prompt(Struct, frozen=True, kw_only=True):
     """A stored prompt template; session fields given beside it win over its own."""
 
     id: str
     version: str | UnsetType = UNSET
-    variables: dict[str, Any] | UnsetType = UNSET
+    variables: dict[str, PromptVariable] | UnsetType = UNSET
 
 
 class AudioInputUpdate(Struct, frozen=True, kw_only=True):

@@ -17,9 +17,7 @@ _NULL_MEANS_OFF = frozenset(
 """Settings that null clears. Everywhere else a null is a key that was left out: several
 clients write their unset options as nulls."""
 
-_OPAQUE = frozenset(
-    ("parameters", "metadata", "variables", "headers", "input_schema", "annotations")
-)
+_OPAQUE = frozenset(("parameters", "metadata", "headers", "input_schema", "annotations"))
 """Keys whose values are the client's own and are kept to the letter."""
 
 

@@ -35,6 +35,16 @@ class McpApprovalFilter(Struct, frozen=True, kw_only=True):
 
 AllowedTools = tuple[str, ...] | McpToolFilter
 RequireApproval = Literal["always", "never"] | McpApprovalFilter
+Connector = Literal[
+    "connector_dropbox",
+    "connector_gmail",
+    "connector_googlecalendar",
+    "connector_googledrive",
+    "connector_microsoftteams",
+    "connector_outlookcalendar",
+    "connector_outlookemail",
+    "connector_sharepoint",
+]
 AllowedCaller = Literal["direct", "programmatic"]
 
 
@@ -43,7 +53,7 @@ class McpToolEcho(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp"
 
     server_label: str
     server_url: str | UnsetType = UNSET
-    connector_id: str | UnsetType = UNSET
+    connector_id: Connector | UnsetType = UNSET
     tunnel_id: str | UnsetType = UNSET
     server_description: str | UnsetType = UNSET
     allowed_tools: AllowedTools | UnsetType = UNSET
@@ -57,7 +67,7 @@ class McpTool(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp"):
 
     server_label: str
     server_url: str | UnsetType = UNSET
-    connector_id: str | UnsetType = UNSET
+    connector_id: Connector | UnsetType = UNSET
     tunnel_id: str | UnsetType = UNSET
     server_description: str | UnsetType = UNSET
     allowed_tools: AllowedTools | UnsetType = UNSET
