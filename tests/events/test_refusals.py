@@ -247,12 +247,19 @@ def test_sound_beyond_the_limit_is_refused():
         decode(message("user", {"type": "input_audio", "audio": audio}))
 
 
-def test_deep_nesting_is_refused_even_where_everything_is_allowed():
-    parameters = {}
-    for _ in range(70):
-        parameters = {"properties": parameters}
-    with refused("invalid_value", None):
-        decode(realtime(tools=[{"type": "function", "name": "f", "parameters": parameters}]))
+@pytest.mark.parametrize("levels", [*range(61, 1021, 20), 5000])
+def test_deep_nesting_is_refused_even_where_everything_is_allowed(levels):
+    deep = '{"a":' * levels + "1" + "}" * levels
+    frame = (
+        '{"type":"session.update","session":{"type":"realtime","tools":['
+        '{"type":"function","name":"f","parameters":' + deep + "}]}}"
+    )
+    with pytest.raises(Refusal) as refusal:
+        decode_client_event(frame)
+    # Beyond some depth, which the stack decides, the JSON is not even read.
+    assert refusal.value.code == "invalid_value" or (
+        levels > 300 and refusal.value.code == "invalid_json"
+    )
 
 
 @fuzzed

@@ -1,10 +1,12 @@
-"""What clients may leave untidy: nulls, old spellings, and values no JSON writer could repeat.
+"""What clients may leave untidy: nulls where they mean nothing, and old spellings.
 
 Between the JSON reader and the typed structs: a parsed client event goes in, one that the
-structs can judge comes out. Refused here are only nesting too deep and numbers too large.
+structs can judge comes out. Nothing is refused here except nesting too deep to be safe.
 """
 
 from typing import Any
+
+import msgspec
 
 from duologue.errors import Refusal
 
@@ -20,41 +22,54 @@ clients write their unset options as nulls."""
 _OPAQUE = frozenset(("parameters", "metadata", "headers", "input_schema", "annotations"))
 """Keys whose values are the client's own and are kept to the letter."""
 
+_encoder = msgspec.json.Encoder()
+
 
 def tidy(event: dict[str, Any]) -> dict[str, Any]:
     """`event` without meaningless nulls; raises `Refusal` when it is nested too deeply."""
-    return {
-        key: _tidied(value, 1, key not in _OPAQUE)
-        for key, value in event.items()
-        if value is not None
-    }
+    return {key: _tidied(value, 1) for key, value in event.items() if value is not None}
 
 
-def _tidied(value: Any, depth: int, ours: bool) -> Any:
+def _tidied(value: Any, depth: int) -> Any:
     kind = type(value)
     if kind is dict:
         _check_depth(depth)
         return {
             key: inner
             if type(inner) is str  # most are, and a call costs more than the rest of the work
-            else _tidied(inner, depth + 1, ours and key not in _OPAQUE)
+            else _kept(inner, depth + 1)
+            if key in _OPAQUE
+            else _tidied(inner, depth + 1)
             for key, inner in value.items()
-            if inner is not None or not ours or key in _NULL_MEANS_OFF
+            if inner is not None or key in _NULL_MEANS_OFF
         }
     if kind is list:
         _check_depth(depth)
-        return [one if type(one) is str else _tidied(one, depth + 1, ours) for one in value]
-    if kind is int and not ours and not -(2**63) <= value < 2**64:
-        return _as_float(value)
+        return [one if type(one) is str else _tidied(one, depth + 1) for one in value]
     return value
 
 
-def _as_float(value: int) -> float:
-    """An integer of more than 64 bits, which could be read here but never be written again."""
+def _kept(value: Any, depth: int) -> Any:
+    """The client's own `value`, walked through only where it might be nested too deeply.
+
+    What has fewer brackets than levels are left cannot be. JSON Schemas of tools are the bulk
+    of a session update, and counting is several times faster than walking.
+    """
     try:
-        return float(value)
-    except OverflowError:
-        raise Refusal("invalid_value", "The event holds a number that is too large.") from None
+        text = _encoder.encode(value)
+        brackets = text.count(b"{") + text.count(b"[")
+    except RecursionError:  # read at the very edge of what the stack allows
+        brackets = DEEPEST
+    if depth + brackets >= DEEPEST:
+        _walk(value, depth)
+    return value
+
+
+def _walk(value: Any, depth: int) -> None:
+    if isinstance(value, dict | list):
+        _check_depth(depth)
+        for inner in value.values() if isinstance(value, dict) else value:
+            _walk(inner, depth + 1)
 
 
 def _check_depth(depth: int) -> None:
