@@ -214,4 +214,10 @@ def test_another_model_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     path.write_bytes(b"not a model")
     with pytest.raises(ModelFault, match=re.escape("other.onnx")):
-        module._load(path, 1)
+        HibariMouth(path)
+
+
+def test_a_model_without_durations_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DURATIONS", "no_such_tensor")
+    with pytest.raises(ModelFault, match=re.escape("hibari.onnx")):
+        HibariMouth()

@@ -70,7 +70,7 @@ class HibariMouth:
     asks for one is served; they do not sound different. Speeds from 0.25 to 1.5 change the
     durations inside the network, not the pitch. Letters of other scripts than Latin are
     passed over. Loading takes about a second and blocks: construct it off the event loop.
-    Raises `ModelFault` where the packaged model is not the one this was written for.
+    Raises `ModelFault` where the model's file is not one this can use.
     """
 
     voices: Mapping[str, str] = {
@@ -78,11 +78,16 @@ class HibariMouth:
         **dict.fromkeys(_ALIASES, "the same voice as heart"),
     }
 
-    def __init__(self, *, threads: int = 1, most_waiting: int = 64) -> None:
-        """`threads` of the network; past `most_waiting` clauses in hand the next is refused."""
+    def __init__(
+        self, model: Path | None = None, *, threads: int = 1, most_waiting: int = 64
+    ) -> None:
+        """`model` is the network's file, else the one in hibari's own package.
+
+        `threads` of the network; past `most_waiting` clauses in hand the next is refused.
+        """
         self._g2p: Any = G2P()
         self._ids: dict[str, int] = json.loads(Path(ASSETS, "vocab.json").read_text("utf-8"))
-        self._network = _load(Path(voice_path("heart", download_missing=False)), threads)
+        self._network = _load(model or Path(voice_path("heart", download_missing=False)), threads)
         self._worker = ThreadPoolExecutor(1, "mouth")
         self._waiting, self._most_waiting = 0, most_waiting
         self._voice(self._plan("Warm, and xyzzying, 1 voice."), 1.0)  # an unknown word, too
