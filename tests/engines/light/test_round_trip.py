@@ -18,6 +18,7 @@ EAR /= "whisper-tiny.en"
 
 pytestmark = [
     pytest.mark.weights,
+    pytest.mark.timeout(180),
     pytest.mark.skipif(not (EAR / "model.bin").exists(), reason="no Whisper tiny.en weights"),
 ]
 
