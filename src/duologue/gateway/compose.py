@@ -4,7 +4,10 @@ The one place that knows engines, ears and models by name. What an engine needs 
 only when it is the one configured, so that `scripted` runs where no weights can.
 """
 
-from dataclasses import dataclass
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -17,8 +20,13 @@ from duologue.engines.scripted import (
     ScriptedTranscriber,
     read_script,
 )
-from duologue.errors import ConfigFault
+from duologue.errors import ConfigFault, ModelFault
+from duologue.gateway.provision import specs, store_of
+from duologue.models import Role, resolve
 from duologue.runtime.ports import Engine, Transcriber, VoiceActivity
+
+CONTEXT_TOKENS = 4096
+"""What one conversation of the light engine may hold, prompt and reply together."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,13 @@ class Parts:
     engine: Engine
     transcriber: Transcriber
     activity: VoiceActivity
+    closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=())
+    """What else is to be closed, after the engine."""
 
     async def aclose(self) -> None:
         """Stop all work and free the weights."""
-        await self.engine.aclose()
-        await self.activity.aclose()
+        for close in (self.engine.aclose, *self.closers, self.activity.aclose):
+            await close()
 
 
 async def compose(config: ServerConfig) -> Parts:
@@ -46,7 +56,38 @@ def _scripted(config: ServerConfig) -> Parts:
 
 
 async def _light(config: ServerConfig) -> Parts:
-    raise ConfigFault('engine: "light" is not built in yet; "scripted" is')
+    from duologue.engines.light.engine import LightEngine
+    from duologue.engines.light.mind import LlamaMind
+    from duologue.engines.light.mouth import HibariMouth
+    from duologue.hearing.ear import WhisperEar, WhisperTranscriber
+    from duologue.hearing.silero import SileroActivity
+
+    paths = await asyncio.to_thread(_resolve, config)
+    activity = await asyncio.to_thread(SileroActivity, _only(paths["activity"], ".onnx"))
+    ear = await WhisperEar.load(paths["ear"])
+    mouth = await asyncio.to_thread(HibariMouth)
+    mind = await LlamaMind.load(
+        _only(paths["mind"], ".gguf"),
+        places=config.max_sessions,
+        context_tokens=CONTEXT_TOKENS,
+        threads=config.threads or os.cpu_count() or 1,
+    )
+    return Parts(LightEngine(ear, mind, mouth), WhisperTranscriber(ear), activity, (ear.aclose,))
+
+
+def _resolve(config: ServerConfig) -> dict[Role, Path]:
+    store = store_of(config)
+    return {role: resolve(spec, store) for role, spec in specs(config).items()}
+
+
+def _only(path: Path, suffix: str) -> Path:
+    """The one file of a kind in a model's directory, or the file itself."""
+    if path.is_file():
+        return path
+    found = sorted(path.glob(f"*{suffix}"))
+    if len(found) != 1:
+        raise ModelFault(f"{path} holds {len(found)} {suffix} files, where one is needed")
+    return found[0]
 
 
 def script(setting: str | None) -> Script:

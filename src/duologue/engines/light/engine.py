@@ -1,0 +1,55 @@
+"""The composed engine: an ear, a mind and a mouth, shared by every talk.
+
+Audio to text to audio, and said so: neither hearing nor speaking is done by the language
+model itself. The composition root hands the parts in; talks come out, one lease each.
+"""
+
+import asyncio
+
+from duologue.core.talk import Ask
+from duologue.engines.light.parts import Ear, Mind, Mouth
+from duologue.engines.light.precedence import Precedence
+from duologue.engines.light.talk import LightTalk
+from duologue.runtime.ports import Traits
+
+
+class LightEngine:
+    """See `runtime.ports.Engine`. It owns the mind and the mouth; the ear belongs to others too.
+
+    `traits` are what the parts are: composed, with the voices of the mouth and the window of
+    the mind.
+    """
+
+    def __init__(self, ear: Ear, mind: Mind, mouth: Mouth) -> None:
+        self.traits = Traits(
+            hears=False,
+            speaks=False,
+            tools=True,
+            voices=tuple(mouth.voices),
+            context_tokens=mind.context_tokens,
+        )
+        self._ear = ear
+        self._mind = mind
+        self._mouth = mouth
+        self._precedence = Precedence()
+        self._talks: set[LightTalk] = set()
+
+    async def open(self, ask: Ask) -> LightTalk:
+        """Lease one conversation and begin to prefill; raises `EngineBusy` when full."""
+        talk = LightTalk(
+            ask,
+            ear=self._ear,
+            mind=self._mind,
+            lease=self._mind.lease(),
+            mouth=self._mouth,
+            precedence=self._precedence,
+            closed=self._talks.discard,
+        )
+        self._talks.add(talk)
+        return talk
+
+    async def aclose(self) -> None:
+        """Close the talks that are open, then mind and mouth."""
+        await asyncio.gather(*[talk.aclose() for talk in self._talks])
+        await self._mind.aclose()
+        await self._mouth.aclose()

@@ -1,0 +1,20 @@
+"""Examples that stand at the beginning of every conversation: how to answer, how to call.
+
+Small models follow examples better than rules. The functions in them are nobody's own, so
+that no session's request is answered by copying one.
+"""
+
+PLAIN_EXAMPLES = (
+    ("Hi there.", "Hello! What can I do for you?"),
+    ("Is it late already?", "I can't tell, I have no clock."),
+    ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
+    ("Turn off the lights, please.", "Sorry, I can't do that, I can only talk with you."),
+)
+
+TOOL_EXAMPLES = (
+    ("Hi there.", "Hello! What can I do for you?"),
+    ("Play some jazz.", '{"name":"play_music","arguments":{"genre":"jazz"}}'),
+    ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
+    ("What's two euros in dollars?", '{"name":"convert","arguments":{"from":"EUR","to":"USD"}}'),
+    ("Thanks, that's all.", "You're welcome. Have a great day!"),
+)

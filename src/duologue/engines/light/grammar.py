@@ -1,0 +1,47 @@
+"""What a reply may look like, as a grammar for llama.cpp's llguidance: words, or calls.
+
+The session's tools go in, a Lark grammar comes out, or None where anything may be said. It
+keeps names, argument keys and enums to what the tools' JSON Schemas allow.
+"""
+
+import json
+from typing import Any
+
+from duologue.core.talk import Ask, Tool
+
+TEXT = r"TEXT: /[^{\[<`\s][^{<`]*/"
+
+
+def grammar(ask: Ask) -> str | None:
+    """The grammar of replies to `ask`: `tool_choice` is enforced by it."""
+    tools = [tool for tool in ask.tools if ask.tool_choice in _choices(tool)]
+    if not tools or ask.tool_choice == "none":
+        return None
+    calls = "call" if ask.tool_choice.startswith("function:") else 'call ("\\n" call)~0..3'
+    start = calls if ask.tool_choice != "auto" else f"TEXT | {calls}"
+    schema = {
+        "anyOf": [_call(tool) for tool in tools],
+        "x-guidance": {"whitespace_flexible": False},
+    }
+    lines = ["%llguidance {}", f"start: {start}", f"call: %json {json.dumps(schema)}"]
+    return "\n".join([*lines, TEXT] if ask.tool_choice == "auto" else lines) + "\n"
+
+
+def loose(ask: Ask) -> Ask:
+    """The same ask with tools that take any object: for schemas that no grammar can hold."""
+    tools = tuple(Tool(tool.name, tool.description) for tool in ask.tools)
+    return Ask(tools=tools, tool_choice=ask.tool_choice)
+
+
+def _choices(tool: Tool) -> tuple[str, ...]:
+    return ("auto", "required", f"function:{tool.name}")
+
+
+def _call(tool: Tool) -> dict[str, Any]:
+    parameters = dict(tool.parameters) or {"type": "object"}
+    return {
+        "type": "object",
+        "properties": {"name": {"const": tool.name}, "arguments": parameters},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,60 @@
+"""The history of one talk: an ordered log of items, edited by `put`, `drop` and `cut`.
+
+Notes come in from `talk.py`; a snapshot (a tuple of items) goes out to a reply. Every edit
+raises `revision`, so that a guess can tell whether the history is still the one it was
+made from.
+"""
+
+from duologue.core.talk import Item, Part
+
+
+class History:
+    """Items in order. A snapshot stays as it is, whatever is noted afterwards."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._items: list[Item] = []
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return tuple(self._items)
+
+    def put(self, item: Item, after: str | None = None) -> bool:
+        """Enter `item` after item `after` ("" = front, None = end); True when it is now last.
+
+        An item whose id is known is replaced where it stands. An unknown `after` means the
+        end: the item it named was dropped while this note was on its way.
+        """
+        self.revision += 1
+        known = self._find(item.id)
+        if known is not None:
+            self._items[known] = item
+            return known == len(self._items) - 1
+        before = None if after is None else -1 if after == "" else self._find(after)
+        place = len(self._items) if before is None else before + 1
+        self._items.insert(place, item)
+        return place == len(self._items) - 1
+
+    def drop(self, item_id: str) -> Item | None:
+        """Delete an item and return it; None when there is none of that id."""
+        place = self._find(item_id)
+        if place is None:
+            return None
+        self.revision += 1
+        return self._items.pop(place)
+
+    def cut(self, item_id: str, text: str) -> bool:
+        """Leave of an item's words only `text`; False when there is no item of that id."""
+        place = self._find(item_id)
+        if place is None:
+            return False
+        self.revision += 1
+        item = self._items[place]
+        self._items[place] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
+        return True
+
+    def _find(self, item_id: str) -> int | None:
+        for place in range(len(self._items) - 1, -1, -1):
+            if self._items[place].id == item_id:
+                return place
+        return None

@@ -1,0 +1,260 @@
+"""The mind: a GGUF language model on llama.cpp, in this process, shared by all talks.
+
+    Lease.complete ──► a worker thread in llama.cpp ──chunks──► queue ──► reader
+    Lease.prefill  ──► the same, a piece of the prompt at a time, while nobody completes
+
+Each lease is one slot of llama.cpp with its own part of the KV cache, so a prompt that goes
+on from the last one costs only its new tokens. One slot more serves completions outside any
+lease. llama.cpp batches the slots that are at work; a prefill is work ahead of time and
+looks before every piece whether somebody waits for an answer. A freed slot keeps its cache
+until it is leased again, and a new talk with the same instructions is given that slot.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import xllamacpp
+
+from duologue.engines.light.parts import Finish, Piece
+from duologue.errors import EngineBusy, EngineFault, ModelFault
+
+logger = logging.getLogger(__name__)
+
+PREFILL_CHARACTERS = 160
+"""Prompt evaluated between two looks at who waits: about 40 tokens."""
+
+BATCH_TOKENS = 256
+GGUF_MAGIC = b"GGUF"
+CHARACTERS_PER_TOKEN = 3
+"""English text has four and more; counting short errs on the safe side."""
+
+
+class _Job:
+    """One run of llama.cpp in a worker thread: its chunks come to the event loop by a queue.
+
+    The queue needs no bound of its own: a completion has at most `max_tokens` chunks.
+    """
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+        self.chunks: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the run to end; it does with its next token."""
+        self._stopped.set()
+
+    def run(self, server: xllamacpp.Server) -> None:
+        """Run to the end; in a worker thread."""
+        try:
+            if not self._stopped.is_set():
+                server.handle_completions(self.body, self._take)
+        finally:
+            self._post(None)
+
+    def _take(self, chunk: Any) -> bool:
+        if isinstance(chunk, bytes | str):
+            chunk = json.loads(chunk)
+        for part in chunk if isinstance(chunk, list) else [chunk]:
+            self._post(part)
+        return self._stopped.is_set()
+
+    def _post(self, chunk: dict[str, Any] | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self.chunks.put_nowait, chunk)
+        except RuntimeError:
+            self._stopped.set()  # the event loop is gone, and nobody reads
+
+
+class LlamaMind:
+    """Satisfies `Mind`. Make it with `load`."""
+
+    def __init__(self, server: xllamacpp.Server, *, places: int, context_tokens: int) -> None:
+        self.context_tokens = context_tokens
+        self._server = server
+        self._threads = ThreadPoolExecutor(places + 2, thread_name_prefix="mind")
+        self._free = list(range(places))
+        self._prompts = [""] * (places + 1)
+        self._outside = asyncio.Lock()
+        self._completing = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @classmethod
+    async def load(
+        cls, model_path: Path, *, places: int, context_tokens: int, threads: int
+    ) -> "LlamaMind":
+        """Load the weights off the event loop. Raises `ModelFault`."""
+        server = await asyncio.to_thread(_load, model_path, places, context_tokens, threads)
+        return cls(server, places=places, context_tokens=context_tokens)
+
+    def lease(self, prompt: str = "") -> "LlamaLease":
+        """A place; the one whose cache begins most like `prompt`. Raises `EngineBusy`."""
+        if not self._free:
+            raise EngineBusy("Every conversation that the model has room for is taken.")
+        slot = max(self._free, key=lambda s: len(os.path.commonprefix([self._prompts[s], prompt])))
+        self._free.remove(slot)
+        return LlamaLease(self, slot)
+
+    async def complete(
+        self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
+    ) -> AsyncIterator[Piece | Finish]:
+        """See `Mind.complete`; one at a time."""
+        async with self._outside:
+            slot = len(self._prompts) - 1
+            async for event in self.run(slot, prompt, max_tokens, grammar, stop):
+                yield event
+
+    def count_tokens(self, text: str) -> int:
+        """An upper estimate of the tokens of a text."""
+        return len(text.encode()) // CHARACTERS_PER_TOKEN + 1
+
+    async def aclose(self) -> None:
+        """Wait for what runs and free the weights."""
+        await asyncio.to_thread(self._threads.shutdown)
+        del self._server
+
+    def give_back(self, slot: int) -> None:
+        """A lease is over; its slot keeps what it has in its cache."""
+        self._free.append(slot)
+
+    async def run(
+        self, slot: int, prompt: str, max_tokens: int, grammar: str | None, stop: Sequence[str]
+    ) -> AsyncIterator[Piece | Finish]:
+        """A completion in a slot. Closing it returns when the slot is free."""
+        self._completing += 1
+        self._idle.clear()
+        self._prompts[slot] = prompt
+        job = _Job(_body(slot, prompt, max_tokens, grammar, stop))
+        running = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._server)
+        try:
+            while (chunk := await job.chunks.get()) is not None:
+                if "error" in chunk or "choices" not in chunk:
+                    raise EngineFault(f"the language model refused: {_message(chunk)}")
+                choice = chunk["choices"][0]
+                if text := choice.get("text"):
+                    yield Piece(text)
+                if choice.get("finish_reason"):
+                    yield _finish(chunk, choice)
+                    return
+            await running
+            raise EngineFault("the language model stopped without saying why")
+        finally:
+            job.stop()
+            await asyncio.shield(asyncio.wait([running]))
+            self._completing -= 1
+            if not self._completing:
+                self._idle.set()
+
+    async def prefill(self, slot: int, prompt: str) -> None:
+        """Evaluate a prompt piece by piece, each when nobody completes."""
+        for end in _cuts(self._prompts[slot], prompt):
+            await self._idle.wait()
+            job = _Job(_body(slot, prompt[:end], 0, None, ()))
+            running = asyncio.get_running_loop().run_in_executor(
+                self._threads, job.run, self._server
+            )
+            await asyncio.shield(asyncio.wait([running]))
+            self._prompts[slot] = prompt[:end]
+
+
+class LlamaLease:
+    """Satisfies `Lease`: one slot."""
+
+    def __init__(self, mind: LlamaMind, slot: int) -> None:
+        self._mind = mind
+        self._slot = slot
+        self._released = False
+
+    async def prefill(self, prompt: str) -> None:
+        await self._mind.prefill(self._slot, prompt)
+
+    def complete(
+        self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
+    ) -> AsyncIterator[Piece | Finish]:
+        return self._mind.run(self._slot, prompt, max_tokens, grammar, stop)
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._mind.give_back(self._slot)
+
+
+def _load(model_path: Path, places: int, context_tokens: int, threads: int) -> xllamacpp.Server:
+    try:
+        with model_path.open("rb") as file:
+            magic = file.read(len(GGUF_MAGIC))
+    except OSError as fault:
+        raise ModelFault(
+            f"the language model {model_path} cannot be read: {fault.strerror}"
+        ) from None
+    if magic != GGUF_MAGIC:
+        raise ModelFault(f"the language model {model_path} is no GGUF file")
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model_path)
+    params.n_parallel = places + 1
+    params.n_ctx = context_tokens * (places + 1)
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.kv_unified = False
+    params.ctx_shift = False
+    params.cache_ram_mib = 0
+    params.slot_prompt_similarity = 0.0
+    params.verbosity = 0
+    params.warmup = True
+    try:
+        return xllamacpp.Server(params)
+    except Exception as fault:
+        raise ModelFault(f"the language model {model_path} cannot be used: {fault}") from fault
+
+
+def _body(
+    slot: int, prompt: str, max_tokens: int, grammar: str | None, stop: Sequence[str]
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "prompt": prompt,
+        "n_predict": max_tokens,
+        "id_slot": slot,
+        "stream": True,
+        "cache_prompt": True,
+        "temperature": 0.0,
+        "repeat_penalty": 1.05,
+        "repeat_last_n": 48,
+        "stop": list(stop),
+    }
+    return {**body, "grammar": grammar} if grammar else body
+
+
+def _finish(chunk: dict[str, Any], choice: dict[str, Any]) -> Finish:
+    usage: dict[str, Any] = chunk.get("usage") or {}
+    details: dict[str, Any] = usage.get("prompt_tokens_details") or {}
+    return Finish(
+        reason="length" if choice["finish_reason"] == "length" else "stop",
+        prompt_tokens=int(usage.get("prompt_tokens", 0)),
+        cached_tokens=int(details.get("cached_tokens", 0)),
+        output_tokens=int(usage.get("completion_tokens", 0)),
+    )
+
+
+def _message(chunk: dict[str, Any]) -> str:
+    error = chunk.get("error", chunk)
+    return str(error.get("message", error) if isinstance(error, dict) else error)
+
+
+def _cuts(known: str, prompt: str) -> list[int]:
+    """Where to cut a prompt that is evaluated in pieces: at the ends of words, to its end."""
+    start = len(os.path.commonprefix([known, prompt]))
+    cuts: list[int] = []
+    while start + PREFILL_CHARACTERS < len(prompt):
+        space = prompt.rfind(" ", start, start + PREFILL_CHARACTERS)
+        start = space if space > start else start + PREFILL_CHARACTERS
+        cuts.append(start)
+    return [*cuts, len(prompt)]

@@ -1,0 +1,268 @@
+"""One reply under way: prompt in, `Say`, `Call` and one `Done` out, in two tasks.
+
+    mind ──pieces──► draft ──text──► clauses ══queue══► mouth ──words──► ══queue══► reader
+
+The thinking task takes pieces from the mind and cuts them into clauses; the speaking task
+gives each clause its sound. Both queues hold two clauses, so the next clause is thought
+while one is spoken and neither runs far ahead of the reader. A guess is the same thing
+without a reader yet: it stops by itself when the queues are full, and goes on when it is
+adopted.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Protocol, cast
+
+import msgspec
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import Ask, Call, Done, ReplyEvent, Say
+from duologue.engines.light.clauses import ClauseSplitter
+from duologue.engines.light.draft import Draft
+from duologue.engines.light.parts import Finish, Mouth, Piece
+from duologue.engines.light.precedence import Precedence
+from duologue.engines.light.tasks import Tasks
+from duologue.errors import EngineFault
+
+log = logging.getLogger(__name__)
+
+AHEAD = 2
+"""Clauses that may wait between two steps of a reply."""
+
+AUDIO_TOKEN_MS = 50
+"""Of the reply's sound, for accounting: 20 tokens a second (protocol reference, section 8)."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What the mind shall complete; `heard_at_s` is when the words it answers were there."""
+
+    prompt: str
+    prompt_tokens: int
+    max_tokens: int
+    grammar: str | None = None
+    stop: tuple[str, ...] = ()
+    heard_at_s: float | None = None
+
+
+class Completer(Protocol):
+    """A lease, or the mind itself for a reply out of band."""
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int,
+        grammar: str | None = None,
+        stop: tuple[str, ...] = (),
+    ) -> AsyncIterator[Piece | Finish]: ...
+
+
+class Reply:
+    """An async iterator of reply events; work begins at once, `aclose` interrupts it.
+
+    `prepare` gives the plan, `place` the completer for a prompt, exclusively. `aclose` may
+    come at any time, even while an event is waited for, and returns when nothing of the
+    reply runs any more.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        prepare: Callable[[], Awaitable[Plan]],
+        place: Callable[[str], AbstractAsyncContextManager[Completer]],
+        mouth: Mouth,
+        precedence: Precedence,
+        tasks: Tasks,
+        guess: bool = False,
+    ) -> None:
+        self._ask = ask
+        self._prepare = prepare
+        self._place = place
+        self._mouth = mouth
+        self._precedence = precedence
+        self._go = asyncio.Event()
+        self._counted = False
+        self._thought = False
+        self._stages: dict[str, float] = {}
+        self._chars = 0
+        self._audio_bytes = 0
+        self._clauses: asyncio.Queue[str | Call | Finish] = asyncio.Queue(AHEAD)
+        self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(AHEAD)
+        self._batch: deque[ReplyEvent] = deque()
+        self._ended = False
+        self.failed = False
+        if not guess:
+            self.adopt()
+        self.task = tasks.start(self._run(), "guess" if guess else "reply")
+
+    def adopt(self) -> None:
+        """The guess was right, and somebody reads: from here on it goes before other guesses."""
+        if not self._counted and not self._thought:
+            self._counted = True
+            self._precedence.begin()
+        self._go.set()
+
+    def cancel(self) -> None:
+        """Begin to stop; what is left to do is done in the background."""
+        self._ended = True
+        self._batch.clear()
+        self.task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop: the lease is free and no task is left when this returns."""
+        self.cancel()
+        await asyncio.wait([self.task])
+        while not self._out.empty():
+            self._out.get_nowait()
+        self._out.put_nowait(None)  # somebody may be waiting for an event
+
+    def __aiter__(self) -> "Reply":
+        return self
+
+    async def __anext__(self) -> ReplyEvent:
+        while not self._batch:
+            if self._ended:
+                raise StopAsyncIteration
+            got = await self._out.get()
+            if isinstance(got, EngineFault):
+                self._ended = True
+                raise got
+            if got is None:
+                raise StopAsyncIteration
+            self._batch.extend(got)
+        event = self._batch.popleft()
+        self._ended = isinstance(event, Done)
+        return event
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as steps:
+                steps.create_task(self._think(), name="think")
+                steps.create_task(self._speak(), name="speak")
+        except* EngineFault as faults:
+            await self._fail(cast(EngineFault, _first(faults)))
+        except* Exception as faults:
+            error = _first(faults)
+            log.error("a reply broke off", exc_info=error)
+            await self._fail(EngineFault(f"the reply broke off: {type(error).__name__}: {error}"))
+        finally:
+            self._stop_counting()
+
+    async def _fail(self, fault: EngineFault) -> None:
+        self.failed = True
+        await self._out.put(fault)
+
+    def _stop_counting(self) -> None:
+        """Guesses of other talks need not wait for this reply any longer."""
+        self._thought = True
+        if self._counted:
+            self._counted = False
+            self._precedence.end()
+
+    def _reach(self, stage: str) -> None:
+        self._stages.setdefault(stage, asyncio.get_running_loop().time())
+
+    async def _think(self) -> None:
+        plan = await self._prepare()
+        if plan.heard_at_s is not None:
+            self._stages["transcript"] = plan.heard_at_s
+        await self._precedence.wait(self._go)
+        draft, splitter = Draft(), ClauseSplitter()
+        finish: Finish | None = None
+        pieces = 0
+        async with self._place(plan.prompt) as mind:
+            stream = mind.complete(
+                plan.prompt, max_tokens=plan.max_tokens, grammar=plan.grammar, stop=plan.stop
+            )
+            async with aclosing(cast(AsyncGenerator[Piece | Finish, None], stream)) as events:
+                async for event in events:
+                    if isinstance(event, Finish):
+                        finish = event
+                        break
+                    self._reach("first_token")
+                    pieces += 1
+                    await self._route(draft.push(event.text), splitter)
+                    if draft.over:
+                        finish = Finish("stop", plan.prompt_tokens, 0, pieces)
+                        break
+        self._stop_counting()
+        if finish is None:
+            raise EngineFault("the text model broke off without an end")
+        await self._route(draft.flush(), splitter)
+        await self._flush(splitter)
+        await self._clauses.put(finish)
+
+    async def _route(self, events: list[str | Call], splitter: ClauseSplitter) -> None:
+        """Text to the clauses (or on at once, where nothing is spoken), calls after it."""
+        for event in events:
+            if isinstance(event, Call):
+                await self._flush(splitter)
+                await self._clauses.put(event)
+            elif self._ask.speak:
+                for clause in splitter.push(event):
+                    await self._clause(clause)
+            else:
+                await self._clause(event)
+
+    async def _flush(self, splitter: ClauseSplitter) -> None:
+        for clause in splitter.flush():
+            await self._clause(clause)
+
+    async def _clause(self, text: str) -> None:
+        self._reach("first_clause")
+        if self._clauses.full():  # as good as thought: the reader is slower than the mind
+            self._stop_counting()
+        await self._clauses.put(text)
+
+    async def _speak(self) -> None:
+        while True:
+            step = await self._clauses.get()
+            if isinstance(step, Finish):
+                await self._out.put([self._done(step)])
+                return
+            if isinstance(step, Call):
+                self._chars = 0  # text after a call is a new message
+                await self._out.put([step])
+            elif self._ask.speak:
+                await self._out.put(await self._voice(step))
+            else:
+                await self._out.put([Say(text=step)])
+
+    async def _voice(self, clause: str) -> list[ReplyEvent]:
+        """The clause word by word, the text of each with its sound."""
+        words = await self._mouth.speak(clause, voice=self._ask.voice, speed=self._ask.speed)
+        says: list[ReplyEvent] = []
+        start = 0
+        for word in words:
+            end = max(start, min(word.end, len(clause)))
+            says.append(Say(text=clause[start:end], pcm=word.pcm, voiced=self._chars + end))
+            self._audio_bytes += len(word.pcm)
+            start = end
+        self._chars += len(clause)
+        if start < len(clause):
+            says.append(Say(text=clause[start:], voiced=self._chars))
+        return says
+
+    def _done(self, finish: Finish) -> Done:
+        output = {"text": finish.output_tokens}
+        if audio_ms := audio.ceil_ms_of_samples(self._audio_bytes // audio.SAMPLE_BYTES):
+            output["audio"] = -(-audio_ms // AUDIO_TOKEN_MS)
+        return Done(
+            reason="length" if finish.reason == "length" else "completed",
+            input={"text": finish.prompt_tokens},
+            cached={"text": finish.cached_tokens},
+            output=output,
+            stages=dict(self._stages),
+        )
+
+
+def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first single fault of a group."""
+    fault: BaseException = faults
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return fault

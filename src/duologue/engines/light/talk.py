@@ -1,0 +1,238 @@
+"""One conversation with the composed engine: notes and asks in, replies out.
+
+    put/drop/cut ──► History ──snapshot──► Transcripts ──text──► prompt ──► Reply ──► events
+    expect ────────► Guess: the same Reply, begun before it is asked for
+    configure ─────► Place.warm: instructions and tools prefilled
+
+A guess is a reply to the expected item on the settings as configured. When that very item is
+put at the end of an unchanged history and the ask is the configured one, its reader simply
+gets it, with what it has ready; otherwise it is stopped, and leaves no trace.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import msgspec
+
+from duologue.core.talk import Ask, Item
+from duologue.engines.light.grammar import grammar
+from duologue.engines.light.history import History
+from duologue.engines.light.parts import Ear, Lease, Mind, Mouth
+from duologue.engines.light.place import Place
+from duologue.engines.light.precedence import Precedence
+from duologue.engines.light.prompt import STOP, Prompts
+from duologue.engines.light.reply import Completer, Plan, Reply
+from duologue.engines.light.tasks import Tasks
+from duologue.engines.light.transcripts import Transcripts
+
+MOST_REPLY_TOKENS = 1024
+"""Of a reply whose ask names no limit: some four minutes of speech."""
+
+KEPT_FOR_REPLY = 512
+"""Tokens of the window that history leaves for a reply at least, unless the ask wants less."""
+
+
+class Guess(msgspec.Struct):
+    """A reply begun on an item that was expected, good while the history is at `revision`."""
+
+    item: Item
+    ask: Ask
+    revision: int
+    reply: Reply
+    put: bool = False
+    """The item has come in as expected: only the ask is missing."""
+
+
+class LightTalk:
+    """See `runtime.ports.Talk`; made by `LightEngine.open`."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        ear: Ear,
+        mind: Mind,
+        lease: Lease,
+        mouth: Mouth,
+        precedence: Precedence,
+        closed: Callable[["LightTalk"], None],
+    ) -> None:
+        self._ask = ask
+        self._mind = mind
+        self._mouth = mouth
+        self._precedence = precedence
+        self._closed = closed
+        self._tasks = Tasks()
+        self._place = Place(lease, self._tasks)
+        self._prompts = self._new_prompts()
+        self._history = History()
+        self._transcripts = Transcripts(ear, self._tasks)
+        self._is_closed = False
+        self._expected: Item | None = None
+        self._guess: Guess | None = None
+        self._replies: set[Reply] = set()
+        self._place.warm(self._prompt)
+
+    def configure(self, ask: Ask) -> None:
+        """Note settings; instructions and tools are prefilled at once."""
+        if ask == self._ask:
+            return
+        self._ask = ask
+        self._place.warm(self._prompt, instead=True)
+        self._guess_again()
+
+    def expect(self, item: Item | None) -> None:
+        """Note a guess, or withdraw it: transcription and reply begin on it."""
+        if item is not None and item == self._expected and self._guess is not None:
+            return
+        self._withdraw()
+        if self._expected is not None:
+            self._transcripts.forget(self._expected)
+        self._expected = item
+        if item is not None:
+            self._begin_guess(item)
+
+    def put(self, item: Item, after: str | None = None) -> None:
+        """Note an item; one that was expected makes the guess on it good."""
+        guess, before = self._guess, self._history.revision
+        last = self._history.put(item, after)
+        if self._expected is not None and self._expected.id == item.id:
+            expected, self._expected = self._expected, None
+            if guess is not None and last and guess.revision == before and _grown(expected, item):
+                guess.put, guess.revision = True, self._history.revision
+                return
+            if not _grown(expected, item):
+                self._transcripts.forget(expected)
+            self._withdraw()
+        else:
+            self._guess_again()
+        self._transcripts.begin(item)
+        if item.role in ("assistant", "system"):
+            self._place.warm(self._prompt)
+
+    def drop(self, item_id: str) -> None:
+        """Note that an item was deleted; unknown ids are passed over."""
+        if (item := self._history.drop(item_id)) is not None:
+            self._transcripts.forget(item)
+            self._changed()
+
+    def cut(self, item_id: str, end_ms: int, text: str) -> None:
+        """Note that of an item only `text` was heard; unknown ids are passed over."""
+        if self._history.cut(item_id, text):
+            self._changed()
+
+    def reply(self, ask: Ask) -> Reply:
+        """See `runtime.ports.Talk.reply`: the history is the one of this moment."""
+        if not ask.keep or ask.context is not None:
+            items = self._history.items if ask.context is None else ask.context
+            return self._reply(ask, items, self._apart)
+        guess, self._guess = self._guess, None
+        if guess is not None:
+            if guess.put and guess.revision == self._history.revision and guess.ask == ask:
+                if not guess.reply.failed:
+                    guess.reply.adopt()
+                    return guess.reply
+            guess.reply.cancel()
+        return self._reply(ask, self._history.items, self._place.taken)
+
+    async def aclose(self) -> None:
+        """Stop every reply and guess, and give the lease back."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._withdraw()
+        self._closed(self)
+        await asyncio.gather(*[reply.aclose() for reply in self._replies])
+        self._transcripts.close()
+        await self._place.aclose()
+        await self._tasks.aclose()
+
+    async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
+        """The prompt for a reply to `items`, once their sound is understood."""
+        heard = await self._transcripts.read(items)
+        kept = min(ask.max_tokens or KEPT_FOR_REPLY, KEPT_FOR_REPLY)
+        prompts = self._prompts if ask.context is None else self._new_prompts()
+        prompt, tokens = await asyncio.to_thread(self._render, prompts, ask, heard, kept)
+        return Plan(
+            prompt=prompt,
+            prompt_tokens=tokens,
+            max_tokens=max(
+                1,
+                min(ask.max_tokens or MOST_REPLY_TOKENS, self._mind.context_tokens - tokens),
+            ),
+            grammar=grammar(ask),
+            stop=STOP,
+            heard_at_s=self._transcripts.at_s(items[-1]) if items else None,
+        )
+
+    def _render(
+        self, prompts: Prompts, ask: Ask, items: tuple[Item, ...], kept: int
+    ) -> tuple[str, int]:
+        prompt = prompts.render(ask, items, kept)
+        return prompt, self._mind.count_tokens(prompt)
+
+    async def _prompt(self) -> str:
+        """What the next prompt will begin with."""
+        heard = await self._transcripts.read(self._history.items)
+        return await asyncio.to_thread(self._prompts.ahead, self._ask, heard, KEPT_FOR_REPLY)
+
+    def _new_prompts(self) -> Prompts:
+        return Prompts(self._mind.count_tokens, self._mind.context_tokens)
+
+    @asynccontextmanager
+    async def _apart(self, prompt: str) -> AsyncIterator[Completer]:
+        """The mind without a lease: nothing of the talk's cache is touched."""
+        yield self._mind
+
+    def _begin_guess(self, item: Item) -> None:
+        items = (*self._history.items, item)
+        reply = self._reply(self._ask, items, self._place.taken, guess=True)
+        self._guess = Guess(item, self._ask, self._history.revision, reply)
+
+    def _guess_again(self) -> None:
+        """What the guess was made from has changed, the item expected has not."""
+        self._withdraw()
+        if self._expected is not None:
+            self._begin_guess(self._expected)
+
+    def _withdraw(self) -> None:
+        if self._guess is not None:
+            self._guess.reply.cancel()
+            self._guess = None
+
+    def _changed(self) -> None:
+        """The history is another than the mind has read."""
+        self._place.warm(self._prompt, instead=True)
+        self._guess_again()
+
+    def _reply(
+        self,
+        ask: Ask,
+        items: tuple[Item, ...],
+        place: Callable[[str], AbstractAsyncContextManager[Completer]],
+        *,
+        guess: bool = False,
+    ) -> Reply:
+        reply = Reply(
+            ask,
+            prepare=lambda: self._plan(ask, items),
+            place=place,
+            mouth=self._mouth,
+            precedence=self._precedence,
+            tasks=self._tasks,
+            guess=guess,
+        )
+        self._replies.add(reply)
+        reply.task.add_done_callback(lambda _: self._replies.discard(reply))
+        return reply
+
+
+def _grown(expected: Item, item: Item) -> bool:
+    """Whether `item` is `expected` with nothing but more sound."""
+    if expected.role != item.role or len(expected.parts) != len(item.parts):
+        return False
+    return all(
+        a.text == b.text and a.image_url == b.image_url and len(a.pcm or b"") <= len(b.pcm or b"")
+        for a, b in zip(expected.parts, item.parts, strict=True)
+    )

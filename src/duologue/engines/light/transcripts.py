@@ -1,0 +1,124 @@
+"""What the user's sound says, kept beside the items: sound in, items whose parts have text out.
+
+Work begins when an item is expected or put, so that a reply finds it done or under way. The
+text never goes back into the history: it is a by-product of hearing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from duologue.core.talk import Item, Part
+from duologue.engines.light.parts import Ear
+from duologue.engines.light.tasks import Tasks
+from duologue.errors import EngineFault
+
+log = logging.getLogger(__name__)
+
+NOT_UNDERSTOOD = "(unintelligible)"
+"""Stands for sound without words: the rules of the prompt say what to do about it."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """Words, and when (monotonic seconds) they were there."""
+
+    text: str
+    at_s: float
+
+
+class Transcripts:
+    """The transcripts of one talk's items, each made once."""
+
+    def __init__(self, ear: Ear, tasks: Tasks) -> None:
+        self._ear = ear
+        self._tasks = tasks
+        self._work: dict[str, asyncio.Task[Heard]] = {}
+
+    def begin(self, item: Item) -> None:
+        """Start on an item's sound, unless that was done before."""
+        for key, part in _unheard(item):
+            if key not in self._work:
+                assert part.pcm is not None
+                task = self._tasks.start(self._transcribe(key, part.pcm), f"hear {key}")
+                task.add_done_callback(_retrieve)
+                self._work[key] = task
+
+    def forget(self, item: Item) -> None:
+        """Withdraw an item: its sound was not what will be put, or it was deleted."""
+        for key, _ in _unheard(item):
+            if (task := self._work.pop(key, None)) is not None:
+                task.cancel()
+                self._ear.forget(key)
+
+    async def read(self, items: Sequence[Item]) -> tuple[Item, ...]:
+        """The items with text for every sound, waiting for what is under way.
+
+        Raises `EngineFault` when the sound of the last item cannot be transcribed (it is tried
+        again the next time); an older one then reads as not understood, so that one bad item
+        does not end the conversation.
+        """
+        for item in items:
+            self.begin(item)
+        return tuple([await self._read(item, last=item is items[-1]) for item in items])
+
+    def at_s(self, item: Item) -> float | None:
+        """When the words of an item with sound were there; None for an item that was typed."""
+        done = [self._work[key] for key, _ in _unheard(item) if key in self._work]
+        times = [t.result().at_s for t in done if t.done() and not _failed(t)]
+        return max(times, default=None)
+
+    def close(self) -> None:
+        """Let the ear forget everything."""
+        for key, task in self._work.items():
+            task.cancel()
+            self._ear.forget(key)
+        self._work.clear()
+
+    async def _transcribe(self, key: str, pcm: bytes) -> Heard:
+        transcript = await self._ear.transcribe(key, pcm)
+        return Heard(transcript.text.strip(), asyncio.get_running_loop().time())
+
+    async def _read(self, item: Item, *, last: bool) -> Item:
+        texts = {id(part): await self._text(key, last=last) for key, part in _unheard(item)}
+        if not texts:
+            return item
+        return msgspec.structs.replace(
+            item, parts=tuple(Part(text=texts.get(id(p), p.text)) for p in item.parts)
+        )
+
+    async def _text(self, key: str, *, last: bool) -> str:
+        task = self._work.get(key)
+        if task is None:
+            return NOT_UNDERSTOOD
+        await asyncio.wait([task])
+        if not _failed(task):
+            return task.result().text or NOT_UNDERSTOOD
+        if last and not task.cancelled():
+            if self._work.get(key) is task:
+                del self._work[key]
+            error = task.exception()
+            if isinstance(error, EngineFault):
+                raise EngineFault(error.message, error.code)
+            raise EngineFault(f"the user's speech could not be transcribed: {error}") from error
+        return NOT_UNDERSTOOD
+
+
+def _unheard(item: Item) -> Iterator[tuple[str, Part]]:
+    """The parts that are sound without text, each with the key the ear knows it by."""
+    count = 0
+    for part in item.parts:
+        if part.pcm is not None and part.text is None:
+            yield (item.id if count == 0 else f"{item.id}#{count}"), part
+            count += 1
+
+
+def _failed(task: asyncio.Task[Heard]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _retrieve(task: asyncio.Task[Heard]) -> None:
+    """Look at a failure, so that asyncio does not call it lost: a reply may never ask."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("transcription failed: %s", error)

@@ -1,0 +1,74 @@
+"""An engine of scripted parts with one talk open, and what tests ask about its replies."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+from duologue.core.talk import Ask, Done, ReplyEvent, Say
+from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.reply import Reply
+from duologue.engines.light.talk import LightTalk
+from engines.light.parts_kit import Script, ScriptedEar, ScriptedMind, ScriptedMouth
+
+
+class Bench:
+    """An engine of scripted parts with one talk open."""
+
+    ear: ScriptedEar
+    mind: ScriptedMind
+    mouth: ScriptedMouth
+    engine: LightEngine
+    talk: LightTalk
+
+    async def start(self, script: Script, ask: Ask) -> None:
+        self.ear, self.mind, self.mouth = ScriptedEar(), ScriptedMind(script), ScriptedMouth()
+        self.engine = LightEngine(self.ear, self.mind, self.mouth)
+        self.talk = await self.engine.open(ask)
+
+    @property
+    def prompts(self) -> list[str]:
+        return self.mind.leases[0].prompts
+
+    @property
+    def cache(self) -> str:
+        return self.mind.leases[0].cache
+
+
+@asynccontextmanager
+async def bench(script: Script = "Yes.", ask: Ask | None = None) -> AsyncIterator[Bench]:
+    """Checks at the end that nothing runs any more."""
+    outside = asyncio.all_tasks()
+    b = Bench()
+    await b.start(script, ask or Ask())
+    yield b
+    await b.engine.aclose()
+    assert asyncio.all_tasks() == outside
+    assert b.mind.running == 0 and b.mind.leases == [] and b.mind.closed and b.mouth.closed
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let everything run that can, until `true`."""
+    while not true():  # noqa: ASYNC110 - many things may make it true
+        await asyncio.sleep(0)
+
+
+async def rest() -> None:
+    """Let everything run that can, for a while."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def events(reply: Reply) -> list[ReplyEvent]:
+    return [event async for event in reply]
+
+
+def text(got: Iterable[ReplyEvent]) -> str:
+    return "".join(e.text for e in got if isinstance(e, Say))
+
+
+def timeless(got: Iterable[ReplyEvent]) -> list[ReplyEvent]:
+    """The events without what depends on time or on what the cache held before."""
+    return [
+        Done(reason=e.reason, input=e.input, output=e.output) if isinstance(e, Done) else e
+        for e in got
+    ]

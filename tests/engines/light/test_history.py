@@ -1,0 +1,47 @@
+from duologue.core.talk import Item, Part
+from duologue.engines.light.history import History
+from engines.light.parts_kit import said, typed
+
+
+def ids(history: History) -> list[str]:
+    return [item.id for item in history.items]
+
+
+def test_items_stand_in_the_order_they_were_put() -> None:
+    history = History()
+    assert history.put(typed("b", "B"))
+    assert not history.put(typed("a", "A"), "")
+    assert not history.put(typed("ab", "AB"), "a")
+    assert history.put(typed("c", "C"), "b")
+    assert history.put(typed("d", "D"), "unknown")
+    assert ids(history) == ["a", "ab", "b", "c", "d"]
+
+
+def test_an_item_put_again_replaces_itself() -> None:
+    history = History()
+    history.put(typed("a", "A"))
+    history.put(typed("b", "B"))
+    assert not history.put(typed("a", "A, longer"), "b")
+    assert ids(history) == ["a", "b"]
+    assert history.items[0].parts == (Part("A, longer"),)
+
+
+def test_a_cut_leaves_the_words_that_were_heard_and_no_sound() -> None:
+    history = History()
+    history.put(Item("a", "assistant", (Part("One two three.", b"\0\0"),)))
+    assert history.cut("a", "One two")
+    assert history.items == (said("a", "One two"),)
+    assert not history.cut("b", "")
+
+
+def test_every_edit_raises_the_revision_and_no_snapshot_changes() -> None:
+    history = History()
+    history.put(typed("a", "A"))
+    before, revision = history.items, history.revision
+    history.put(typed("b", "B"))
+    history.cut("a", "")
+    dropped = history.drop("a")
+    assert dropped is not None and dropped.id == "a"
+    assert history.drop("a") is None
+    assert history.revision == revision + 3
+    assert before == (typed("a", "A"),)
