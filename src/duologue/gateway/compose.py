@@ -72,7 +72,9 @@ async def _light(config: ServerConfig) -> Parts:
         context_tokens=CONTEXT_TOKENS,
         threads=config.threads or os.cpu_count() or 1,
     )
-    return Parts(LightEngine(ear, mind, mouth), WhisperTranscriber(ear), activity, (ear.aclose,))
+    engine = LightEngine(ear, mind, mouth)
+    await engine.warm()
+    return Parts(engine, WhisperTranscriber(ear), activity, (ear.aclose,))
 
 
 def _resolve(config: ServerConfig) -> dict[Role, Path]:

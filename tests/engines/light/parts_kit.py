@@ -145,7 +145,10 @@ class ScriptedMind:
         self.grammars: list[str | None] = []
         self.closed = False
 
-    def lease(self) -> ScriptedLease:
+    async def warm(self, prompt: str) -> None:
+        """Nothing to read ahead."""
+
+    def lease(self, prompt: str = "") -> ScriptedLease:
         if len(self.leases) >= self.places:
             raise EngineBusy("every place is taken")
         self.leases.append(ScriptedLease(self))

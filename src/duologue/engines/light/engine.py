@@ -9,6 +9,7 @@ import asyncio
 from duologue.core.talk import Ask
 from duologue.engines.light.parts import Ear, Mind, Mouth
 from duologue.engines.light.precedence import Precedence
+from duologue.engines.light.prompt import COMMON
 from duologue.engines.light.talk import LightTalk
 from duologue.runtime.ports import Traits
 
@@ -34,13 +35,17 @@ class LightEngine:
         self._precedence = Precedence()
         self._talks: set[LightTalk] = set()
 
+    async def warm(self) -> None:
+        """Read ahead what every conversation begins with."""
+        await self._mind.warm(COMMON)
+
     async def open(self, ask: Ask) -> LightTalk:
         """Lease one conversation and begin to prefill; raises `EngineBusy` when full."""
         talk = LightTalk(
             ask,
             ear=self._ear,
             mind=self._mind,
-            lease=self._mind.lease(),
+            lease=self._mind.lease(COMMON),
             mouth=self._mouth,
             precedence=self._precedence,
             closed=self._talks.discard,

@@ -12,7 +12,6 @@ PLAIN_EXAMPLES = (
 )
 
 TOOL_EXAMPLES = (
-    ("Hi there.", "Hello! What can I do for you?"),
     ("Play some jazz.", '{"name":"play_music","arguments":{"genre":"jazz"}}'),
     ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
     ("What's two euros in dollars?", '{"name":"convert","arguments":{"from":"EUR","to":"USD"}}'),

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from duologue.errors import EngineBusy, EngineFault, ModelFault
 
 logger = logging.getLogger(__name__)
 
-PREFILL_CHARACTERS = 160
-"""Prompt evaluated between two looks at who waits: about 40 tokens."""
+PREFILL_CHARACTERS = 120
+"""Prompt evaluated between two looks at who waits: about 30 tokens."""
 
 BATCH_TOKENS = 256
 GGUF_MAGIC = b"GGUF"
@@ -84,6 +84,10 @@ class LlamaMind:
         self._free = list(range(places))
         self._prompts = [""] * (places + 1)
         self._outside = asyncio.Lock()
+        self._leased = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self._warming: asyncio.Task[None] | None = None
         self._completing = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -96,12 +100,32 @@ class LlamaMind:
         server = await asyncio.to_thread(_load, model_path, places, context_tokens, threads)
         return cls(server, places=places, context_tokens=context_tokens)
 
+    async def warm(self, prompt: str) -> None:
+        """Have every slot read `prompt`, how all prompts begin: one now, the others in idle time.
+
+        The others wait until nobody is in conversation, and stop when their slot is leased.
+        """
+        await self._warm(prompt)
+        self._warming = asyncio.create_task(self._warm_others(prompt))  # noqa: TID251
+
+    async def _warm_others(self, prompt: str) -> None:
+        for _ in range(len(self._prompts) - 2):
+            await self._unused.wait()
+            await self._warm(prompt)
+
+    async def _warm(self, prompt: str) -> None:
+        cold = [slot for slot in self._free if not self._prompts[slot].startswith(prompt)]
+        if cold:
+            await self.prefill(cold[0], prompt, wanted=lambda: cold[0] in self._free)
+
     def lease(self, prompt: str = "") -> "LlamaLease":
         """A place; the one whose cache begins most like `prompt`. Raises `EngineBusy`."""
         if not self._free:
             raise EngineBusy("Every conversation that the model has room for is taken.")
         slot = max(self._free, key=lambda s: len(os.path.commonprefix([self._prompts[s], prompt])))
         self._free.remove(slot)
+        self._leased += 1
+        self._unused.clear()
         return LlamaLease(self, slot)
 
     async def complete(
@@ -119,12 +143,18 @@ class LlamaMind:
 
     async def aclose(self) -> None:
         """Wait for what runs and free the weights."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         await asyncio.to_thread(self._threads.shutdown)
         del self._server
 
     def give_back(self, slot: int) -> None:
         """A lease is over; its slot keeps what it has in its cache."""
         self._free.append(slot)
+        self._leased -= 1
+        if not self._leased:
+            self._unused.set()
 
     async def run(
         self, slot: int, prompt: str, max_tokens: int, grammar: str | None, stop: Sequence[str]
@@ -154,10 +184,14 @@ class LlamaMind:
             if not self._completing:
                 self._idle.set()
 
-    async def prefill(self, slot: int, prompt: str) -> None:
-        """Evaluate a prompt piece by piece, each when nobody completes."""
+    async def prefill(
+        self, slot: int, prompt: str, *, wanted: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Evaluate a prompt piece by piece, each when nobody completes, while it is `wanted`."""
         for end in _cuts(self._prompts[slot], prompt):
             await self._idle.wait()
+            if not wanted():
+                return
             job = _Job(_body(slot, prompt[:end], 0, None, ()))
             running = asyncio.get_running_loop().run_in_executor(
                 self._threads, job.run, self._server

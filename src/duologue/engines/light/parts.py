@@ -64,8 +64,11 @@ class Mind(Protocol):
     context_tokens: int
     """Tokens one lease can hold, prompt and reply together."""
 
-    def lease(self) -> Lease:
-        """A place; raises `EngineBusy` when none is free."""
+    async def warm(self, prompt: str) -> None:
+        """Read `prompt`, which all prompts begin with, ahead of every conversation."""
+
+    def lease(self, prompt: str = "") -> Lease:
+        """A place, best one that has read how `prompt` begins; raises `EngineBusy` when full."""
 
     def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()

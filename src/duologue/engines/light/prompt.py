@@ -48,15 +48,15 @@ class Prompts:
 
     def render(self, ask: Ask, items: Sequence[Item], reply_tokens: int) -> str:
         """The whole prompt, up to where the assistant speaks; room is left for its reply."""
-        head = _system(ask)
+        head = _head(ask)
         items = self._fit(head, items, reply_tokens)
         return head + "".join(_messages(items)) + _nudge(ask, items) + f"{BEGIN}assistant\n"
 
     def ahead(self, ask: Ask, items: Sequence[Item], reply_tokens: int) -> str:
         """What the next prompt will begin with, whatever the user says next."""
-        head = _system(ask)
+        head = _head(ask)
         items = self._fit(head, items, reply_tokens)
-        return head + "".join(_messages(items))
+        return head + "".join(_messages(items)) + f"{BEGIN}user\n"
 
     def _fit(self, head: str, items: Sequence[Item], reply_tokens: int) -> Sequence[Item]:
         items = self._from_cut(items)
@@ -100,18 +100,26 @@ def guard(text: str) -> str:
     return text.replace("<|", "< |").replace("|>", "| >")
 
 
-def _system(ask: Ask) -> str:
-    parts = [RULES]
-    if ask.instructions.strip():
-        parts.append(guard(ask.instructions.strip()))
-    if ask.tools and ask.tool_choice != "none":
-        tools = "\n".join(guard(_tool_line(tool)) for tool in ask.tools)
-        parts.append(TOOL_RULES.format(tools=tools))
-    head = f"{BEGIN}system\n" + "\n\n".join(parts) + END
-    examples = TOOL_EXAMPLES if ask.tools and ask.tool_choice != "none" else PLAIN_EXAMPLES
-    for user, assistant in examples:
-        head += f"{BEGIN}user\n{user}{END}{BEGIN}assistant\n{assistant}{END}"
-    return head
+def _message(role: str, text: str) -> str:
+    return f"{BEGIN}{role}\n{text}{END}"
+
+
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    return "".join(_message("user", u) + _message("assistant", a) for u, a in examples)
+
+
+COMMON = _message("system", RULES) + _examples(PLAIN_EXAMPLES)
+"""How every prompt begins, whatever the session: read once, before any session is there."""
+
+
+def _head(ask: Ask) -> str:
+    """What stands before the history: what is common, the session's instructions, its tools."""
+    instructions = guard(ask.instructions.strip())
+    if not ask.tools or ask.tool_choice == "none":
+        return COMMON + (_message("system", instructions) if instructions else "")
+    tools = TOOL_RULES.format(tools="\n".join(guard(_tool_line(tool)) for tool in ask.tools))
+    both = f"{instructions}\n\n{tools}" if instructions else tools
+    return COMMON + _message("system", both) + _examples(TOOL_EXAMPLES)
 
 
 def _tool_line(tool: Tool) -> str:
@@ -139,10 +147,6 @@ def _messages(items: Iterable[Item]) -> Iterable[str]:
             yield _message(item.role, text)
     if said:
         yield _message("assistant", "\n".join(said))
-
-
-def _message(role: str, text: str) -> str:
-    return f"{BEGIN}{role}\n{text}{END}"
 
 
 def _call_line(item: Item) -> str:
