@@ -1,7 +1,6 @@
 """The orderings of reference 4.3, as timelines compared whole."""
 
 import pytest
-from session_kit import update
 
 from duologue.core.inputs import ReplyFailed
 from duologue.core.settings import SessionConfig
@@ -19,6 +18,7 @@ from duologue.events import (
     ResponseOutputItemAdded,
 )
 from duologue.testing.timeline import Timeline
+from session_kit import update
 
 TRANSCRIBED = {
     "type": "session.update",
