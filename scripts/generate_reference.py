@@ -1,0 +1,109 @@
+"""Writes the reference pages that are made from code: events and errors.
+
+`python scripts/generate_reference.py` writes docs/reference/{events,errors}.md; with
+`--check` it writes nothing and exits 1 when a page is not what it would write.
+"""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+from msgspec import NODEFAULT, structs
+
+from duologue.events import CLIENT_EVENTS, SERVER_EVENTS
+
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "docs" / "reference"
+NOT_SENT = ("mcp", "dtmf", "output_audio_buffer", "timeout", "segment", "conversation.created")
+"""Types of the vocabulary that no part of the server sends yet."""
+
+CODE_ARGUMENT = {"Refusal": 0, "BadEvent": 0, "Fatal": 1, "get": 1}
+"""Which argument of a call is a code."""
+CODE = re.compile(r"[a-z]+(_[a-z]+)+")
+RANGE_CODES = [
+    f"{kind}_{side}_value" for kind in ("integer", "decimal") for side in ("below_min", "above_max")
+]
+"""Codes that `events/faults.py` puts together from the bound that was crossed."""
+
+
+def events_page() -> str:
+    """Every event with its fields."""
+    lines = [
+        "# Events",
+        "",
+        "Made from `duologue.events` by `scripts/generate_reference.py`. A field in *italics*",
+        "may be absent. What the events mean is the Realtime protocol's; what duologue does",
+        "where the protocol is silent is in [the design](../explanation/design.md).",
+    ]
+    for title, table in (("Client events", CLIENT_EVENTS), ("Server events", SERVER_EVENTS)):
+        lines += ["", f"## {title}", "", "| event | fields | |", "| --- | --- | --- |"]
+        for name, kind in sorted(table.items()):
+            fields = [
+                field.encode_name if field.default is NODEFAULT else f"*{field.encode_name}*"
+                for field in structs.fields(kind)
+            ]
+            is_later = title == "Server events" and any(word in name for word in NOT_SENT)
+            lines.append(
+                f"| `{name}` | {', '.join(fields)} | {'not sent yet' if is_later else ''} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """Every code a `Refusal` is made with in the source, and where."""
+    found: dict[str, set[str]] = {code: {"faults"} for code in RANGE_CODES}
+    for path in sorted((ROOT / "src" / "duologue").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            for code in _codes(node):
+                found.setdefault(code, set()).add(path.stem)
+    lines = [
+        "# Errors",
+        "",
+        "Codes of `error` events, found in the source by `scripts/generate_reference.py`. Every",
+        "refusal names the path of the bad field in `param` and echoes the client's `event_id`;",
+        "nothing has changed. An engine's failure is no `error` but a `response.done` with",
+        "status `failed`.",
+        "",
+        "| code | made in |",
+        "| --- | --- |",
+    ]
+    lines += [
+        f"| `{code}` | {', '.join(f'`{name}`' for name in sorted(places))} |"
+        for code, places in sorted(found.items())
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _codes(node: ast.AST) -> list[str]:
+    """The codes that a piece of source makes refusals with."""
+    if not isinstance(node, ast.Call):
+        return []
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    position = CODE_ARGUMENT.get(name)
+    if position is None or len(node.args) <= position:
+        return []
+    given = node.args[position]
+    is_code = isinstance(given, ast.Constant) and CODE.fullmatch(str(given.value))
+    return [str(given.value)] if is_code else []
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    pages = {"events.md": events_page(), "errors.md": errors_page()}
+    stale = [n for n, text in pages.items() if _read(PAGES / n) != text]
+    if "--check" in sys.argv:
+        for name in stale:
+            print(f"docs/reference/{name} is not what the code says: run `make docs`")
+        return 1 if stale else 0
+    for name in stale:
+        (PAGES / name).write_text(pages[name])
+    return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

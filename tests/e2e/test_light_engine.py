@@ -1,0 +1,97 @@
+"""The stock `openai` SDK against the real `light` engine with the small weights."""
+
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+from live_server import KEY, serving
+from openai import AsyncOpenAI
+from recordings import recording
+from weights import weights
+
+from duologue.config import ServerConfig
+
+pytestmark = [pytest.mark.weights, pytest.mark.timeout(180)]
+SILENCE = bytes(48_000)
+
+
+async def speak(connection: Any, pcm: bytes) -> None:
+    """In real time, as a microphone does."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for start in range(0, len(pcm), 960):
+        audio = base64.b64encode(pcm[start : start + 960]).decode()
+        await connection.input_audio_buffer.append(audio=audio)
+        due += 0.02
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+async def until(connection: Any, kind: str, seen: list[Any]) -> Any:
+    async for event in connection:
+        assert event.type != "error", event
+        seen.append(event)
+        if event.type == kind:
+            return event
+    raise AssertionError(f"the connection ended before {kind}")
+
+
+async def test_spoken_questions_get_spoken_answers_and_can_be_interrupted() -> None:
+    for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
+        weights(name)
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=2)
+    async with serving(config) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            await connection.session.update(
+                session={
+                    "type": "realtime",
+                    "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+                }
+            )
+            seen: list[Any] = []
+            question = recording("06_af_nova.wav").pcm + SILENCE + SILENCE
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(speak(connection, question))
+                done = await until(connection, "response.done", seen)
+            assert done.response.status == "completed"
+            heard = next(e for e in seen if e.type.endswith("transcription.completed"))
+            assert "ounces" in heard.transcript
+            sound = sum(
+                len(base64.b64decode(e.delta))
+                for e in seen
+                if e.type == "response.output_audio.delta"
+            )
+            said = done.response.output[0].content[0].transcript
+            assert said and sound > 48 * 200
+            assert done.response.usage.output_token_details.audio_tokens > 0
+
+            item_id = done.response.output[0].id
+            await connection.conversation.item.truncate(
+                item_id=item_id, content_index=0, audio_end_ms=sound // 48 // 2
+            )
+            await connection.conversation.item.retrieve(item_id=item_id)
+            kept = (await until(connection, "conversation.item.retrieved", seen)).item
+            assert said.startswith(kept.content[0].transcript)
+            assert len(kept.content[0].transcript) < len(said)
+
+            await connection.response.create(response={"instructions": "Tell a long story."})
+            await until(connection, "response.output_audio.delta", seen)
+            interruption = recording("05_am_puck.wav").pcm + SILENCE + SILENCE
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(speak(connection, interruption))
+                await until(connection, "response.done", seen)
+                await until(connection, "input_audio_buffer.committed", seen)
+                await until(connection, "response.done", seen)
+
+
+async def test_more_conversations_than_places_are_refused_at_the_door() -> None:
+    weights("smollm2-135m-instruct-q4_1")
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    async with serving(config) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as first:
+            await until(first, "session.created", [])
+            async with client.realtime.connect(model="gpt-realtime") as second:
+                refused = await second.recv()
+                assert refused.type == "error" and refused.error.code == "session_limit_reached"

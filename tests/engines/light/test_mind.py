@@ -1,0 +1,112 @@
+"""The mind on real weights (the small ones): streaming, prefix reuse, stopping, places."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from weights import weights
+
+from duologue.core.talk import Ask, Tool
+from duologue.engines.light.grammar import grammar
+from duologue.engines.light.mind import LlamaMind, _cuts
+from duologue.engines.light.parts import Finish, Piece
+from duologue.errors import EngineBusy, EngineFault, ModelFault
+
+pytestmark = pytest.mark.weights
+STORY = "<|im_start|>user\nTell me a long story.<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.fixture
+async def mind() -> AsyncIterator[LlamaMind]:
+    path = weights("smollm2-135m-instruct-q4_1")
+    made = await LlamaMind.load(path, places=2, context_tokens=1024, threads=2)
+    yield made
+    await made.aclose()
+
+
+async def read(events: AsyncIterator[Piece | Finish]) -> tuple[str, Finish]:
+    text = ""
+    async for event in events:
+        if isinstance(event, Finish):
+            return text, event
+        text += event.text
+    raise AssertionError("no finish")
+
+
+async def test_a_prompt_that_goes_on_costs_only_its_new_tokens(mind: LlamaMind) -> None:
+    lease = mind.lease()
+    text, first = await read(lease.complete(STORY, max_tokens=12))
+    assert text and first.reason == "length" and first.output_tokens == 12
+    _, second = await read(lease.complete(STORY + text + " And", max_tokens=4))
+    assert second.cached_tokens >= first.prompt_tokens
+    assert second.prompt_tokens - second.cached_tokens <= 8
+
+
+async def test_what_was_prefilled_is_in_the_cache(mind: LlamaMind) -> None:
+    lease = mind.lease()
+    await lease.prefill(STORY)
+    _, finish = await read(lease.complete(STORY, max_tokens=2))
+    assert finish.cached_tokens >= finish.prompt_tokens - 2
+
+
+async def test_closing_a_completion_frees_its_place_at_once(mind: LlamaMind) -> None:
+    lease = mind.lease()
+    story = lease.complete(STORY, max_tokens=900)
+    assert isinstance(await anext(story), Piece)
+    await story.aclose()  # type: ignore[attr-defined]
+    _, finish = await read(lease.complete(STORY, max_tokens=2))
+    assert finish.output_tokens == 2
+
+
+async def test_two_conversations_run_side_by_side_and_a_third_is_refused(
+    mind: LlamaMind,
+) -> None:
+    one, other = mind.lease(), mind.lease()
+    with pytest.raises(EngineBusy):
+        mind.lease()
+    texts = await asyncio.gather(
+        read(one.complete(STORY, max_tokens=8)),
+        read(other.complete(STORY, max_tokens=8)),
+        read(mind.complete(STORY, max_tokens=8)),
+    )
+    assert all(finish.output_tokens == 8 for _, finish in texts)
+    one.release()
+    mind.lease()
+
+
+async def test_a_grammar_holds_calls_to_their_schema(mind: LlamaMind) -> None:
+    day = {"type": "string", "enum": ["today", "tomorrow"]}
+    parameters = {"type": "object", "properties": {"day": day}, "required": ["day"]}
+    ask = Ask(tools=(Tool("f", "", parameters),), tool_choice="function:f")
+    text, finish = await read(
+        mind.complete(STORY, max_tokens=60, grammar=grammar(ask), stop=("<|im_end|>",))
+    )
+    made = json.loads(text)
+    assert finish.reason == "stop" and made["name"] == "f"
+    assert made["arguments"]["day"] in ("today", "tomorrow")
+
+
+async def test_a_prompt_longer_than_the_context_fails_alone(mind: LlamaMind) -> None:
+    lease = mind.lease()
+    with pytest.raises(EngineFault):
+        await read(lease.complete("word " * 3000, max_tokens=4))
+    _, finish = await read(lease.complete(STORY, max_tokens=2))
+    assert finish.output_tokens == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no gguf at all", b"GGUF" + bytes(64)])
+async def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ModelFault, match=re.escape(str(path))):
+        await LlamaMind.load(path, places=1, context_tokens=256, threads=1)
+
+
+def test_a_prompt_is_read_in_pieces_that_end_with_words() -> None:
+    prompt = "word " * 100
+    cuts = _cuts(prompt[:50], prompt)
+    assert cuts[-1] == len(prompt) and all(prompt[cut] == " " for cut in cuts[:-1])
+    assert _cuts(prompt, prompt) == [len(prompt)]
