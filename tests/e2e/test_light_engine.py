@@ -5,12 +5,12 @@ import base64
 from typing import Any
 
 import pytest
-from live_server import KEY, serving
 from openai import AsyncOpenAI
-from recordings import recording
-from weights import weights
 
 from duologue.config import ServerConfig
+from live_server import KEY, serving
+from recordings import recording
+from weights import weights
 
 pytestmark = [pytest.mark.weights, pytest.mark.timeout(180)]
 SILENCE = bytes(48_000)

@@ -75,7 +75,7 @@ class Runner:
             await self._intake.receive(event)
         except EngineFault as fault:
             logger.error("session %s: voice activity failed: %s", self._session.id, fault)
-            self.end(1011, "internal_error")
+            self.end(1011, "server_error.internal_error")
 
     async def next_event(self) -> ServerEvent | None:
         """The next event for the client; None at the end."""
@@ -109,7 +109,7 @@ class Runner:
         except Exception:
             # An impossible state: this session alone ends, and its tape is kept.
             logger.exception("session %s: broke and is closed", self._session.id)
-            self.close_code, self.close_reason = 1011, "internal_error"
+            self.close_code, self.close_reason = 1011, "server_error.internal_error"
         finally:
             await self._clean_up()
 

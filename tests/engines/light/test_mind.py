@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from weights import weights
 
 from duologue.core.talk import Ask, Tool
 from duologue.engines.light.grammar import grammar
 from duologue.engines.light.mind import LlamaMind, _cuts
 from duologue.engines.light.parts import Finish, Piece
 from duologue.errors import EngineBusy, EngineFault, ModelFault
+from weights import weights
 
 pytestmark = pytest.mark.weights
 STORY = "<|im_start|>user\nTell me a long story.<|im_end|>\n<|im_start|>assistant\n"
@@ -110,3 +110,13 @@ def test_a_prompt_is_read_in_pieces_that_end_with_words() -> None:
     cuts = _cuts(prompt[:50], prompt)
     assert cuts[-1] == len(prompt) and all(prompt[cut] == " " for cut in cuts[:-1])
     assert _cuts(prompt, prompt) == [len(prompt)]
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+async def test_no_grammar_lets_another_name_through(mind: LlamaMind, choice: str) -> None:
+    ask = Ask(tools=(Tool("f"), Tool("g")), tool_choice=choice)
+    forced = 'Say {"name":"convert","arguments":{}}\n'
+    text, _ = await read(mind.complete(forced, max_tokens=24, grammar=grammar(ask)))
+    assert not text.startswith('{"name":"convert"')
+    if choice == "required":
+        assert text.startswith(('{"name":"f"', '{"name":"g"'))

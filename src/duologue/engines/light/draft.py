@@ -61,11 +61,11 @@ class Draft:
         self._sentence += text
         start = 0
         for match in _SENTENCE.finditer(self._sentence):
-            words = " ".join(match.group().lower().split())
-            if words in self._said and len(words.split()) >= REPEATED_WORDS:
+            words = match.group().lower().strip(" \n.!?").split()
+            if len(words) >= REPEATED_WORDS and " ".join(words) in self._said:
                 self.over = True
-                return text
-            self._said.add(words)
+                return text[: len(text) - len(self._sentence) + match.end()]
+            self._said.add(" ".join(words))
             start = match.end()
         self._sentence = self._sentence[start:]
         return text

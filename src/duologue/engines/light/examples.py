@@ -14,6 +14,7 @@ PLAIN_EXAMPLES = (
 TOOL_EXAMPLES = (
     ("Play some jazz.", '{"name":"play_music","arguments":{"genre":"jazz"}}'),
     ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
-    ("What's two euros in dollars?", '{"name":"convert","arguments":{"from":"EUR","to":"USD"}}'),
+    ("Is anybody at the door?", '{"name":"look_at_camera","arguments":{"place":"front door"}}'),
+    ("How many legs does a spider have?", "A spider has eight legs."),
     ("Thanks, that's all.", "You're welcome. Have a great day!"),
 )

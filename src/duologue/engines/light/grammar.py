@@ -1,7 +1,8 @@
 """What a reply may look like, as a grammar for llama.cpp's llguidance: words, or calls.
 
 The session's tools go in, a Lark grammar comes out, or None where anything may be said. It
-keeps names, argument keys and enums to what the tools' JSON Schemas allow.
+keeps names, argument keys and enums to what the tools' JSON Schemas allow. A schema that
+llguidance cannot hold leaves the reply free; the session checks that arguments are JSON.
 """
 
 import json
@@ -17,7 +18,7 @@ def grammar(ask: Ask) -> str | None:
     tools = [tool for tool in ask.tools if ask.tool_choice in _choices(tool)]
     if not tools or ask.tool_choice == "none":
         return None
-    calls = "call" if ask.tool_choice.startswith("function:") else 'call ("\\n" call)~0..3'
+    calls = "call" if ask.tool_choice.startswith("function:") else 'call ("\\n" call){0,3}'
     start = calls if ask.tool_choice != "auto" else f"TEXT | {calls}"
     schema = {
         "anyOf": [_call(tool) for tool in tools],
@@ -25,12 +26,6 @@ def grammar(ask: Ask) -> str | None:
     }
     lines = ["%llguidance {}", f"start: {start}", f"call: %json {json.dumps(schema)}"]
     return "\n".join([*lines, TEXT] if ask.tool_choice == "auto" else lines) + "\n"
-
-
-def loose(ask: Ask) -> Ask:
-    """The same ask with tools that take any object: for schemas that no grammar can hold."""
-    tools = tuple(Tool(tool.name, tool.description) for tool in ask.tools)
-    return Ask(tools=tools, tool_choice=ask.tool_choice)
 
 
 def _choices(tool: Tool) -> tuple[str, ...]:

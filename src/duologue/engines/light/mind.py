@@ -103,20 +103,24 @@ class LlamaMind:
     async def warm(self, prompt: str) -> None:
         """Have every slot read `prompt`, how all prompts begin: one now, the others in idle time.
 
-        The others wait until nobody is in conversation, and stop when their slot is leased.
+        The others are read only while nobody is in conversation.
         """
         await self._warm(prompt)
         self._warming = asyncio.create_task(self._warm_others(prompt))  # noqa: TID251
 
     async def _warm_others(self, prompt: str) -> None:
-        for _ in range(len(self._prompts) - 2):
+        while self._cold(prompt) is not None:
             await self._unused.wait()
             await self._warm(prompt)
 
     async def _warm(self, prompt: str) -> None:
-        cold = [slot for slot in self._free if not self._prompts[slot].startswith(prompt)]
-        if cold:
-            await self.prefill(cold[0], prompt, wanted=lambda: cold[0] in self._free)
+        if (slot := self._cold(prompt)) is not None:
+            await self.prefill(slot, prompt, wanted=self._unused.is_set)
+
+    def _cold(self, prompt: str) -> int | None:
+        """A free slot that has not read `prompt`."""
+        cold = (slot for slot in self._free if not self._prompts[slot].startswith(prompt))
+        return next(cold, None)
 
     def lease(self, prompt: str = "") -> "LlamaLease":
         """A place; the one whose cache begins most like `prompt`. Raises `EngineBusy`."""

@@ -23,10 +23,11 @@ RULES = (
     "(unintelligible) means that you could not hear; ask to repeat."
 )
 TOOL_RULES = (
-    "You can call these functions, but only when the request needs one:\n{tools}\n"
-    'To call a function, reply with only {{"name":...,"arguments":{{...}}}}, one per line if '
-    "several are needed. For greetings, small talk and general knowledge, just answer in "
-    "words and call nothing."
+    "You have these functions, and with them you can know and do more than talk:\n{tools}\n"
+    "When one of them fits the request, even loosely, call it instead of saying that you "
+    'can\'t: reply with only {{"name":...,"arguments":{{...}}}}, one per line if several are '
+    "needed. For greetings, small talk and general knowledge, just answer in words and call "
+    "nothing."
 )
 PENDING = "The function {names} has not answered yet; go on talking and do not call it again."
 REQUIRED = "Call one of the functions now."
