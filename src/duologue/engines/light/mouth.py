@@ -41,8 +41,11 @@ _DURATIONS = "/CumSum_output_0"
 _STEP = 600  # samples
 _STEP_FRAMES = _STEP // dsp.HOP
 _COARTICULATION = RATE_HZ // 20
-"""50 ms: the sound of a phoneme begins this much before its step (of 41 beginnings of sentences
-cut so, Whisper heard no part of the next word in 37; cut at the step itself, in 22)."""
+"""50 ms: the sound of a phoneme begins about this much before its step.
+
+Chosen on 41 beginnings of sentences that Whisper tiny.en was given, at speed 1. On 47 others it
+heard more words than were meant in 7, against 19 when cut at the step itself, and lost none.
+"""
 _LEAD_STEPS = 8
 """Of the silent first step the last 0.2 s may hold the onset of a fricative."""
 _MOST_PHONEMES = 400
