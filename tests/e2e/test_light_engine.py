@@ -2,13 +2,15 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import pytest
+from agents.realtime import RealtimeAgent, RealtimeRunner
 from openai import AsyncOpenAI
 
 from duologue.config import ServerConfig
-from live_server import KEY, serving
+from live_server import KEY, serving, ws_url
 from recordings import recording
 from weights import weights
 
@@ -95,3 +97,70 @@ async def test_more_conversations_than_places_are_refused_at_the_door() -> None:
             async with client.realtime.connect(model="gpt-realtime") as second:
                 refused = await second.recv()
                 assert refused.type == "error" and refused.error.code == "session_limit_reached"
+
+
+async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken() -> None:
+    weights("smollm2-135m-instruct-q4_1")
+    parameters = {
+        "type": "object",
+        "properties": {"day": {"type": "string", "enum": ["today", "tomorrow"]}},
+        "required": ["day"],
+    }
+    tool: Any = {"type": "function", "name": "get_weather", "parameters": parameters}
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    async with serving(config) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            seen: list[Any] = []
+            await connection.session.update(session={"type": "realtime", "tools": [tool]})
+            content: Any = [{"type": "input_text", "text": "What will the weather be tomorrow?"}]
+            await connection.conversation.item.create(
+                item={"type": "message", "role": "user", "content": content}
+            )
+            await connection.response.create(response={"tool_choice": "required"})
+            done = await until(connection, "response.done", seen)
+            call = done.response.output[0]
+            assert (call.type, call.name, call.status) == (
+                "function_call",
+                "get_weather",
+                "completed",
+            )
+            assert json.loads(call.arguments)["day"] in ("today", "tomorrow")
+            await connection.conversation.item.create(
+                item={
+                    "type": "function_call_output",
+                    "call_id": call.call_id,
+                    "output": "sunny, 21 degrees",
+                }
+            )
+            await connection.response.create(response={"tool_choice": "none"})
+            spoken = (await until(connection, "response.done", seen)).response
+            assert spoken.status == "completed"
+            assert spoken.output[0].content[0].transcript
+
+
+async def test_the_agents_sdk_talks_with_it_turn_after_turn() -> None:
+    weights("whisper-tiny.en")
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    async with serving(config) as base_url:
+        model_config: Any = {
+            "api_key": KEY,
+            "url": ws_url(base_url),
+            "initial_model_settings": {"model_name": "gpt-realtime"},
+        }
+        agent = RealtimeAgent(name="Ava", instructions="Be brief.")
+        session = await RealtimeRunner(agent).run(model_config=model_config)
+        async with session, asyncio.timeout(120):
+            await session.send_audio(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
+            turns = 0
+            async for event in session:
+                assert event.type != "error", event
+                if event.type == "agent_end":
+                    turns += 1
+                    if turns == 2:
+                        break
+                    await session.send_audio(recording("00_af_heart.wav").pcm + SILENCE + SILENCE)
+            said: list[Any] = [item for item in session._history if item.type == "message"]
+            assert [item.role for item in said] == ["user", "assistant"] * 2
+            assert "ounces" in said[0].content[0].transcript
+            assert "Tokyo" in said[2].content[0].transcript

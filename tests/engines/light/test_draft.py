@@ -45,6 +45,10 @@ def test_a_call_after_words() -> None:
     assert text(events) == "One moment." and len(events) == 3
 
 
+def test_words_in_brackets_are_words() -> None:
+    assert text(drafted(["[", "laughs] Hello."])) == "[laughs] Hello."
+
+
 def test_a_call_cut_off_in_the_middle_is_none() -> None:
     assert drafted(['{"name":"f","arguments":{"a"']) == []
 

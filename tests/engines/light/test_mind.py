@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -87,6 +89,17 @@ async def test_a_grammar_holds_calls_to_their_schema(mind: LlamaMind) -> None:
     made = json.loads(text)
     assert finish.reason == "stop" and made["name"] == "f"
     assert made["arguments"]["day"] in ("today", "tomorrow")
+
+
+async def test_nobody_gets_in_by_the_port_that_llama_cpp_opens(mind: LlamaMind) -> None:
+    address = str(mind._server.listening_address)
+    request = urllib.request.Request(
+        f"{address.rstrip('/')}/completion", data=b'{"prompt":"x","n_predict":1}'
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        await asyncio.to_thread(urllib.request.urlopen, request)
+    with refused.value as answer:
+        assert answer.code == 401
 
 
 async def test_a_prompt_longer_than_the_context_fails_alone(mind: LlamaMind) -> None:

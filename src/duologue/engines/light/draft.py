@@ -34,9 +34,9 @@ class Draft:
         self._waiting += text
         if self._is_call is None:
             self._waiting = self._waiting.lstrip()
-            if not self._waiting:
+            if self._waiting in ("", "["):
                 return []
-            self._is_call = self._waiting[0] in "{["
+            self._is_call = self._waiting.startswith(("{", "[{", "[ {", "[\n"))
         return self._take_calls() if self._is_call else self._take_text()
 
     def flush(self) -> list[str | Call]:

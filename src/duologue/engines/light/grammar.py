@@ -22,7 +22,7 @@ def grammar(ask: Ask) -> str | None:
     start = calls if ask.tool_choice != "auto" else f"TEXT | {calls}"
     schema = {
         "anyOf": [_call(tool) for tool in tools],
-        "x-guidance": {"whitespace_flexible": False},
+        "x-guidance": {"whitespace_flexible": False, "lenient": True},
     }
     lines = ["%llguidance {}", f"start: {start}", f"call: %json {json.dumps(schema)}"]
     return "\n".join([*lines, TEXT] if ask.tool_choice == "auto" else lines) + "\n"

@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -248,6 +249,10 @@ def _load(model_path: Path, places: int, context_tokens: int, threads: int) -> x
     params.slot_prompt_similarity = 0.0
     params.verbosity = 0
     params.warmup = True
+    # llama.cpp's server listens on a loopback port even in process: nobody gets in there.
+    params.api_keys = [secrets.token_urlsafe(32)]
+    params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
+    params.ui = False
     try:
         return xllamacpp.Server(params)
     except Exception as fault:
