@@ -278,3 +278,15 @@ async def test_a_reader_that_stops_reading_stops_the_mind() -> None:
             await rest()
         assert before < 80
         await reply.aclose()
+
+
+async def test_what_is_read_ahead_stops_before_what_waits_for_an_answer() -> None:
+    async with bench() as b:
+        b.ear.gate.shut()
+        b.talk.put(said("a", "Who are you?"))
+        b.talk.put(spoken("u", "It's me."))
+        await until(lambda: "Who are you?" in b.cache)
+        read = b.cache
+        b.ear.gate.open()
+        done = (await events(b.talk.reply(Ask())))[-1]
+        assert isinstance(done, Done) and done.cached["text"] == len(read)

@@ -72,14 +72,14 @@ class LightTalk:
         self._expected: Item | None = None
         self._guess: Guess | None = None
         self._replies: set[Reply] = set()
-        self._place.warm(self._prompt)
+        self._read_ahead()
 
     def configure(self, ask: Ask) -> None:
         """Note settings; instructions and tools are prefilled at once."""
         if ask == self._ask:
             return
         self._ask = ask
-        self._place.warm(self._prompt, instead=True)
+        self._read_ahead(instead=True)
         self._guess_again()
 
     def expect(self, item: Item | None) -> None:
@@ -109,7 +109,7 @@ class LightTalk:
             self._guess_again()
         self._transcripts.begin(item)
         if item.role in ("assistant", "system"):
-            self._place.warm(self._prompt)
+            self._read_ahead()
 
     def drop(self, item_id: str) -> None:
         """Note that an item was deleted; unknown ids are passed over."""
@@ -172,10 +172,20 @@ class LightTalk:
         prompt = prompts.render(ask, items, kept)
         return prompt, self._mind.count_tokens(prompt)
 
-    async def _prompt(self) -> str:
-        """What the next prompt will begin with."""
-        heard = await self._transcripts.read(self._history.items)
-        return await asyncio.to_thread(self._prompts.ahead, self._ask, heard, KEPT_FOR_REPLY)
+    def _read_ahead(self, *, instead: bool = False) -> None:
+        """Have the mind read what the next prompt will begin with, as things stand now.
+
+        What waits for an answer is left out: it may not have been heard yet, and the reply to
+        it, not another turn of the user, comes next.
+        """
+        ask, items = self._ask, self._history.items
+        while items and items[-1].role in ("user", "result"):
+            items = items[:-1]
+        self._place.warm(lambda: self._ahead(ask, items), instead=instead)
+
+    async def _ahead(self, ask: Ask, items: tuple[Item, ...]) -> str:
+        heard = await self._transcripts.read(items)
+        return await asyncio.to_thread(self._prompts.ahead, ask, heard, KEPT_FOR_REPLY)
 
     def _new_prompts(self) -> Prompts:
         return Prompts(self._mind.count_tokens, self._mind.context_tokens)
@@ -203,7 +213,7 @@ class LightTalk:
 
     def _changed(self) -> None:
         """The history is another than the mind has read."""
-        self._place.warm(self._prompt, instead=True)
+        self._read_ahead(instead=True)
         self._guess_again()
 
     def _reply(
