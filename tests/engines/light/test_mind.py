@@ -63,6 +63,32 @@ async def test_closing_a_completion_frees_its_place_at_once(mind: LlamaMind) -> 
     assert finish.output_tokens == 2
 
 
+async def test_closing_one_outside_any_place_lets_the_next_begin(mind: LlamaMind) -> None:
+    story = mind.complete(STORY, max_tokens=900)
+    assert isinstance(await anext(story), Piece)
+    await story.aclose()  # type: ignore[attr-defined]
+    assert mind._completing == 0
+    _, finish = await read(mind.complete(STORY, max_tokens=2))
+    assert finish.output_tokens == 2
+
+
+async def test_a_cancelled_prefill_has_left_its_slot(mind: LlamaMind) -> None:
+    calls: list[int] = []
+    began = asyncio.Event()
+
+    def wanted() -> bool:
+        calls.append(1)
+        began.set()
+        return True
+
+    reading = asyncio.create_task(mind.prefill(0, STORY * 20, wanted=wanted))
+    await began.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert len(calls) == 1 and mind._prompts[0]  # one piece, and it was waited for
+
+
 async def test_two_conversations_run_side_by_side_and_a_third_is_refused(
     mind: LlamaMind,
 ) -> None:

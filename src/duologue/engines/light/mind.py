@@ -16,8 +16,9 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,9 @@ class LlamaMind:
         """See `Mind.complete`; one at a time."""
         async with self._outside:
             slot = len(self._prompts) - 1
-            async for event in self.run(slot, prompt, max_tokens, grammar, stop):
-                yield event
+            async with aclosing(self.run(slot, prompt, max_tokens, grammar, stop)) as events:
+                async for event in events:
+                    yield event
 
     def count_tokens(self, text: str) -> int:
         """An upper estimate of the tokens of a text."""
@@ -163,7 +165,7 @@ class LlamaMind:
 
     async def run(
         self, slot: int, prompt: str, max_tokens: int, grammar: str | None, stop: Sequence[str]
-    ) -> AsyncIterator[Piece | Finish]:
+    ) -> AsyncGenerator[Piece | Finish, None]:
         """A completion in a slot. Closing it returns when the slot is free."""
         self._completing += 1
         self._idle.clear()
@@ -192,7 +194,10 @@ class LlamaMind:
     async def prefill(
         self, slot: int, prompt: str, *, wanted: Callable[[], bool] = lambda: True
     ) -> None:
-        """Evaluate a prompt piece by piece, each when nobody completes, while it is `wanted`."""
+        """Evaluate a prompt piece by piece, each when nobody completes, while it is `wanted`.
+
+        Cancelled, it returns when the piece under way is over: the slot is then free.
+        """
         for end in _cuts(self._prompts[slot], prompt):
             await self._idle.wait()
             if not wanted():
@@ -201,8 +206,11 @@ class LlamaMind:
             running = asyncio.get_running_loop().run_in_executor(
                 self._threads, job.run, self._server
             )
-            await asyncio.shield(asyncio.wait([running]))
-            self._prompts[slot] = prompt[:end]
+            try:
+                await asyncio.shield(asyncio.wait([running]))
+            finally:
+                await asyncio.wait([running])
+                self._prompts[slot] = prompt[:end]
 
 
 class LlamaLease:
