@@ -22,6 +22,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 FRAME_SAMPLES = 480
 SETTLE_S = 3.0
+AT_REST = 0.05
+"""CPU seconds a second below which a server does nothing in particular."""
 
 
 def frames(zeros: bool) -> list[str]:
@@ -46,14 +48,22 @@ async def stream(socket: ClientConnection, sound: list[str], until: float) -> No
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
+async def at_rest(server: psutil.Process) -> float:
+    """Wait until the server has read ahead; the CPU seconds it then uses in a second."""
+    while True:
+        before = sum(server.cpu_times()[:2])
+        await asyncio.sleep(SETTLE_S)
+        share = (sum(server.cpu_times()[:2]) - before) / SETTLE_S
+        if share < AT_REST:
+            return share
+
+
 async def measure(url: str, key: str, server: psutil.Process, args: argparse.Namespace) -> dict:
     loop = asyncio.get_running_loop()
     sound = frames(args.zeros)
     headers = {"Authorization": f"Bearer {key}"}
+    idle_s = await at_rest(server)
     rss_before = server.memory_info().rss
-    idle_before = server.cpu_times()
-    await asyncio.sleep(SETTLE_S)
-    idle_after = server.cpu_times()
     sockets = [
         await connect(url, additional_headers=headers, compression=None, max_size=None)
         for _ in range(args.sessions)
@@ -70,8 +80,7 @@ async def measure(url: str, key: str, server: psutil.Process, args: argparse.Nam
     for socket in sockets:
         await socket.close()
     used = after.user + after.system - before.user - before.system
-    idle = idle_after.user + idle_after.system - idle_before.user - idle_before.system
-    share = used / args.seconds - idle / SETTLE_S
+    share = used / args.seconds - idle_s
     return {
         "bench": "silence",
         "engine": args.engine,
