@@ -12,7 +12,7 @@ import pytest
 
 from duologue.core.talk import Ask, Tool
 from duologue.engines.light.grammar import grammar
-from duologue.engines.light.mind import LlamaMind, _cuts
+from duologue.engines.light.mind import BATCH_TOKENS, LlamaMind, _body, _cuts, _Job
 from duologue.engines.light.parts import Finish, Piece
 from duologue.errors import EngineBusy, EngineFault, ModelFault
 from weights import weights
@@ -61,6 +61,19 @@ async def test_closing_a_completion_frees_its_place_at_once(mind: LlamaMind) -> 
     await story.aclose()  # type: ignore[attr-defined]
     _, finish = await read(lease.complete(STORY, max_tokens=2))
     assert finish.output_tokens == 2
+
+
+async def test_a_cold_prompt_can_be_stopped_before_its_end_is_read(mind: LlamaMind) -> None:
+    """Seen by how much of it the cache holds afterwards: a batch or two, not all of it."""
+    prompt = STORY + "The fox went on and the dog slept. " * 90
+    job = _Job(_body(0, prompt, 4, None, ()))
+    running = asyncio.get_running_loop().run_in_executor(None, job.run, mind._server)
+    await job.chunks.get()  # llama.cpp has begun
+    job.stop()
+    await running
+    _, finish = await read(mind.run(0, prompt, 2, None, ()))
+    assert finish.prompt_tokens > 5 * BATCH_TOKENS
+    assert finish.cached_tokens <= 2 * BATCH_TOKENS
 
 
 async def test_closing_one_outside_any_place_lets_the_next_begin(mind: LlamaMind) -> None:

@@ -32,7 +32,9 @@ logger = logging.getLogger(__name__)
 PREFILL_CHARACTERS = 120
 """Prompt evaluated between two looks at who waits: about 30 tokens."""
 
-BATCH_TOKENS = 256
+BATCH_TOKENS = 128
+"""Tokens that llama.cpp evaluates at once, and so the longest that stopping a prompt takes."""
+
 GGUF_MAGIC = b"GGUF"
 CHARACTERS_PER_TOKEN = 3
 """English text has four and more; counting short errs on the safe side."""
@@ -51,7 +53,7 @@ class _Job:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Ask the run to end; it does with its next token."""
+        """Ask the run to end; it does with its next token, or batch of prompt tokens."""
         self._stopped.set()
 
     def run(self, server: xllamacpp.Server) -> None:
@@ -276,6 +278,7 @@ def _body(
         "id_slot": slot,
         "stream": True,
         "cache_prompt": True,
+        "return_progress": True,  # a chunk after every batch: a look at whether to stop
         "temperature": 0.0,
         "repeat_penalty": 1.05,
         "repeat_last_n": 48,
