@@ -78,6 +78,17 @@ async def test_instructions_are_prefilled_before_anything_is_said() -> None:
         assert isinstance(done, Done) and done.cached["text"] == prefilled
 
 
+async def test_a_reply_does_not_wait_for_its_own_reading_ahead() -> None:
+    """Which may itself be waiting, for the completion of another talk."""
+    async with bench() as b:
+        b.mind.prefill_gate.shut()
+        b.talk.configure(Ask(instructions="Speak like a bishop."))
+        await b.mind.prefill_gate.arrived()
+        b.talk.put(typed("u", "Hello."))
+        assert text(await events(b.talk.reply(Ask(instructions="Speak like a bishop.")))) == "Yes."
+        b.mind.prefill_gate.open()
+
+
 async def test_every_prompt_goes_on_from_what_the_mind_has_read_and_written() -> None:
     """Over turns of words and calls, with replies put back as the core does it."""
     script = {

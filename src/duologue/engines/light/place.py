@@ -1,7 +1,7 @@
 """One talk's place in the mind: completions one at a time, prefilling in between.
 
 A completion goes in through `taken`, which holds the lease until the stream is closed. What
-may be needed next goes in through `warm`, and gives way to any completion it is no use for.
+may be needed next goes in through `warm`, and gives way to any completion.
 """
 
 import asyncio
@@ -24,17 +24,16 @@ class Place:
         self._lock = asyncio.Lock()
         self._wanted: Callable[[], Awaitable[str]] | None = None
         self._warming: asyncio.Task[None] | None = None
-        self._prompt: str | None = None
 
     @asynccontextmanager
-    async def taken(self, prompt: str) -> AsyncIterator[Lease]:
-        """The lease for one completion of `prompt`.
+    async def taken(self) -> AsyncIterator[Lease]:
+        """The lease for one completion.
 
-        Prefilling under way is waited for when `prompt` begins with it, otherwise stopped.
+        Prefilling under way is stopped: what it has read stays in the cache, and it might be
+        waiting for a completion of another talk, which this one need not.
         """
         self._wanted = None
-        if self._prompt is None or not prompt.startswith(self._prompt):
-            await self._cool()
+        await self._cool()
         async with self._lock:
             yield self._lease
 
@@ -62,14 +61,11 @@ class Place:
             while (wanted := self._take_wish()) is not None:
                 prompt = await wanted()
                 async with self._lock:
-                    self._prompt = prompt
                     await self._lease.prefill(prompt)
-                self._prompt = None
         except Exception as error:  # the reply that needs this prompt will meet the fault itself
             log.warning("prefilling failed: %s", error)
 
     def _cooled(self, task: asyncio.Task[None]) -> None:
-        self._prompt = None
         self._warming = None
         if self._wanted is not None:
             self.warm(self._wanted)

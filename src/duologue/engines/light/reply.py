@@ -63,7 +63,7 @@ class Completer(Protocol):
 class Reply:
     """An async iterator of reply events; work begins at once, `aclose` interrupts it.
 
-    `prepare` gives the plan, `place` the completer for a prompt, exclusively. `aclose` may
+    `prepare` gives the plan, `place` the completer, exclusively. `aclose` may
     come at any time, even while an event is waited for, and returns when nothing of the
     reply runs any more.
     """
@@ -73,7 +73,7 @@ class Reply:
         ask: Ask,
         *,
         prepare: Callable[[], Awaitable[Plan]],
-        place: Callable[[str], AbstractAsyncContextManager[Completer]],
+        place: Callable[[], AbstractAsyncContextManager[Completer]],
         mouth: Mouth,
         precedence: Precedence,
         tasks: Tasks,
@@ -174,7 +174,7 @@ class Reply:
         draft, splitter = Draft(), ClauseSplitter()
         finish: Finish | None = None
         pieces = 0
-        async with self._place(plan.prompt) as mind:
+        async with self._place() as mind:
             stream = mind.complete(
                 plan.prompt, max_tokens=plan.max_tokens, grammar=plan.grammar, stop=plan.stop
             )

@@ -191,7 +191,7 @@ class LightTalk:
         return Prompts(self._mind.count_tokens, self._mind.context_tokens)
 
     @asynccontextmanager
-    async def _apart(self, prompt: str) -> AsyncIterator[Completer]:
+    async def _apart(self) -> AsyncIterator[Completer]:
         """The mind without a lease: nothing of the talk's cache is touched."""
         yield self._mind
 
@@ -220,7 +220,7 @@ class LightTalk:
         self,
         ask: Ask,
         items: tuple[Item, ...],
-        place: Callable[[str], AbstractAsyncContextManager[Completer]],
+        place: Callable[[], AbstractAsyncContextManager[Completer]],
         *,
         guess: bool = False,
     ) -> Reply:
