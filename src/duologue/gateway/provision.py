@@ -24,15 +24,13 @@ def store_of(config: ServerConfig) -> Store:
 
 
 def specs(config: ServerConfig) -> dict[Role, str]:
-    """The model of each role: the profile's, or the one set in its place.
-
-    The mouth is not among them: its weights come with the package that speaks them.
-    """
+    """The model of each role: the profile's, or the one set in its place."""
     chosen = profile(config.profile)
     return {
         "activity": config.vad or chosen.activity,
         "ear": config.stt or chosen.ear,
         "mind": config.llm or chosen.mind,
+        "mouth": chosen.mouth,
     }
 
 
