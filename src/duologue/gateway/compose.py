@@ -56,6 +56,9 @@ def _scripted(config: ServerConfig) -> Parts:
 
 
 async def _light(config: ServerConfig) -> Parts:
+    # Read by OpenMP when llama.cpp brings it in. Threads that wait for each other spin at
+    # first; after 10,000 rounds they sleep, so that a busy neighbour gets the core at last.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from duologue.engines.light.engine import LightEngine
     from duologue.engines.light.mind import LlamaMind
     from duologue.engines.light.mouth import HibariMouth
@@ -65,7 +68,7 @@ async def _light(config: ServerConfig) -> Parts:
     paths = await asyncio.to_thread(_resolve, config)
     activity = await asyncio.to_thread(SileroActivity, _only(paths["activity"], ".onnx"))
     ear = await WhisperEar.load(paths["ear"])
-    mouth = await asyncio.to_thread(HibariMouth)
+    mouth = await asyncio.to_thread(HibariMouth, _only(paths["mouth"], ".onnx"))
     mind = await LlamaMind.load(
         _only(paths["mind"], ".gguf"),
         places=config.max_sessions,
