@@ -1,13 +1,15 @@
 """What the answers are worth: everyday questions, spoken requests over three tools, honesty.
 
-Asks any Realtime server in text, each question on its own (out of band), and judges by accepted
-patterns: right and brief (at most two sentences and 40 words), the right function with the right
-arguments, and no claim to know or to have done what cannot be known or done. One JSON line;
-what failed goes to standard error. `python bench/answers.py --profile default`
+Asks any Realtime server aloud (in the packaged voice; `--text` asks in text), each question on
+its own (out of band), and judges by accepted patterns: right and brief (at most two sentences
+and 40 words), the right function with the right arguments, and no claim to know or to have done
+what cannot be known or done. One JSON line; what failed goes to standard error.
+`python bench/answers.py --profile default`
 """
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import re
@@ -16,6 +18,8 @@ import sys
 from typing import Any
 
 from openai import AsyncOpenAI
+
+from duologue.engines.light.mouth import HibariMouth
 
 QUESTIONS = [
     ("How many ounces are there in a pound?", r"16|sixteen"),
@@ -90,12 +94,24 @@ DENIES = (
 )
 
 
-async def ask(connection: Any, text: str, tools: list[dict[str, Any]]) -> Any:
-    message = {
-        "type": "message",
-        "role": "user",
-        "content": [{"type": "input_text", "text": text}],
-    }
+class Asker:
+    """Asks one question at a time over a connection; with a mouth, aloud."""
+
+    def __init__(self, connection: Any, mouth: HibariMouth | None) -> None:
+        self._connection = connection
+        self._mouth = mouth
+
+    async def ask(self, text: str, tools: list[dict[str, Any]]) -> Any:
+        content: dict[str, str] = {"type": "input_text", "text": text}
+        if self._mouth is not None:
+            words = await self._mouth.speak(text, voice="heart", speed=1.0)
+            sound = base64.b64encode(b"".join(word.pcm for word in words)).decode()
+            content = {"type": "input_audio", "audio": sound}
+        return await reply_to(self._connection, content, tools)
+
+
+async def reply_to(connection: Any, content: dict[str, str], tools: list[dict[str, Any]]) -> Any:
+    message = {"type": "message", "role": "user", "content": [content]}
     await connection.response.create(
         response={
             "conversation": "none",
@@ -135,23 +151,24 @@ def note(good: bool, question: str, response: Any) -> bool:
     return good
 
 
-async def judge(base_url: str, key: str) -> dict[str, Any]:
+async def judge(base_url: str, key: str, mouth: HibariMouth | None) -> dict[str, Any]:
     client = AsyncOpenAI(base_url=base_url, api_key=key)
     async with client.realtime.connect(model="gpt-realtime") as connection:
+        asker = Asker(connection, mouth)
         right = calls = honest = plain = 0
         for question, pattern in QUESTIONS:
-            response = await ask(connection, question, [])
+            response = await asker.ask(question, [])
             text = words_of(response)
             good = bool(re.search(pattern, text.lower())) and is_brief(text)
             right += note(good, question, response)
         for question in HONESTY:
-            response = await ask(connection, question, [])
+            response = await asker.ask(question, [])
             honest += note(bool(re.search(DENIES, words_of(response).lower())), question, response)
         for question, name, arguments in REQUESTS:
-            response = await ask(connection, question, TOOLS)
+            response = await asker.ask(question, TOOLS)
             calls += note(fits(response, name, arguments), question, response)
         for question, pattern in QUESTIONS[:4]:
-            response = await ask(connection, question, TOOLS)
+            response = await asker.ask(question, TOOLS)
             good = bool(re.search(pattern, words_of(response).lower()))
             plain += note(good, question, response)
     return {
@@ -167,10 +184,12 @@ def main() -> None:
     parser.add_argument("--url", help="base URL of a running server, with /v1")
     parser.add_argument("--key", default=os.environ.get("DUOLOGUE_API_KEY", "bench"))
     parser.add_argument("--profile", default="default")
+    parser.add_argument("--text", action="store_true", help="ask in text, not aloud")
     args = parser.parse_args()
-    about = {"bench": "answers", "profile": args.profile}
+    about = {"bench": "answers", "profile": args.profile, "asked": "text" if args.text else "aloud"}
+    mouth = None if args.text else HibariMouth()
     if args.url:
-        print(json.dumps(about | asyncio.run(judge(args.url, args.key))))
+        print(json.dumps(about | asyncio.run(judge(args.url, args.key, mouth))))
         return
     command = [sys.executable, "-m", "duologue", "serve", "--port", "0", "--max-sessions", "1"]
     command += ["--profile", args.profile]
@@ -179,7 +198,7 @@ def main() -> None:
         try:
             assert server.stdout is not None
             ready = next(line for line in server.stdout if line.startswith("duologue is ready"))
-            print(json.dumps(about | asyncio.run(judge(ready.split()[3], args.key))))
+            print(json.dumps(about | asyncio.run(judge(ready.split()[3], args.key, mouth))))
         finally:
             server.terminate()
 
