@@ -6,8 +6,9 @@ sample above -40 dB of the recording's peak) to the first sample of the reply th
 near silence, at the moment it can be played. Prints a waterfall of stages where the server
 reports them, and one JSON line. `python bench/voice_to_voice.py --profile small --turns 20`
 
-`--barge-in` interrupts each reply and measures from the first loud sample to the last sound
-that was sent. Without `--url` it starts its own server.
+`--barge-in` interrupts stories while they are being told, and measures from the first loud
+sample of the interruption to the last sound that was sent. Without `--url` it starts its own
+server.
 """
 
 import argparse
@@ -33,6 +34,14 @@ FRAME_BYTES = 960
 RATE_HZ = 24_000
 NEAR_SILENCE = 200
 TURN_LIMIT_S = 60.0
+
+STORYTELLER = "You are a storyteller. Tell very long stories of at least ten sentences."
+STORY = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "Tell me a long story about a fox."}],
+}
+"""What takes the model long enough to be interrupted: most answers are generated at once."""
 
 
 def utterances() -> list[tuple[str, bytes, float]]:
@@ -89,6 +98,11 @@ class Caller:
             due += 0.02
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
+    async def until(self, kind: str) -> None:
+        """Pass events over up to one of a type."""
+        while (await asyncio.wait_for(self.events.get(), TURN_LIMIT_S))[1]["type"] != kind:
+            pass
+
     async def say(self, pcm: bytes) -> float:
         """Speak; returns when the first frame left, in monotonic seconds."""
         self._began.clear()
@@ -124,13 +138,14 @@ async def turn(caller: Caller, pcm: bytes, length_s: float) -> dict[str, Any]:
                 raise SystemExit(f"the server says: {event['error']}")
 
 
-async def barge(caller: Caller, question: bytes, stop: bytes) -> float | None:
-    """Interrupt a reply that is being sent; seconds from the onset to the last sound sent."""
-    await caller.say(question)
-    while (await asyncio.wait_for(caller.events.get(), TURN_LIMIT_S))[1][
-        "type"
-    ] != "response.output_audio.delta":
-        pass
+async def barge(caller: Caller, stop: bytes) -> float | None:
+    """Interrupt a story that is being told; seconds from the onset to the last sound sent.
+
+    None when the whole story was generated before anybody could interrupt it.
+    """
+    await caller.send({"type": "conversation.item.create", "item": STORY})
+    await caller.send({"type": "response.create"})
+    await caller.until("response.output_audio.delta")
     onset_sample = first_loud(stop) or 0
     onset = await caller.say(stop) + onset_sample / RATE_HZ
     last = onset
@@ -141,8 +156,9 @@ async def barge(caller: Caller, question: bytes, stop: bytes) -> float | None:
         if event["type"] == "response.done":
             cancelled = event["response"]["status"] == "cancelled"
             break
-    while (await asyncio.wait_for(caller.events.get(), TURN_LIMIT_S))[1]["type"] != "response.done":
-        pass
+    await caller.until("response.created")  # the answer to the interruption
+    await caller.send({"type": "response.cancel"})
+    await caller.until("response.done")
     return max(0.0, last - onset) if cancelled else None
 
 
@@ -151,6 +167,17 @@ def spread(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
     return {"p50": round(statistics.median(ordered), 3), "p95": round(p95, 3)}
+
+
+def late_to_early(v2v_s: list[float], period: int) -> float | None:
+    """How much slower the conversation has become: late turns against the same utterances early.
+
+    Utterances come round every `period` turns and differ in length, so each of the last turns
+    is compared with the earliest one after the second that said the same. Median of the ratios.
+    """
+    last = range(max(2 + period, len(v2v_s) - period), len(v2v_s))
+    ratios = [v2v_s[n] / v2v_s[2 + (n - 2) % period] for n in last]
+    return round(statistics.median(ratios), 2) if ratios else None
 
 
 async def measure(base_url: str, key: str, server: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -171,8 +198,14 @@ async def measure(base_url: str, key: str, server: Any, args: argparse.Namespace
 async def _turns(caller: Caller, server: Any, args: argparse.Namespace) -> dict[str, Any]:
     said = utterances()
     if args.barge_in:
-        question, stop = said[3][1], said[5][1]
-        delays = [await barge(caller, question, stop) for _ in range(args.turns)]
+        await caller.send(
+            {
+                "type": "session.update",
+                "session": {"type": "realtime", "instructions": STORYTELLER},
+            }
+        )
+        await caller.until("session.updated")
+        delays = [await barge(caller, said[5][1]) for _ in range(args.turns)]
         known = [delay for delay in delays if delay is not None]
         return {"barge_in_s": spread(known) if known else None, "interrupted": len(known)}
     cpu_before = sum(server.cpu_times()[:2]) if server else 0.0
@@ -198,11 +231,7 @@ async def _turns(caller: Caller, server: Any, args: argparse.Namespace) -> dict[
             for stage in stages
         },
         "first_turn_s": round(turns[0]["v2v_s"], 3),
-        "last_to_third": round(
-            statistics.median(f["v2v_s"] for f in turns[-3:])
-            / statistics.median(f["v2v_s"] for f in turns[2:5]),
-            2,
-        ),
+        "late_to_early": late_to_early([figures["v2v_s"] for figures in turns], len(said)),
         "cut": sum(figures["cut"] for figures in turns),
         "cpu_s_per_turn": round(cpu / len(turns), 2) if cpu is not None else None,
         "rss_mb": round(server.memory_info().rss / 1e6) if server else None,
