@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from duologue.config import ServerConfig
 from duologue.gateway.server import serving
 
-__all__ = ["KEY", "Caller", "call", "http_get", "scripted", "serving", "ws_url"]
+__all__ = ["KEY", "Caller", "call", "http_get", "http_post", "scripted", "serving", "ws_url"]
 
 KEY = "sk-test-key"
 
@@ -81,6 +81,21 @@ async def http_get(
     """Status, headers (lower case) and body (JSON if it is) of a request."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     request = urllib.request.Request(url, headers=headers, method=method)
+    return await asyncio.to_thread(_fetch, request)
+
+
+async def http_post(
+    url: str,
+    body: Any = None,
+    key: str | None = KEY,
+    *,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, dict[str, str], Any]:
+    """Like `http_get`; `body` is JSON to be, or the bytes to send."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = {"Authorization": f"Bearer {key}"} if key else {}
+    given |= {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data=data, headers=given, method="POST")
     return await asyncio.to_thread(_fetch, request)
 
 

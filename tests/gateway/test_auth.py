@@ -3,11 +3,11 @@
 import logging
 
 import pytest
-from starlette.requests import HTTPConnection
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from duologue.gateway.auth import Keys, credential, generate_key, subprotocol
+from duologue.gateway.auth import credential, generate_key, subprotocol
+from duologue.gateway.keys import Keys, own_key
 from live_server import KEY, call, http_get, scripted, serving, ws_url
 
 KEY_ENTRY = f"openai-insecure-api-key.{KEY}"
@@ -34,16 +34,17 @@ def test_a_key_is_found_wherever_clients_put_it(
     assert credential(headers, offered) == key
 
 
-def test_only_the_right_key_is_good() -> None:
-    keys = Keys("right", "also right")
+def test_only_the_right_key_is_found() -> None:
+    keys = Keys([own_key("right"), own_key("also right")])
+    for value in ("right", "also right"):
+        found = keys.find(value)
+        assert found and not found.revoked
+    assert keys.find("righ") is keys.find("right2") is keys.find("\udcff\udcfe") is None
 
-    def verdict(value: bytes) -> str:
-        scope = {"type": "http", "headers": [(b"authorization", b"Bearer " + value)]}
-        return keys.judge(HTTPConnection(scope))
 
-    assert verdict(b"right") == verdict(b"also right") == "good"
-    assert verdict(b"righ") == verdict(b"right2") == verdict(b"\xff\xfe") == "wrong"
-    assert keys.judge(HTTPConnection({"type": "http", "headers": []})) == "none"
+async def test_a_key_of_bytes_that_are_no_text_is_a_wrong_key(base_url: str) -> None:
+    status, _, body = await http_get(base_url + "/models", key="\xff\xfe")
+    assert (status, body["error"]["code"]) == (401, "invalid_api_key")
 
 
 def test_realtime_is_selected_and_never_the_entry_with_the_key() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from duologue.gateway.realtime import is_known
+from duologue.gateway.session_start import is_known
 from duologue.runtime.recorder import read_tape
 from live_server import call, scripted, serving
 

@@ -81,7 +81,9 @@ class Session:
         self._turn = UserTurn(self._batch, self._conversation, new_id)
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
-        self._turn.configure(self._settings.session.audio.input.turn_detection, own=True)
+        self._turn.configure(
+            self._settings.session.audio.input.turn_detection, own=self._settings.own_turn_policy
+        )
 
     @property
     def scores_audio(self) -> bool:

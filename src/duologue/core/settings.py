@@ -48,6 +48,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is made with. `expires_at` is Unix time; the session ends after `max_s`.
 
     `model_is_open`: the client named no model, so its first `session.update` may.
+    `start`: what a client secret or a call was bound to; it is in force from the first event.
     """
 
     id: str
@@ -59,6 +60,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     silence_duration_ms: int = 400
     expires_at: int = 0
     max_s: float = 3600.0
+    start: SessionUpdateParams | None = None
 
 
 class Settings:
@@ -81,6 +83,9 @@ class Settings:
                 output=AudioOutput(voice=config.voice),
             ),
         )
+        if config.start is not None:
+            self.update(config.start, voice_locked=False)
+            self._model_is_open = config.model_is_open
 
     def update(self, change: SessionUpdateParams, *, voice_locked: bool) -> None:
         """Apply a partial update, all of it or none."""
@@ -88,7 +93,7 @@ class Settings:
             raise Refusal(
                 "invalid_value", "The type of a session cannot be changed.", "session.type"
             )
-        fields = _present(change)
+        fields = present(change)
         if "model" in fields:
             self._check_model(change)
         if "tools" in fields:
@@ -170,21 +175,21 @@ class Settings:
         given = change.audio
         assert given is not UNSET
         if given.input is not UNSET:
-            fields = _present(given.input)
+            fields = present(given.input)
             if "format" in fields:
-                _check_format(fields["format"], "session.audio.input.format")
+                check_format(fields["format"], "session.audio.input.format")
             if fields.get("noise_reduction") is not None:
                 wanted, current = fields["noise_reduction"], merged.input.noise_reduction
                 if wanted.strength is UNSET:
                     strength = current.strength if current else 1.0
                     fields["noise_reduction"] = structs.replace(wanted, strength=strength)
             if fields.get("transcription") is not None:
-                fields["transcription"] = _complete(fields["transcription"])
+                fields["transcription"] = complete_transcription(fields["transcription"])
             merged = structs.replace(merged, input=structs.replace(merged.input, **fields))
         if given.output is not UNSET:
-            fields = _present(given.output)
+            fields = present(given.output)
             if "format" in fields:
-                _check_format(fields["format"], "session.audio.output.format")
+                check_format(fields["format"], "session.audio.output.format")
             if "voice" in fields:
                 fields["voice"] = self.check_voice(
                     fields["voice"], "session.audio.output.voice", voice_locked=voice_locked
@@ -221,12 +226,14 @@ def check_tool_choice(choice: ToolChoice, param: str) -> None:
         )
 
 
-def _present(change: msgspec.Struct) -> dict[str, Any]:
+def present(change: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a partial update that are there."""
     pairs = ((name, getattr(change, name)) for name in change.__struct_fields__)
     return {name: value for name, value in pairs if value is not UNSET}
 
 
-def _check_format(chosen: object, param: str) -> None:
+def check_format(chosen: object, param: str) -> None:
+    """Refuse sound in a form that the server cannot take or give."""
     if not isinstance(chosen, AudioPcm):
         raise Refusal(
             "invalid_value",
@@ -235,7 +242,7 @@ def _check_format(chosen: object, param: str) -> None:
         )
 
 
-def _complete(wanted: AudioTranscription) -> AudioTranscription:
+def complete_transcription(wanted: AudioTranscription) -> AudioTranscription:
     """The echo shows what was left out as null (GAP-27), and always a model."""
     return structs.replace(
         wanted,

@@ -5,7 +5,7 @@ the error catalogue and the path of the bad field. Appended sound, fifty frames 
 each caller, goes straight from bytes to struct. Out: one encoder.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from duologue.events.tidy import accept_old_spellings, tidy
 class _Named(msgspec.Struct):
     event_id: Any = None
 
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 
 _append = msgspec.json.Decoder(InputAudioBufferAppend)
 _named = msgspec.json.Decoder(_Named)
@@ -37,7 +39,7 @@ def decode_client_event(data: str | bytes, *, strict: bool = False) -> ClientEve
             return _append.decode(data)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             pass  # another event, or a fault that the careful way below can name
-    raw = tidy(_parse(data))
+    raw = tidy(_parse(data, "frame"))
     kind = _kind_of(raw)
     if not strict:
         accept_old_spellings(raw)
@@ -49,6 +51,23 @@ def decode_client_event(data: str | bytes, *, strict: bool = False) -> ClientEve
         check_no_unknown_keys(raw, event)
     check_items(event)
     return event
+
+
+def decode_body(data: bytes, kind: type[_Body], *, strict: bool = False) -> _Body:
+    """The JSON body of an HTTP request as a `kind`, judged as client events are.
+
+    No body is an empty object. Raises `Refusal` with the path of the bad field.
+    """
+    raw = tidy(_parse(data or b"{}", "body"))
+    if not strict:
+        accept_old_spellings(raw)
+    try:
+        body = msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise refusal_of(error, kind, raw) from None
+    if strict:
+        check_no_unknown_keys(raw, body)
+    return body
 
 
 def event_id_of(data: str | bytes) -> str | None:
@@ -65,17 +84,18 @@ def encode_server_event(event: ServerEvent) -> str:
     return _encoder.encode(event).decode()
 
 
-def _parse(data: str | bytes) -> dict[str, Any]:
+def _parse(data: str | bytes, what: str) -> dict[str, Any]:
     try:
         raw = _anything.decode(data)
     except RecursionError:
         raise Refusal("invalid_json", "The JSON is nested too deeply.") from None
     except UnicodeError:
-        raise Refusal("invalid_json", "The frame is not valid UTF-8.") from None
+        raise Refusal("invalid_json", f"The {what} is not valid UTF-8.") from None
     except msgspec.DecodeError as error:
-        raise Refusal("invalid_json", f"The frame is not valid JSON: {error}.") from None
+        raise Refusal("invalid_json", f"The {what} is not valid JSON: {error}.") from None
     if not isinstance(raw, dict):
-        raise Refusal("invalid_event", "An event must be a JSON object.")
+        subject = "An event" if what == "frame" else "The body"
+        raise Refusal("invalid_event", f"{subject} must be a JSON object.")
     return raw
 
 

@@ -3,13 +3,15 @@
 `create_app(config)` gives a Starlette app. Its lifespan loads the engine's weights before
 the first request and ends every session with close code 1001 before it frees them.
 
-    WS  /v1/realtime    sessions (`realtime.py`)
-    GET /v1/models      the models of this server, with what the engine honestly is
-    GET /healthz        for load balancers and people; needs no key
-    GET /               what this is and how to connect
+    WS   /v1/realtime                 sessions (`realtime.py`)
+    POST /v1/realtime/client_secrets  secrets for browsers (`secret_routes.py`)
+    GET  /v1/models                   the models of this server, and what the engine honestly is
+    GET  /healthz                     for load balancers and people; needs no key
+    GET  /                            what this is and how to connect
 """
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -26,11 +28,22 @@ from starlette.websockets import WebSocket
 from duologue import __version__
 from duologue.config import ServerConfig
 from duologue.core.settings import WELL_KNOWN_VOICES
-from duologue.errors import ConfigFault
-from duologue.gateway.auth import Keys
+from duologue.errors import ConfigFault, Refusal
+from duologue.gateway.auth import Doorkeeper, Passage
+from duologue.gateway.client_secrets import ClientSecrets
 from duologue.gateway.compose import Parts, compose
-from duologue.gateway.faults import http_error, on_exception, on_http_exception, unauthorised
-from duologue.gateway.realtime import LISTED_MODELS, Realtime
+from duologue.gateway.faults import (
+    http_error,
+    needs_standard_key,
+    on_exception,
+    on_http_exception,
+    on_refusal,
+    unauthorised,
+)
+from duologue.gateway.keys import Keys, own_key
+from duologue.gateway.realtime import Realtime
+from duologue.gateway.secret_routes import SecretRoutes
+from duologue.gateway.session_start import LISTED_MODELS, SessionStart
 from duologue.gateway.sessions import Sessions
 
 CREATED = 1767225600
@@ -39,20 +52,36 @@ CREATED = 1767225600
 CLOSING_PATIENCE_S = 5.0
 
 
-def create_app(config: ServerConfig) -> Starlette:
+Clock = Callable[[], float]
+
+wall_clock: Clock = time.time  # noqa: TID251 - this is the composition root
+"""Unix seconds: what the wire says about expiry. Deadlines go by the monotonic clock."""
+
+
+def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
     """The app of one server; `config.api_key` must be set. Raises `ConfigFault`."""
     if not config.api_key:
         raise ConfigFault("api_key: a server needs a key")
-    gateway = Gateway(config, Keys(config.api_key))
+    gateway = Gateway(config, Keys([own_key(config.api_key)]), clock)
     app = Starlette(
         routes=[
             Route("/", gateway.front_page),
             Route("/healthz", gateway.health),
             Route("/v1/models", gateway.models),
             Route("/v1/models/{model}", gateway.model),
+            Route("/v1/realtime/client_secrets", gateway.client_secret, methods=["POST"]),
+            Route(
+                "/v1/realtime/translations/client_secrets",
+                gateway.translation_client_secret,
+                methods=["POST"],
+            ),
             WebSocketRoute("/v1/realtime", gateway.realtime),
         ],
-        exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            Refusal: on_refusal,
+            Exception: on_exception,
+        },
         lifespan=gateway.lifespan,
     )
     app.state.gateway = gateway
@@ -64,12 +93,15 @@ def create_app(config: ServerConfig) -> Starlette:
 class Gateway:
     """The routes of one server and what they share while it runs."""
 
-    def __init__(self, config: ServerConfig, keys: Keys) -> None:
+    def __init__(self, config: ServerConfig, keys: Keys, clock: Clock) -> None:
         self._config = config
         self._keys = keys
+        self._clock = clock
         self._sessions = Sessions(config.max_sessions)
         self._parts: Parts | None = None
+        self._door: Doorkeeper | None = None
         self._realtime: Realtime | None = None
+        self._secret_routes: SecretRoutes | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -78,12 +110,21 @@ class Gateway:
         parts = await compose(self._config)
         try:
             _check_voice(self._config.voice, parts.engine.traits.voices)
-            self._realtime = Realtime(self._config, self._keys, parts, self._sessions)
-            self._parts = parts
+            self._open(parts)
             yield
         finally:
             await self.close()
             await parts.aclose()
+
+    def _open(self, parts: Parts) -> None:
+        config = self._config
+        start = SessionStart(config, parts.engine.traits.voices, self._clock)
+        client_secrets = ClientSecrets(start, self._clock)
+        door = Doorkeeper(self._keys, client_secrets)
+        strict = config.unknown_keys == "strict"
+        self._secret_routes = SecretRoutes(door, client_secrets, strict=strict)
+        self._realtime = Realtime(config, door, start, parts, self._sessions)
+        self._door, self._parts = door, parts
 
     async def close(self) -> None:
         """Let nobody in any more and send home who is in (1001); may be called twice."""
@@ -93,6 +134,16 @@ class Gateway:
         """A session."""
         assert self._realtime, "served before its lifespan began"
         await self._realtime.connect(websocket)
+
+    async def client_secret(self, request: Request) -> Response:
+        """A client secret for a conversation or a transcription."""
+        assert self._secret_routes, "served before its lifespan began"
+        return await self._secret_routes.create(request)
+
+    async def translation_client_secret(self, request: Request) -> Response:
+        """A client secret for a translation."""
+        assert self._secret_routes, "served before its lifespan began"
+        return await self._secret_routes.create_translation(request)
 
     async def front_page(self, request: Request) -> Response:
         """What this is, for a person with a browser."""
@@ -114,22 +165,27 @@ class Gateway:
 
     async def models(self, request: Request) -> Response:
         """The list of models."""
-        verdict = self._keys.judge(request)
-        if verdict != "good":
-            return unauthorised(verdict)
+        if fault := self._without_standard_key(request):
+            return fault
         data = [self._describe(name) for name in LISTED_MODELS]
         return JSONResponse({"object": "list", "data": data})
 
     async def model(self, request: Request) -> Response:
         """One model."""
-        verdict = self._keys.judge(request)
-        if verdict != "good":
-            return unauthorised(verdict)
+        if fault := self._without_standard_key(request):
+            return fault
         name = request.path_params["model"]
         if name not in LISTED_MODELS:
             message = f"The model '{name[:100]}' does not exist on this server."
             return http_error(404, message, "model_not_found", "model")
         return JSONResponse(self._describe(name))
+
+    def _without_standard_key(self, request: Request) -> Response | None:
+        assert self._door, "served before its lifespan began"
+        passage = self._door.judge(request)
+        if not isinstance(passage, Passage):
+            return unauthorised(passage)
+        return needs_standard_key() if passage.bound else None
 
     def _describe(self, name: str) -> dict[str, object]:
         assert self._parts, "served before its lifespan began"

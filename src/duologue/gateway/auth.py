@@ -1,23 +1,27 @@
 """Keys: which credential a request carries, and whether it is the right one.
 
-Headers and sub-protocols come in, a verdict goes out (reference, section 1.2). Keys are
-compared in constant time, and neither they nor what was offered is ever logged.
+Headers and sub-protocols come in, a passage or a verdict goes out (reference, section 1.2).
+What was offered is never logged.
 """
 
-import hashlib
-import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import msgspec
 from starlette.requests import HTTPConnection
+
+from duologue.gateway.client_secrets import PREFIX, BoundSession, ClientSecrets
+from duologue.gateway.keys import Key, Keys, digest_of
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Prefix of the sub-protocol entry that carries a key; browsers cannot set headers."""
 
 REALTIME_PROTOCOL = "realtime"
 
-Verdict = Literal["good", "wrong", "none"]
+SAFETY_IDENTIFIER = "openai-safety-identifier"
+
+Refused = Literal["wrong", "expired", "none"]
 
 
 def generate_key() -> str:
@@ -43,23 +47,46 @@ def subprotocol(offered: Sequence[str]) -> str | None:
     return REALTIME_PROTOCOL if REALTIME_PROTOCOL in offered else None
 
 
-class Keys:
-    """The keys that open this server."""
+class Passage(msgspec.Struct, frozen=True):
+    """Who is let in: the key that answers for it, and what the session is bound to, if anything.
 
-    def __init__(self, *keys: str) -> None:
-        self._digests = [_digest(key) for key in keys]
+    `bound` is None for a standard key.
+    """
 
-    def judge(self, connection: HTTPConnection) -> Verdict:
+    key: Key
+    bound: BoundSession | None = None
+
+
+class Doorkeeper:
+    """Judges the credential of every request and upgrade."""
+
+    def __init__(self, keys: Keys, client_secrets: ClientSecrets) -> None:
+        self._keys = keys
+        self._client_secrets = client_secrets
+
+    def judge(self, connection: HTTPConnection) -> Passage | Refused:
         """What the credential of a request or a WebSocket upgrade is worth."""
         offered = credential(connection.headers, connection.scope.get("subprotocols", ()))
         if offered is None:
             return "none"
-        # Every key is compared, so that the time does not tell which one is near.
-        digest = _digest(offered)
-        hits = [hmac.compare_digest(digest, known) for known in self._digests]
-        return "good" if any(hits) else "wrong"
+        if offered.startswith(PREFIX):
+            bound = self._client_secrets.find(offered)
+            return Passage(bound.key, bound) if bound else "expired"
+        key = self._keys.find(offered)
+        return Passage(key) if key else "wrong"
 
 
-def _digest(key: str) -> bytes:
-    # Digests have one length, whatever was offered; header values may hold any character.
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def safety_identifier(connection: HTTPConnection, passage: Passage) -> str | None:
+    """Whom the session is for: as the connection says, else as the secret was bound (C-025).
+
+    A digest, cut to what tells people apart in a log; the identifier itself is never kept.
+    """
+    given = connection.headers.get(SAFETY_IDENTIFIER)
+    if given:
+        return hashed_identifier(given)
+    return passage.bound.safety_identifier if passage.bound else None
+
+
+def hashed_identifier(given: str) -> str:
+    """A safety identifier as it may be kept and logged."""
+    return digest_of(given)[:16]

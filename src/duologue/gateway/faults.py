@@ -13,13 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from duologue.errors import Refusal
 from duologue.events import Error, ErrorDetail
 from duologue.events.codec import encode_server_event
 from duologue.transports.websocket import close_reason
 
 ErrorType = Literal["invalid_request_error", "server_error"]
 
-CODES = {401: "invalid_api_key", 404: "not_found", 405: "method_not_allowed"}
+CODES = {
+    401: "invalid_api_key",
+    403: "insufficient_permissions",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limit_exceeded",
+}
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
@@ -36,10 +45,17 @@ class Fatal(msgspec.Struct, frozen=True):
 
 WRONG_KEY = Fatal(3000, "invalid_api_key", "Incorrect API key provided.")
 
+EXPIRED_SECRET = Fatal(
+    3000, "invalid_api_key", "This client secret has expired, or is not one of this server."
+)
+
 NO_KEY = (
     "You didn't provide an API key. Send it as `Authorization: Bearer <key>`, as `api-key`, or "
     "as the WebSocket sub-protocol `openai-insecure-api-key.<key>`."
 )
+
+
+NOT_WITH_A_SECRET = "A client secret only opens sessions; use a standard API key for this."
 
 
 async def refuse(websocket: WebSocket, fatal: Fatal, subprotocol: str | None) -> None:
@@ -62,6 +78,8 @@ def http_error(
 ) -> Response:
     """The envelope of HTTP errors; `code` defaults to the one usual for the status."""
     kind = "invalid_request_error" if status < 500 else "server_error"
+    if status == 429:
+        kind = "rate_limit_error"
     detail = {
         "message": message,
         "type": kind,
@@ -77,8 +95,24 @@ def http_error(
 
 
 def unauthorised(verdict: str) -> Response:
-    """HTTP 401 for no key or a wrong one."""
-    return http_error(401, NO_KEY if verdict == "none" else WRONG_KEY.message)
+    """HTTP 401 for no key, a wrong one, or a client secret that is over."""
+    return http_error(401, NO_KEY if verdict == "none" else fatal_of(verdict).message)
+
+
+def fatal_of(verdict: str) -> Fatal:
+    """How a WebSocket is told that its credential is no good."""
+    return EXPIRED_SECRET if verdict == "expired" else WRONG_KEY
+
+
+def needs_standard_key() -> Response:
+    """HTTP 403: a client secret opens sessions and does nothing else (GAP-30)."""
+    return http_error(403, NOT_WITH_A_SECRET)
+
+
+async def on_refusal(request: Request, exception: Exception) -> Response:
+    """A body that is refused, with the path of the bad field: HTTP 400 (GAP-52)."""
+    assert isinstance(exception, Refusal)
+    return http_error(400, exception.message, exception.code, exception.param)
 
 
 async def on_http_exception(request: Request, exception: Exception) -> Response:

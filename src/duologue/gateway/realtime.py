@@ -7,103 +7,102 @@ joined (session, talk, voice activity, recorder) and the transport carries them 
 """
 
 import logging
-import re
-import time
 from pathlib import Path
 
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
 
 from duologue.config import ServerConfig
-from duologue.core.settings import SessionConfig
-from duologue.core.talk import Ask
-from duologue.errors import EngineBusy
-from duologue.gateway.auth import Keys, subprotocol
+from duologue.errors import EngineBusy, Refusal
+from duologue.events import RealtimeSessionUpdate, SessionUpdateParams
+from duologue.gateway.auth import Doorkeeper, Passage, safety_identifier, subprotocol
 from duologue.gateway.compose import Parts
-from duologue.gateway.faults import WRONG_KEY, Fatal, refuse, unauthorised
+from duologue.gateway.faults import NOT_WITH_A_SECRET, Fatal, fatal_of, refuse, unauthorised
+from duologue.gateway.session_start import OWN_MODEL, SessionStart
 from duologue.gateway.sessions import Sessions
-from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.runner import Runner
 from duologue.transports.websocket import carry
 
 logger = logging.getLogger(__name__)
 
-OWN_MODEL = "duologue"
-LISTED_MODELS = (OWN_MODEL, "gpt-realtime", "gpt-realtime-mini")
-"""What `/v1/models` shows; every name that `is_known` accepts leads to the same engine."""
-
-CONVERSATION_MODEL = re.compile(
-    r"duologue|gpt-(4o-|4o-mini-)?realtime(?!-whisper|-translate)(-[a-z0-9.-]+)?"
-)
-"""Names that applications use for a conversation; two of that family only transcribe."""
-
 TRY_AGAIN_LATER = 1013
 REFUSED = 4000
-
-
-def is_known(model: str) -> bool:
-    """Whether a model name means the configured engine."""
-    return CONVERSATION_MODEL.fullmatch(model) is not None
 
 
 class Realtime:
     """The endpoint, for all connections of one server."""
 
-    def __init__(self, config: ServerConfig, keys: Keys, parts: Parts, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        door: Doorkeeper,
+        start: SessionStart,
+        parts: Parts,
+        sessions: Sessions,
+    ) -> None:
         self._config = config
-        self._keys = keys
+        self._door = door
+        self._start = start
         self._parts = parts
         self._sessions = sessions
-        voices = parts.engine.traits.voices
-        self._voice = config.voice or next(iter(voices), SessionConfig(id="", model="").voice)
 
     async def connect(self, websocket: WebSocket) -> None:
         """One connection, from the upgrade to its end."""
         protocol = subprotocol(websocket.scope["subprotocols"])
-        verdict = self._keys.judge(websocket)
-        if verdict == "none" or (verdict == "wrong" and self._config.auth_failure == "401"):
-            await websocket.send_denial_response(unauthorised(verdict))
-            return
-        fatal = WRONG_KEY if verdict == "wrong" else self._fault_of(websocket.query_params)
-        if fatal is None:
+        passage = self._door.judge(websocket)
+        fatal: Fatal | None
+        if not isinstance(passage, Passage):
+            if passage == "none" or self._config.auth_failure == "401":
+                await websocket.send_denial_response(unauthorised(passage))
+                return
+            fatal = fatal_of(passage)
+        elif not (fatal := self._fault_of(websocket.query_params, passage)):
             try:
                 with self._sessions.place():
-                    await self._converse(websocket, protocol)
+                    await self._converse(websocket, protocol, passage)
                 return
             except EngineBusy as busy:
                 fatal = _full(busy)
         logger.info("a connection was refused: %s", fatal.code)
         await refuse(websocket, fatal, protocol)
 
-    def _fault_of(self, query: QueryParams) -> Fatal | None:
+    def _fault_of(self, query: QueryParams, passage: Passage) -> Fatal | None:
         """What is wrong with the query, if anything; keys that are not known are let be."""
         if "call_id" in query:
+            if passage.bound:
+                return Fatal(REFUSED, "insufficient_permissions", NOT_WITH_A_SECRET)
             return Fatal(REFUSED, "invalid_value", "There is no such call.", param="call_id")
         if intent := query.get("intent"):
             if intent != "realtime":
                 message = f"Sessions with intent '{intent}' are not served here."
                 return Fatal(REFUSED, "invalid_value", message, param="intent")
-        model = query.get("model", "")
+        if passage.bound and passage.bound.start is not None and _start_of(passage) is None:
+            message = "The session that this client secret is bound to is not served here."
+            return Fatal(REFUSED, "invalid_value", message, param="session.type")
+        return self._fault_of_model(query.get("model", ""), passage)
+
+    def _fault_of_model(self, model: str, passage: Passage) -> Fatal | None:
         if not model:
-            if self._config.missing_model == "lenient":
+            # A secret has settled which model it is for, be it by default.
+            if self._config.missing_model == "lenient" or passage.bound:
                 return None
             message = f"You must provide a model parameter, such as `model={OWN_MODEL}`."
             return Fatal(REFUSED, "missing_model", message)
-        if not is_known(model) and self._config.unknown_model == "strict":
-            message = f"Model '{model[:100]}' is not served here; '{OWN_MODEL}' is."
-            return Fatal(REFUSED, "invalid_model", message)
+        try:
+            self._start.check_model(model)
+        except Refusal as refusal:
+            return Fatal(REFUSED, refusal.code, refusal.message)
         return None
 
-    async def _converse(self, websocket: WebSocket, protocol: str | None) -> None:
+    async def _converse(self, websocket: WebSocket, protocol: str | None, passage: Passage) -> None:
         """Lease a talk and live the session; raises `EngineBusy` before anything is sent."""
         config = self._config
         try:
             await websocket.accept(protocol)
         except OSError:
             return  # gone before it was let in
-        ask = Ask(instructions=config.instructions, voice=self._voice)
-        talk = await self._parts.engine.open(ask)
-        settings = self._settings(IdSource(new_seed())("sess"), websocket.query_params.get("model"))
+        settings = self._start.running(websocket.query_params.get("model"), _start_of(passage))
+        talk = await self._parts.engine.open(self._start.ask(settings))
         runner = Runner(  # owns the talk from here, and gives it back however the session ends
             settings,
             talk,
@@ -111,6 +110,12 @@ class Realtime:
             self._parts.activity.open(),
             outbox_bytes=config.outbox_bytes,
             tape=self._tape(settings.id),
+        )
+        logger.info(
+            "session %s: key %s, safety identifier %s",
+            settings.id,
+            passage.key.name,
+            safety_identifier(websocket, passage),
         )
         with self._sessions.running(runner):
             await carry(
@@ -120,24 +125,16 @@ class Realtime:
                 strict=config.unknown_keys == "strict",
             )
 
-    def _settings(self, session_id: str, model: str | None) -> SessionConfig:
-        config = self._config
-        return SessionConfig(
-            id=session_id,
-            model=model or OWN_MODEL,
-            model_is_open=not model,
-            voice=self._voice,
-            voices=self._parts.engine.traits.voices,
-            instructions=config.instructions,
-            silence_duration_ms=config.silence_duration_ms,
-            expires_at=int(time.time()) + config.session_max_s,  # noqa: TID251 - the wire's clock
-            max_s=config.session_max_s,
-        )
-
     def _tape(self, session_id: str) -> Path | None:
         if self._config.record_dir is None:
             return None
         return Path(self._config.record_dir).expanduser() / f"{session_id}.jsonl"
+
+
+def _start_of(passage: Passage) -> SessionUpdateParams | None:
+    """What a conversation with this passage begins with."""
+    start = passage.bound.start if passage.bound else None
+    return start if isinstance(start, RealtimeSessionUpdate) else None
 
 
 def _full(busy: EngineBusy) -> Fatal:

@@ -19,7 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
-from duologue.gateway.app import create_app
+from duologue.gateway.app import Clock, create_app, wall_clock
 from duologue.gateway.auth import generate_key
 
 logger = logging.getLogger(__name__)
@@ -65,14 +65,15 @@ class Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(config: ServerConfig) -> AsyncIterator[str]:
+async def serving(config: ServerConfig, clock: Clock = wall_clock) -> AsyncIterator[str]:
     """A server that takes calls inside the block; gives its base URL, `http://host:port/v1`.
 
+    `clock` gives Unix seconds, for what the wire says about expiry.
     Raises `ConfigFault` (the port, a setting) or `ModelFault`. At the end of the block every
     session is closed with 1001 and the weights are freed.
     """
     with _bound(config.host, config.port) as listener:
-        app = create_app(config)
+        app = create_app(config, clock)
         async with app.router.lifespan_context(app), _listening(app, config, listener):
             yield f"http://{_address(listener)}/v1"
 

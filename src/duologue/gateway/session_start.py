@@ -1,0 +1,85 @@
+"""What a new session of this server begins with: its model, voice, instructions, limits.
+
+The server's settings and what one connection or client secret asked for go in, a
+`SessionConfig` comes out. Sockets and client secrets share it, so that a secret shows the
+session that it will open.
+"""
+
+import re
+from collections.abc import Callable
+
+from msgspec import UNSET, structs
+
+from duologue.config import ServerConfig
+from duologue.core.settings import SessionConfig
+from duologue.core.talk import Ask
+from duologue.errors import Refusal
+from duologue.events import RealtimeSessionUpdate, SessionUpdateParams
+from duologue.runtime.ids import IdSource, new_seed
+
+OWN_MODEL = "duologue"
+LISTED_MODELS = (OWN_MODEL, "gpt-realtime", "gpt-realtime-mini")
+"""What `/v1/models` shows; every name that `is_known` accepts leads to the same engine."""
+
+CONVERSATION_MODEL = re.compile(
+    r"duologue|gpt-(4o-|4o-mini-)?realtime(?!-whisper|-translate)(-[a-z0-9.-]+)?"
+)
+"""Names that applications use for a conversation; two of that family only transcribe."""
+
+
+def is_known(model: str) -> bool:
+    """Whether a model name means the configured engine."""
+    return CONVERSATION_MODEL.fullmatch(model) is not None
+
+
+class SessionStart:
+    """The beginnings of one server's sessions; `clock` gives Unix seconds."""
+
+    def __init__(
+        self, config: ServerConfig, voices: tuple[str, ...], clock: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self._voices = voices
+        self._clock = clock
+        self._voice = config.voice or next(iter(voices), SessionConfig(id="", model="").voice)
+
+    def check_model(self, model: str, param: str | None = None) -> None:
+        """Refuse a model that is not served here, unless any name is."""
+        if not is_known(model) and self._config.unknown_model == "strict":
+            message = f"Model '{model[:100]}' is not served here; '{OWN_MODEL}' is."
+            raise Refusal("invalid_model", message, param)
+
+    def running(self, model: str | None, start: SessionUpdateParams | None) -> SessionConfig:
+        """A session that begins now. The connection's `model` wins over the one in `start`."""
+        expires_at = int(self._clock()) + self._config.session_max_s
+        return self._session(model, start, expires_at)
+
+    def bound(self, start: SessionUpdateParams | None) -> SessionConfig:
+        """A session that nobody has begun: it expires at 0 (GAP-29). Raises `Refusal`."""
+        if isinstance(start, RealtimeSessionUpdate) and start.model:
+            self.check_model(start.model, "session.model")
+        return self._session(None, start, 0)
+
+    def ask(self, settings: SessionConfig) -> Ask:
+        """What the engine is leased with; all else it is told when the session begins."""
+        return Ask(instructions=settings.instructions, voice=settings.voice)
+
+    def _session(
+        self, model: str | None, start: SessionUpdateParams | None, expires_at: int
+    ) -> SessionConfig:
+        config = self._config
+        if isinstance(start, RealtimeSessionUpdate):
+            model = model or start.model or None
+            start = structs.replace(start, model=UNSET)
+        return SessionConfig(
+            id=IdSource(new_seed())("sess"),
+            model=model or OWN_MODEL,
+            model_is_open=not model,
+            voice=self._voice,
+            voices=self._voices,
+            instructions=config.instructions,
+            silence_duration_ms=config.silence_duration_ms,
+            expires_at=expires_at,
+            max_s=config.session_max_s,
+            start=start,
+        )
