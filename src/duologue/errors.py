@@ -20,14 +20,22 @@ class Refusal(DuologueError):
     """A client event that is refused as a whole.
 
     `code` is a code of the error catalogue, `param` the path of the bad field
-    (`session.audio.output.speed`, `item.content[0].text`) or None.
+    (`session.audio.output.speed`, `item.content[0].text`) or None. `type` is the kind of
+    error on the wire: whether the request was wrong or came too early.
     """
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        param: str | None = None,
+        type: str = "invalid_request_error",
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
+        self.type = type
 
 
 class EngineFault(DuologueError):

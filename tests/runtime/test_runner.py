@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from duologue.core import inputs
+from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Ask
 from duologue.engines.scripted import (
@@ -25,6 +26,8 @@ from duologue.events import (
     ConversationItemInputAudioTranscriptionCompleted,
     Error,
     InputAudioBufferAppend,
+    RateLimitsUpdated,
+    ResponseCreated,
     ResponseDone,
     ServerEvent,
     SessionCreated,
@@ -185,6 +188,52 @@ async def test_a_tape_replays_to_the_same_events(tmp_path: Path) -> None:
         await asyncio.wait_for(c.runner.ended(), 10)
         sent = c.events
     assert list(replay(tape))[: len(sent)] == sent
+
+
+async def test_sessions_of_one_key_share_its_limits_and_their_tapes_replay(tmp_path: Path) -> None:
+    limiter = RateLimiter(requests_per_minute=2)
+    tapes = [tmp_path / "one.tape", tmp_path / "two.tape"]
+    async with call(limiter=limiter, tape=tapes[0]) as one:
+        async with call(limiter=limiter, tape=tapes[1]) as two:
+            for c, left in ((one, 1), (two, 0)):
+                await c.send(create())
+                await c.until(ResponseDone)
+                updated = await c.until(RateLimitsUpdated)
+                (limit,) = updated.rate_limits  # type: ignore[union-attr]
+                assert (limit.name, limit.limit, limit.remaining) == ("requests", 2, left)
+            await one.send(create())
+            refused = await one.until(Error)
+            assert refused.error.code == "rate_limit_exceeded"  # type: ignore[union-attr]
+            for c in (one, two):
+                c.runner.disconnect()
+                await asyncio.wait_for(c.runner.ended(), 10)
+    for c, tape in zip((one, two), tapes, strict=True):
+        assert list(replay(tape))[: len(c.events)] == c.events
+
+
+async def test_a_session_that_ends_gives_back_what_it_had_reserved() -> None:
+    limiter = RateLimiter(tokens_per_minute=5000)
+    script = Script(replies=(ScriptedReply(text="a b", word_delay_ms=3_600_000),))
+    async with call(script, limiter=limiter) as c:
+        await c.send(create(max_output_tokens=4000))
+        await c.until(ResponseCreated)
+        now = asyncio.get_running_loop().time()
+        assert limiter.shown(now)[0].remaining <= 1001
+        c.runner.disconnect()
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert limiter.shown(asyncio.get_running_loop().time())[0].remaining == 5000
+
+
+async def test_a_dismissal_does_not_wait_in_line() -> None:
+    async with call() as c:
+        await c.until(SessionCreated)
+        await c.send(add(user("one")))
+        c.runner.dismiss(inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))
+        error = await c.until(Error)
+        assert error.error.code == "invalid_api_key"  # type: ignore[union-attr]
+        assert await c.runner.next_event() is None
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert c.runner.close_code == 3000
 
 
 async def test_bad_frames_are_answered_in_their_place_in_line() -> None:

@@ -5,8 +5,9 @@ They are tagged structs, so a session is recorded as JSON lines of inputs and re
 
 import msgspec
 
+from duologue.core.rate_limits import Allowance
 from duologue.core.talk import Call, Done, Say, Transcript
-from duologue.events import ClientEvent
+from duologue.events import ClientEvent, RateLimit
 
 
 class Received(msgspec.Struct, frozen=True, tag=True):
@@ -64,6 +65,26 @@ class TranscriptionFailed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class AllowanceChanged(msgspec.Struct, frozen=True, tag=True):
+    """The limits of the caller's key say anew from when on a response may begin."""
+
+    allowance: Allowance
+
+
+class LimitsUpdated(msgspec.Struct, frozen=True, tag=True):
+    """What is left of the caller's limits, after responses have ended."""
+
+    limits: tuple[RateLimit, ...]
+
+
+class Dismissed(msgspec.Struct, frozen=True, tag=True):
+    """The server ends the session, and this is what the client is told."""
+
+    code: str
+    message: str
+    close_code: int
+
+
 class Tick(msgspec.Struct, frozen=True, tag=True):
     """Nothing happened, but `Session.deadline` has come."""
 
@@ -80,6 +101,9 @@ Input = (
     | ReplyFailed
     | Transcribed
     | TranscriptionFailed
+    | AllowanceChanged
+    | LimitsUpdated
+    | Dismissed
     | Tick
     | Disconnected
 )

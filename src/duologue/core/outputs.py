@@ -52,6 +52,13 @@ class Cancel(msgspec.Struct, frozen=True, tag=True):
     job: str
 
 
+class Spent(msgspec.Struct, frozen=True, tag=True):
+    """The response of this job has ended and used so many tokens, input and output together."""
+
+    job: str
+    tokens: int
+
+
 class Configure(msgspec.Struct, frozen=True, tag=True):
     """Note to the engine: the session's settings as the next automatic reply will have them."""
 
@@ -86,5 +93,16 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
 
 
 Output = (
-    Send | DropAudio | Close | Respond | Transcribe | Cancel | Configure | Expect | Put | Drop | Cut
+    Send
+    | DropAudio
+    | Close
+    | Respond
+    | Transcribe
+    | Cancel
+    | Spent
+    | Configure
+    | Expect
+    | Put
+    | Drop
+    | Cut
 )

@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.output_item import CallOutput, MessageOutput, Place
-from duologue.core.outputs import Put
+from duologue.core.outputs import Put, Spent
 from duologue.core.talk import Ask, Call, Counts, Done, Say
 from duologue.events import (
     CachedTokensDetails,
@@ -125,9 +125,9 @@ class ResponseMachine:
         reason = "max_output_tokens" if done.reason == "length" else "content_filter"
         self._end("incomplete", "incomplete", IncompleteDetails(reason=reason), done)
 
-    def fail(self, code: str, message: str) -> None:
+    def fail(self, code: str, message: str, kind: str = "server_error") -> None:
         """The engine could not finish (reference 4.4: no `error` event beside it)."""
-        error = ResponseError(type="server_error", code=code, message=message)
+        error = ResponseError(type=kind, code=code, message=message)
         self._end("failed", "incomplete", FailedDetails(error=error), Done())
 
     def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
@@ -142,8 +142,10 @@ class ResponseMachine:
         for index in list(self._calls):
             self._close_call(index, "incomplete")
         self.over = True
-        response = self._object(status, details, _usage(done), self._extension())
+        usage = _usage(done)
+        response = self._object(status, details, usage, self._extension())
         self._batch.send(ResponseDone, response=response)
+        self._batch.add(Spent(self.job, usage.total_tokens))
 
     def _place(self) -> Place:
         return Place(self._batch, self.id, len(self._entries), self._conversation)

@@ -15,6 +15,7 @@ from duologue.core.conversation import Conversation, Entry
 from duologue.core.inputs import ReplyEvent, ReplyFailed
 from duologue.core.items import complete_item
 from duologue.core.outputs import Cancel, DropAudio, Respond
+from duologue.core.rate_limits import UNLIMITED, Allowance
 from duologue.core.response import ResponseMachine, ResponseSettings
 from duologue.core.settings import Settings, check_tool_choice, check_tools
 from duologue.core.talk import Call, Done, Say
@@ -50,13 +51,27 @@ class Responses:
         self._by_job: dict[str, ResponseMachine] = {}
         self.active: ResponseMachine | None = None
         self.voice_locked = False
+        self.allowance: Allowance = UNLIMITED
+        """What the limits of the caller's key leave, as last heard."""
 
     def create(
-        self, params: ResponseCreateParams, speech_end: float | None = None
+        self,
+        params: ResponseCreateParams,
+        now: float,
+        speech_end: float | None = None,
+        *,
+        automatic: bool = False,
     ) -> ResponseMachine:
-        """Start a response, or refuse and change nothing."""
+        """Start a response, or refuse and change nothing.
+
+        An automatic one that is beyond the caller's limits begins and fails at once: there is
+        no event of the client that could be refused.
+        """
         keeps = params.conversation == "auto"
         self._check(params, keeps=keeps)
+        excess = _excess(self.allowance, now)
+        if excess is not None and not automatic:
+            raise excess
         context = None if params.input is UNSET else self._context(params.input)
         ask = self._settings.ask(params, context)
         job = self._new_id("job")
@@ -72,6 +87,10 @@ class Responses:
         self._by_job[job] = response
         if keeps:
             self.active = response
+        if excess is not None:
+            response.fail(excess.code, excess.message, excess.type)
+            self._forget(response)
+            return response
         self._batch.add(Respond(job, ask))
         return response
 
@@ -175,3 +194,16 @@ class Responses:
             max_output_tokens=params.max_output_tokens or session.max_output_tokens,
             metadata=params.metadata,
         )
+
+
+def _excess(allowance: Allowance, now: float) -> Refusal | None:
+    """The refusal of a response that would be beyond the limits, with the time to wait."""
+    wait_s = allowance.open_at - now
+    if wait_s <= 0:
+        return None
+    return Refusal(
+        "rate_limit_exceeded",
+        f"Rate limit reached for {allowance.name}: {allowance.limit} per minute. "
+        f"Please try again in {wait_s:.3f}s.",
+        type="rate_limit_error",
+    )

@@ -17,10 +17,13 @@ from duologue.audio import pcm as audio
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.inputs import (
+    AllowanceChanged,
     AudioReceived,
     BadEvent,
     Disconnected,
+    Dismissed,
     Input,
+    LimitsUpdated,
     Received,
     ReplyEvent,
     ReplyFailed,
@@ -55,6 +58,7 @@ from duologue.events import (
     MessageItem,
     OutputAudio,
     OutputAudioBufferClear,
+    RateLimitsUpdated,
     ResponseCancel,
     ResponseCreate,
     ResponseCreateParams,
@@ -102,13 +106,19 @@ class Session:
             case AudioReceived(pcm=pcm, speech=speech):
                 self._refusable(lambda: self._hear(pcm, speech, now), None)
             case Received(event=event):
-                self._refusable(lambda: self._receive(event), event.event_id or None)
+                self._refusable(lambda: self._receive(event, now), event.event_id or None)
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
                 self._error(Refusal(code, message, param), event_id)
             case ReplyEvent() | ReplyFailed():
                 self._responses.take(entry, now)
             case Transcribed() | TranscriptionFailed():
                 self._transcription.take(entry)
+            case AllowanceChanged(allowance=allowance):
+                self._responses.allowance = allowance
+            case LimitsUpdated(limits=limits):
+                self._batch.send(RateLimitsUpdated, rate_limits=limits)
+            case Dismissed(code=code, message=message, close_code=close_code):
+                self._dismiss(Refusal(code, message), close_code)
             case Tick():
                 self._tick(now)
             case Disconnected():
@@ -123,7 +133,7 @@ class Session:
 
     def _error(self, refusal: Refusal, event_id: str | None) -> None:
         detail = ErrorDetail(
-            type="invalid_request_error",
+            type=refusal.type,
             code=refusal.code,
             message=refusal.message,
             param=refusal.param,
@@ -139,7 +149,12 @@ class Session:
         self._error(Refusal("session_expired", message), None)
         self._batch.add(Close(1001, message))
 
-    def _receive(self, event: ClientEvent) -> None:
+    def _dismiss(self, refusal: Refusal, close_code: int) -> None:
+        self.deadline = None
+        self._error(refusal, None)
+        self._batch.add(Close(close_code, f"{refusal.type}.{refusal.code}"))
+
+    def _receive(self, event: ClientEvent, now: float) -> None:
         match event:
             case SessionUpdate():
                 self._update(event)
@@ -149,7 +164,7 @@ class Session:
             case InputAudioBufferClear():
                 self._turn.clear()
             case ResponseCreate(response=params):
-                self._responses.create(params)
+                self._responses.create(params, now)
             case ResponseCancel(response_id=response_id):
                 self._responses.cancel(response_id)
             case ConversationItemCreate():
@@ -194,7 +209,9 @@ class Session:
         self._transcription.start(entry, self._settings.session.audio.input.transcription)
         # While a response runs there is no automatic second one, and no error (GAP-23).
         if turn_detection.create_response is True and self._responses.active is None:
-            response = self._responses.create(ResponseCreateParams(), speech_end=speech_end)
+            response = self._responses.create(
+                ResponseCreateParams(), now, speech_end, automatic=True
+            )
             response.note_stage("decision", now)
 
     def _start_speech(self, *, interrupts: bool) -> None:

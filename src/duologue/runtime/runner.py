@@ -14,6 +14,7 @@ import logging
 from pathlib import Path
 
 from duologue.core import inputs, outputs
+from duologue.core.rate_limits import RateLimiter
 from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
@@ -21,6 +22,7 @@ from duologue.events import ClientEvent, ServerEvent
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
+from duologue.runtime.meter import Meter
 from duologue.runtime.outbox import Outbox
 from duologue.runtime.ports import ActivityStream, Talk, Transcriber
 from duologue.runtime.recorder import Recorder, TapeHeader
@@ -37,7 +39,8 @@ OUTBOX_BYTES = 64 * 1024 * 1024
 class Runner:
     """One session's shell. `run` is its life; `close_code` and `close_reason` say how it ended.
 
-    Made inside a running event loop. `tape` is a file to record the session's inputs in.
+    Made inside a running event loop. `limiter` has the limits that the session shares with
+    others of its key; `tape` is a file to record the session's inputs in.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Runner:
         activity: ActivityStream,
         *,
         outbox_bytes: int = OUTBOX_BYTES,
+        limiter: RateLimiter | None = None,
         tape: Path | None = None,
     ) -> None:
         self.close_code = 1000
@@ -63,6 +67,8 @@ class Runner:
         self._intake = Intake(
             activity, self._inbox.put, self._inbox.join, lambda: session.scores_audio
         )
+        self._meter = Meter(limiter) if limiter else None
+        self._dismissal: inputs.Dismissed | None = None
         self._gone = False
         self._ended = asyncio.Event()
         self._debug = logger.isEnabledFor(logging.DEBUG)
@@ -94,6 +100,11 @@ class Runner:
         self._outbox.end()
         self._wake()
 
+    def dismiss(self, dismissal: inputs.Dismissed) -> None:
+        """End the session with an `error` that says why; it does not wait in line."""
+        self._dismissal = dismissal
+        self._wake()
+
     async def ended(self) -> None:
         """Wait until the session has ended and let go of everything."""
         await self._ended.wait()
@@ -102,10 +113,13 @@ class Runner:
         """Live: from `session.created` to the end of the session."""
         loop = asyncio.get_running_loop()
         try:
-            self._dispatch(self._session.open(loop.time()))
+            now = loop.time()
+            self._dispatch(self._session.open(now), now)
             while not self._gone:
                 entry = await self._next_input()
-                self._handle(entry, loop.time())
+                self._handle(self._dismissal or entry, loop.time())
+                if not isinstance(entry, inputs.Tick):
+                    self._inbox.task_done()
         except Exception:
             # An impossible state: this session alone ends, and its tape is kept.
             logger.exception("session %s: broke and is closed", self._session.id)
@@ -123,15 +137,21 @@ class Runner:
             return inputs.Tick()
 
     def _handle(self, entry: inputs.Input, now: float) -> None:
+        # The key's limits enter before and after, with nothing of other sessions in between.
+        if self._meter and (news := self._meter.news()):
+            self._enter(news, now)
+        self._enter(entry, now)
+        if self._meter and (report := self._meter.report(now)):
+            self._enter(report, now)
+
+    def _enter(self, entry: inputs.Input, now: float) -> None:
         if self._recorder:
             self._recorder.record(now, entry)
         if self._debug:
             logger.debug("session %s < %s", self._session.id, type(entry).__name__)
-        self._dispatch(self._session.handle(entry, now))
-        if not isinstance(entry, inputs.Tick):
-            self._inbox.task_done()
+        self._dispatch(self._session.handle(entry, now), now)
 
-    def _dispatch(self, batch: list[outputs.Output]) -> None:
+    def _dispatch(self, batch: list[outputs.Output], now: float) -> None:
         for output in batch:
             match output:
                 case outputs.Send(event):
@@ -141,8 +161,15 @@ class Runner:
                         self._overflow()
                 case outputs.DropAudio(response_id):
                     self._outbox.drop_audio(response_id)
-                case outputs.Respond() | outputs.Transcribe():
+                case outputs.Respond(job, ask):
+                    if self._meter:
+                        self._meter.begin(job, ask, now)
                     self._jobs.start(output)
+                case outputs.Transcribe():
+                    self._jobs.start(output)
+                case outputs.Spent(job, tokens):
+                    if self._meter:
+                        self._meter.end(job, tokens, now)
                 case outputs.Cancel(job):
                     self._jobs.cancel(job)
                 case outputs.Put(item, after):
@@ -171,6 +198,8 @@ class Runner:
     async def _clean_up(self) -> None:
         self._gone = True
         self._outbox.end()
+        if self._meter:
+            self._meter.abandon(asyncio.get_running_loop().time())
         await self._jobs.aclose()
         while not self._inbox.empty():  # lets readers go that wait for a place
             self._inbox.get_nowait()

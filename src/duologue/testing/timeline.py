@@ -94,6 +94,8 @@ class Timeline:
         self.mirror = ClientMirror()
         self.sent: list[tuple[float, ServerEvent]] = []
         self.closed: outputs.Close | None = None
+        self.spent: list[int] = []
+        """Tokens that each ended response was counted with."""
         self.now = 0.0
         self._heap: list[_Entry] = []
         self._count = 0
@@ -184,6 +186,8 @@ class Timeline:
                     self.engine.cancelled.append(job)
                 case outputs.Close():
                     self.closed = output
+                case outputs.Spent(_, tokens):
+                    self.spent.append(tokens)
                 case _:
                     self.engine.take(output)
 
