@@ -48,6 +48,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = None
+    keys_file: Annotated[
+        str | None,
+        Meta(
+            description="TOML file of further keys with limits of their own; changes to it take "
+            "effect within seconds."
+        ),
+    ] = None
     auth_failure: Annotated[
         Literal["inband", "401"],
         Meta(

@@ -12,7 +12,7 @@ from openai.types.realtime.realtime_translation_client_secret_create_response im
 
 from duologue.config import ServerConfig
 from duologue.gateway.client_secrets import ClientSecrets, SecretsFull
-from duologue.gateway.keys import own_key
+from duologue.gateway.keys import Key, own_key
 from duologue.gateway.session_start import SessionStart
 from live_server import KEY, call, http_get, http_post, scripted, serving
 
@@ -299,7 +299,7 @@ def store(wall: Wall, **limits: int) -> ClientSecrets:
 
 
 def test_the_number_of_secrets_is_bounded_and_expired_ones_make_room() -> None:
-    wall, key = Wall(), own_key("k")
+    wall, key = Wall(), Key(own_key("k"))
     secrets = store(wall, limit=2)
     first = secrets.mint(expires_after_s=10, key=key)
     secrets.mint(expires_after_s=600, key=key)
@@ -314,7 +314,7 @@ def test_the_number_of_secrets_is_bounded_and_expired_ones_make_room() -> None:
 def test_what_is_bound_is_bounded_in_size() -> None:
     from duologue.events import RealtimeSessionUpdate
 
-    wall, key = Wall(), own_key("k")
+    wall, key = Wall(), Key(own_key("k"))
     secrets = store(wall, limit_bytes=10_000)
     long = RealtimeSessionUpdate(instructions="word " * 1500)
     secrets.mint(long, 10, key=key)
@@ -325,7 +325,7 @@ def test_what_is_bound_is_bounded_in_size() -> None:
 
 
 def test_a_secret_ends_with_the_key_that_minted_it() -> None:
-    wall, key = Wall(), own_key("k")
+    wall, key = Wall(), Key(own_key("k"))
     secrets = store(wall)
     value = secrets.mint(key=key).value
     assert secrets.find(value)
@@ -335,5 +335,5 @@ def test_a_secret_ends_with_the_key_that_minted_it() -> None:
 
 def test_a_secret_itself_is_not_kept() -> None:
     secrets = store(Wall())
-    value = secrets.mint(key=own_key("k")).value
+    value = secrets.mint(key=Key(own_key("k"))).value
     assert value not in str(vars(secrets))

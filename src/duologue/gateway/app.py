@@ -40,7 +40,7 @@ from duologue.gateway.faults import (
     on_refusal,
     unauthorised,
 )
-from duologue.gateway.keys import Keys, own_key
+from duologue.gateway.key_source import KeySource
 from duologue.gateway.realtime import Realtime
 from duologue.gateway.secret_routes import SecretRoutes
 from duologue.gateway.session_start import LISTED_MODELS, SessionStart
@@ -59,10 +59,8 @@ wall_clock: Clock = time.time  # noqa: TID251 - this is the composition root
 
 
 def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
-    """The app of one server; `config.api_key` must be set. Raises `ConfigFault`."""
-    if not config.api_key:
-        raise ConfigFault("api_key: a server needs a key")
-    gateway = Gateway(config, Keys([own_key(config.api_key)]), clock)
+    """The app of one server; there must be an `api_key` or a `keys_file`. Raises `ConfigFault`."""
+    gateway = Gateway(config, clock)
     app = Starlette(
         routes=[
             Route("/", gateway.front_page),
@@ -93,9 +91,9 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
 class Gateway:
     """The routes of one server and what they share while it runs."""
 
-    def __init__(self, config: ServerConfig, keys: Keys, clock: Clock) -> None:
+    def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self._config = config
-        self._keys = keys
+        self._key_source = KeySource(config)
         self._clock = clock
         self._sessions = Sessions(config.max_sessions)
         self._parts: Parts | None = None
@@ -111,7 +109,8 @@ class Gateway:
         try:
             _check_voice(self._config.voice, parts.engine.traits.voices)
             self._open(parts)
-            yield
+            async with self._key_source.following(self._sessions):
+                yield
         finally:
             await self.close()
             await parts.aclose()
@@ -120,7 +119,7 @@ class Gateway:
         config = self._config
         start = SessionStart(config, parts.engine.traits.voices, self._clock)
         client_secrets = ClientSecrets(start, self._clock)
-        door = Doorkeeper(self._keys, client_secrets)
+        door = Doorkeeper(self._key_source.keys, client_secrets)
         strict = config.unknown_keys == "strict"
         self._secret_routes = SecretRoutes(door, client_secrets, strict=strict)
         self._realtime = Realtime(config, door, start, parts, self._sessions)

@@ -18,7 +18,7 @@ from duologue.events import Error, ErrorDetail
 from duologue.events.codec import encode_server_event
 from duologue.transports.websocket import close_reason
 
-ErrorType = Literal["invalid_request_error", "server_error"]
+ErrorType = Literal["invalid_request_error", "rate_limit_error", "server_error"]
 
 CODES = {
     401: "invalid_api_key",

@@ -17,9 +17,16 @@ from duologue.errors import EngineBusy, Refusal
 from duologue.events import RealtimeSessionUpdate, SessionUpdateParams
 from duologue.gateway.auth import Doorkeeper, Passage, safety_identifier, subprotocol
 from duologue.gateway.compose import Parts
-from duologue.gateway.faults import NOT_WITH_A_SECRET, Fatal, fatal_of, refuse, unauthorised
+from duologue.gateway.faults import (
+    NOT_WITH_A_SECRET,
+    ErrorType,
+    Fatal,
+    fatal_of,
+    refuse,
+    unauthorised,
+)
 from duologue.gateway.session_start import OWN_MODEL, SessionStart
-from duologue.gateway.sessions import Sessions
+from duologue.gateway.sessions import KeyBusy, Sessions
 from duologue.runtime.runner import Runner
 from duologue.transports.websocket import carry
 
@@ -58,7 +65,7 @@ class Realtime:
             fatal = fatal_of(passage)
         elif not (fatal := self._fault_of(websocket.query_params, passage)):
             try:
-                with self._sessions.place():
+                with self._sessions.place(passage.key):
                     await self._converse(websocket, protocol, passage)
                 return
             except EngineBusy as busy:
@@ -109,15 +116,16 @@ class Realtime:
             self._parts.transcriber,
             self._parts.activity.open(),
             outbox_bytes=config.outbox_bytes,
+            limiter=passage.key.limiter,
             tape=self._tape(settings.id),
         )
         logger.info(
             "session %s: key %s, safety identifier %s",
             settings.id,
-            passage.key.name,
+            passage.key.terms.name,
             safety_identifier(websocket, passage),
         )
-        with self._sessions.running(runner):
+        with self._sessions.running(runner, passage.key):
             await carry(
                 websocket,
                 runner,
@@ -142,4 +150,5 @@ def _full(busy: EngineBusy) -> Fatal:
 
     The code is none that clients take for an account that is spent (reference, section 7).
     """
-    return Fatal(TRY_AGAIN_LATER, "session_limit_reached", str(busy), type="server_error")
+    kind: ErrorType = "rate_limit_error" if isinstance(busy, KeyBusy) else "server_error"
+    return Fatal(TRY_AGAIN_LATER, "session_limit_reached", str(busy), type=kind)

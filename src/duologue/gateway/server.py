@@ -120,7 +120,7 @@ async def run(config: ServerConfig, announce: Announce) -> None:
 
     Raises what `serving` raises.
     """
-    if config.api_key is None:
+    if config.api_key is None and config.keys_file is None:
         config = structs.replace(config, api_key=generate_key())
         announce(f"API key for this run: {config.api_key}")
     with _until_signal() as stopped:
