@@ -62,6 +62,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "close code 3000, or by HTTP 401 at the handshake (for load balancers)."
         ),
     ] = "inband"
+    tls_certificate: Annotated[
+        str | None,
+        Meta(description="PEM file of the certificate and its chain. With `tls_key`: TLS."),
+    ] = None
+    tls_key: Annotated[
+        str | None, Meta(description="PEM file of the certificate's key, without a password.")
+    ] = None
 
     # What answers
     engine: Annotated[

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
@@ -21,6 +22,7 @@ from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
 from duologue.gateway.app import Clock, create_app, wall_clock
 from duologue.gateway.auth import generate_key
+from duologue.gateway.tls import tls_context
 
 logger = logging.getLogger(__name__)
 
@@ -68,21 +70,24 @@ class Server(uvicorn.Server):
 async def serving(config: ServerConfig, clock: Clock = wall_clock) -> AsyncIterator[str]:
     """A server that takes calls inside the block; gives its base URL, `http://host:port/v1`.
 
-    `clock` gives Unix seconds, for what the wire says about expiry.
+    With a certificate it is `https`. `clock` gives Unix seconds: what the wire says of expiry.
     Raises `ConfigFault` (the port, a setting) or `ModelFault`. At the end of the block every
     session is closed with 1001 and the weights are freed.
     """
+    context = tls_context(config)
+    scheme = "https" if context else "http"
     with _bound(config.host, config.port) as listener:
         app = create_app(config, clock)
-        async with app.router.lifespan_context(app), _listening(app, config, listener):
-            yield f"http://{_address(listener)}/v1"
+        settings = _uvicorn_config(app, config, context)
+        async with app.router.lifespan_context(app), _listening(app, settings, listener):
+            yield f"{scheme}://{_address(listener)}/v1"
 
 
 @contextlib.asynccontextmanager
 async def _listening(
-    app: Starlette, config: ServerConfig, listener: socket.socket
+    app: Starlette, settings: uvicorn.Config, listener: socket.socket
 ) -> AsyncIterator[None]:
-    server = Server(_uvicorn_config(app, config))
+    server = Server(settings)
     serve = server.serve(sockets=[listener])
     task = asyncio.create_task(serve)  # noqa: TID251 - owned here: awaited below, come what may
     task.add_done_callback(lambda _: server.ready.set())
@@ -97,7 +102,9 @@ async def _listening(
         await task
 
 
-def _uvicorn_config(app: Starlette, config: ServerConfig) -> uvicorn.Config:
+def _uvicorn_config(
+    app: Starlette, config: ServerConfig, context: ssl.SSLContext | None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",  # `serving` enters it itself: a fault at start is then an exception
@@ -108,6 +115,7 @@ def _uvicorn_config(app: Starlette, config: ServerConfig) -> uvicorn.Config:
         ws_ping_interval=config.ping_interval_s,
         ws_ping_timeout=config.ping_interval_s,
         timeout_graceful_shutdown=SHUTDOWN_S,
+        ssl_context_factory=(lambda *_: context) if context else None,
         access_log=False,
         server_header=False,
         log_config=None,

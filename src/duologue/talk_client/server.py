@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from duologue.talk_client.faults import ServerFault
 
-READY = re.compile(r"\bready\b.*?\b(?:https?|wss?)://(?P<place>[^\s/]+)", re.IGNORECASE)
+READY = re.compile(r"\bready\b.*?\b(?P<origin>https?://[^\s/]+)", re.IGNORECASE)
 """The line that `duologue serve` prints when it takes calls, and the address in it."""
 STOP_S = 10.0
 
@@ -65,20 +65,20 @@ async def fresh(command: tuple[str, ...] = ()) -> AsyncIterator[Server]:
     )
     try:
         assert process.stdout is not None
-        place = await _ready(process.stdout)
-        if place is None:
+        origin = await _ready(process.stdout)
+        if origin is None:
             code = await process.wait()
             raise ServerFault(f"the server ended before it was ready (exit code {code})")
-        yield Server(f"http://{place}/v1", key)
+        yield Server(f"{origin}/v1", key)
     finally:
         await _stop(process)
 
 
 async def _ready(stdout: asyncio.StreamReader) -> str | None:
-    """Host and port out of the ready line; None when the output ends without one."""
+    """Scheme, host and port out of the ready line; None when the output ends without one."""
     while line := (await stdout.readline()).decode(errors="replace"):
         if found := READY.search(line):
-            return found["place"]
+            return found["origin"]
         print(line, end="", file=sys.stderr, flush=True)
     return None
 
