@@ -76,11 +76,15 @@ async def call(
 
 
 async def http_get(
-    url: str, key: str | None = KEY, *, method: str = "GET"
+    url: str,
+    key: str | None = KEY,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, str], Any]:
     """Status, headers (lower case) and body (JSON if it is) of a request."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(url, headers=headers, method=method)
+    given = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(url, headers={**given, **(headers or {})}, method=method)
     return await asyncio.to_thread(_fetch, request)
 
 

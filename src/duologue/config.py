@@ -62,6 +62,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "close code 3000, or by HTTP 401 at the handshake (for load balancers)."
         ),
     ] = "inband"
+    allowed_origins: Annotated[
+        str,
+        Meta(
+            description="Origins of web pages that may connect, with commas between them, or `*`. "
+            "Programs that are no browsers are not asked."
+        ),
+    ] = "*"
     tls_certificate: Annotated[
         str | None,
         Meta(description="PEM file of the certificate and its chain. With `tls_key`: TLS."),

@@ -41,6 +41,7 @@ from duologue.gateway.faults import (
     unauthorised,
 )
 from duologue.gateway.key_source import KeySource
+from duologue.gateway.origins import Origins
 from duologue.gateway.realtime import Realtime
 from duologue.gateway.secret_routes import SecretRoutes
 from duologue.gateway.session_start import LISTED_MODELS, SessionStart
@@ -60,7 +61,8 @@ wall_clock: Clock = time.time  # noqa: TID251 - this is the composition root
 
 def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
     """The app of one server; there must be an `api_key` or a `keys_file`. Raises `ConfigFault`."""
-    gateway = Gateway(config, clock)
+    origins = Origins(config.allowed_origins)
+    gateway = Gateway(config, origins, clock)
     app = Starlette(
         routes=[
             Route("/", gateway.front_page),
@@ -75,6 +77,7 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
             ),
             WebSocketRoute("/v1/realtime", gateway.realtime),
         ],
+        middleware=[origins.middleware()],
         exception_handlers={
             HTTPException: on_http_exception,
             Refusal: on_refusal,
@@ -91,8 +94,9 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
 class Gateway:
     """The routes of one server and what they share while it runs."""
 
-    def __init__(self, config: ServerConfig, clock: Clock) -> None:
+    def __init__(self, config: ServerConfig, origins: Origins, clock: Clock) -> None:
         self._config = config
+        self._origins = origins
         self._key_source = KeySource(config)
         self._clock = clock
         self._sessions = Sessions(config.max_sessions)
@@ -132,6 +136,10 @@ class Gateway:
     async def realtime(self, websocket: WebSocket) -> None:
         """A session."""
         assert self._realtime, "served before its lifespan began"
+        if not self._origins.allows(websocket):
+            message = "Pages of this origin may not connect to this server."
+            await websocket.send_denial_response(http_error(403, message))
+            return
         await self._realtime.connect(websocket)
 
     async def client_secret(self, request: Request) -> Response:
