@@ -58,7 +58,9 @@ def test_generated_keys_differ() -> None:
     assert len(generate_key()) > 40
 
 
-async def test_each_form_opens_a_session(base_url: str) -> None:
+@pytest.mark.conformance("C-004", "C-005")
+async def test_each_form_opens_a_session(base_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     for headers in ({"Authorization": f"Bearer {KEY}"}, {"api-key": KEY}):
         async with call(base_url, key=None, headers=headers) as client:
             assert (await client.receive())["type"] == "session.created"
@@ -68,6 +70,8 @@ async def test_each_form_opens_a_session(base_url: str) -> None:
         assert client.socket.subprotocol == "realtime"
         assert client.socket.response
         assert KEY not in str(client.socket.response.headers)
+    ours = [record for record in caplog.records if not record.name.startswith("websockets.client")]
+    assert ours and not any(KEY in record.getMessage() for record in ours)
 
 
 async def test_no_key_is_refused_at_the_handshake(base_url: str) -> None:
@@ -79,6 +83,7 @@ async def test_no_key_is_refused_at_the_handshake(base_url: str) -> None:
     assert b'"type":"invalid_request_error"' in (response.body or b"")
 
 
+@pytest.mark.conformance("C-003")
 async def test_a_wrong_key_is_told_in_band_and_closed_with_3000(
     base_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,6 +105,7 @@ async def test_a_wrong_key_is_told_in_band_and_closed_with_3000(
     assert not any("sk-nonsense" in record.getMessage() for record in ours)
 
 
+@pytest.mark.conformance("C-003")
 async def test_a_wrong_key_can_be_refused_at_the_handshake_instead() -> None:
     async with serving(scripted(auth_failure="401")) as base_url:
         with pytest.raises(InvalidStatus) as refusal:

@@ -54,12 +54,14 @@ async def test_no_model_gets_the_only_one_there_is(base_url: str) -> None:
         assert (await client.receive())["session"]["model"] == "duologue"
 
 
+@pytest.mark.conformance("C-012")
 async def test_unknown_headers_and_query_keys_are_let_be(base_url: str) -> None:
     headers = {"OpenAI-Safety-Identifier": "u1", "OpenAI-Beta": "realtime=v1", "X-Own": "1"}
     async with call(base_url, "model=gpt-realtime&colour=red", headers=headers) as client:
         assert (await client.receive())["type"] == "session.created"
 
 
+@pytest.mark.conformance("C-009", "C-010")
 @pytest.mark.parametrize(
     ("query", "code", "param"),
     [

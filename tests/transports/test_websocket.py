@@ -42,6 +42,7 @@ def config() -> ServerConfig:
     return scripted()
 
 
+@pytest.mark.conformance("C-015")
 async def test_events_sent_before_the_first_one_was_read_are_answered_in_order(
     config: ServerConfig,
 ) -> None:
@@ -57,6 +58,7 @@ async def test_events_sent_before_the_first_one_was_read_are_answered_in_order(
         assert kinds[2]["session"]["instructions"] == "b"
 
 
+@pytest.mark.conformance("C-013", "C-014")
 async def test_frames_that_are_no_events_are_refused_in_their_place_and_nothing_ends(
     config: ServerConfig,
 ) -> None:
@@ -117,6 +119,7 @@ async def test_a_client_that_closes_frees_its_place(config: ServerConfig) -> Non
         await until_empty(base_url)
 
 
+@pytest.mark.conformance("C-199")
 async def test_a_client_that_vanishes_mid_response_leaves_nothing_behind() -> None:
     script = "replies = [{text = 'one two three four five six', word_delay_ms = 100}]"
     async with serving(scripted(script=script)) as base_url:
