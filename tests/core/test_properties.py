@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from duologue.core import inputs, outputs
+from duologue.core.rate_limits import Allowance
 from duologue.core.talk import Call, Done, Say, Transcript
 from duologue.events import ClientEvent, ResponseDone
 from duologue.testing.timeline import Timeline
@@ -58,7 +59,7 @@ class AnySession(RuleBasedStateMachine):
         self.t = Timeline()
         self.jobs: list[str] = ["job_never"]
         self.ids: list[str] = ["item_never"]
-        self.responses = 0
+        self.open_at = 0.0
 
     def enter(self, entry: inputs.Input) -> None:
         self.t.now += 0.02
@@ -66,6 +67,8 @@ class AnySession(RuleBasedStateMachine):
         for output in batch:
             if isinstance(output, outputs.Respond | outputs.Transcribe):
                 self.jobs.append(output.job)
+            if isinstance(output, outputs.Respond):
+                assert self.t.now >= self.open_at, "begun beyond the limits"
         self.t._carry_out(batch)
         self.ids = ["item_never", *self.t.mirror.order]
 
@@ -121,6 +124,11 @@ class AnySession(RuleBasedStateMachine):
         job = self.jobs[-1 - place % len(self.jobs)]
         self.enter(inputs.Transcribed(job, Transcript(text, 0.5)))
 
+    @rule(wait_s=st.sampled_from([-1.0, 0.0, 0.5, 3600.0]))
+    def limits_change(self, wait_s: float) -> None:
+        self.open_at = self.t.now + wait_s
+        self.enter(inputs.AllowanceChanged(Allowance(self.open_at, "requests", 1)))
+
     @rule()
     def nothing(self) -> None:
         self.enter(inputs.Tick())
@@ -147,7 +155,7 @@ class AnySession(RuleBasedStateMachine):
             self.enter(inputs.ReplyEvent(job, Done()))
         assert self.t.mirror.responses == {}, "a response that never ended"
         done = [event.response.id for event in self.t.events(ResponseDone)]
-        assert len(done) == len(set(done))
+        assert len(done) == len(set(done)) == len(self.t.spent)
 
 
 TestAnySession = AnySession.TestCase

@@ -12,8 +12,8 @@ from duologue.errors import ConfigFault
 
 ANY = "*"
 
-EXPOSED = ("Location", "Retry-After")
-"""Headers that a page may read: the address of a call it has made, when to come again."""
+EXPOSED = ("Location",)
+"""Headers that a page may read: the address of a call that it has made."""
 
 PREFLIGHT_S = 600
 
