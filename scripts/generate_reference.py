@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import NODEFAULT, structs
 
 from duologue.events import CLIENT_EVENTS, SERVER_EVENTS
+from duologue.gateway.faults import CODES
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -72,6 +73,17 @@ def errors_page() -> str:
         f"| `{code}` | {', '.join(f'`{name}`' for name in sorted(places))} |"
         for code, places in sorted(found.items())
     ]
+    lines += [
+        "",
+        "## HTTP",
+        "",
+        'The body is `{"error": {message, type, param, code}}`. A refused body is a 400 with one',
+        "of the codes above and the path of the bad field; besides:",
+        "",
+        "| status | code |",
+        "| --- | --- |",
+    ]
+    lines += [f"| {status} | `{code}` |" for status, code in sorted(CODES.items())]
     return "\n".join(lines) + "\n"
 
 

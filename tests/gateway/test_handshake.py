@@ -90,6 +90,27 @@ async def test_a_frame_may_have_twenty_one_mebibytes_and_not_one_byte_more(base_
         await other.next("session.updated")
 
 
+@pytest.mark.conformance("C-017")
+async def test_no_frame_of_a_reply_is_more_than_the_smallest_client_takes() -> None:
+    script = "word_ms = 60000\nreplies = [{text = 'Long'}]"  # 2.9 MB of sound in one piece
+    async with (
+        serving(scripted(script=script)) as base_url,
+        call(base_url, max_size=MIB) as caller,
+    ):
+        await caller.send("response.create")
+        longest = length = 0
+        while True:
+            frame = await caller.socket.recv()
+            longest = max(longest, len(frame))
+            event = json.loads(frame)
+            if event["type"] == "response.output_audio.delta":
+                length += len(base64.b64decode(event["delta"]))
+            if event["type"] == "response.done":
+                break
+        assert length == 60_000 * 48
+        assert longest <= 66 * 1024
+
+
 class Pinged(ClientConnection):
     """A client's connection that counts the pings it gets."""
 
