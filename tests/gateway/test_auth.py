@@ -11,7 +11,10 @@ from duologue.gateway.keys import Keys, own_key
 from live_server import KEY, call, http_get, scripted, serving, ws_url
 
 KEY_ENTRY = f"openai-insecure-api-key.{KEY}"
-BROWSER = ["realtime", KEY_ENTRY, "openai-organization.o", "openai-agents-sdk.0.20.0"]
+BROWSER = [
+    *("realtime", KEY_ENTRY),
+    *("openai-organization.o", "openai-project.p", "openai-agents-sdk.0.20.0"),
+]
 
 
 @pytest.mark.parametrize(
