@@ -11,10 +11,10 @@ from collections.abc import Callable
 from msgspec import UNSET, structs
 
 from duologue.config import ServerConfig
-from duologue.core.settings import SessionConfig
+from duologue.core.settings import SessionConfig, Settings
 from duologue.core.talk import Ask
 from duologue.errors import Refusal
-from duologue.events import RealtimeSessionUpdate, SessionUpdateParams
+from duologue.events import RealtimeSessionUpdate, ResponseCreateParams, SessionUpdateParams
 from duologue.runtime.ids import IdSource, new_seed
 
 OWN_MODEL = "duologue"
@@ -61,8 +61,8 @@ class SessionStart:
         return self._session(None, start, 0)
 
     def ask(self, settings: SessionConfig) -> Ask:
-        """What the engine is leased with; all else it is told when the session begins."""
-        return Ask(instructions=settings.instructions, voice=settings.voice)
+        """What the engine is leased with: what the session will tell it when it begins."""
+        return Settings(settings).ask(ResponseCreateParams(), None)
 
     def _session(
         self, model: str | None, start: SessionUpdateParams | None, expires_at: int
