@@ -7,8 +7,8 @@ near silence, at the moment it can be played. Prints a waterfall of stages where
 reports them, and one JSON line. `python bench/voice_to_voice.py --profile small --turns 20`
 
 `--barge-in` interrupts stories while they are being told, and measures from the first loud
-sample of the interruption to the last sound that was sent. Without `--url` it starts its own
-server.
+sample of the interruption to the end of the reply, after which no sound can come. Without
+`--url` it starts its own server.
 """
 
 import argparse
@@ -139,27 +139,26 @@ async def turn(caller: Caller, pcm: bytes, length_s: float) -> dict[str, Any]:
 
 
 async def barge(caller: Caller, stop: bytes) -> float | None:
-    """Interrupt a story that is being told; seconds from the onset to the last sound sent.
+    """Interrupt a story that is being told; seconds from the onset to the end of the reply.
 
-    None when the whole story was generated before anybody could interrupt it.
+    After `response.done` no sound can come; before it there may be none either, when the next
+    clause was still being generated. So this is the most that the last sound can be late. None
+    when the whole story was generated before anybody could interrupt it.
     """
     await caller.send({"type": "conversation.item.create", "item": STORY})
     await caller.send({"type": "response.create"})
     await caller.until("response.output_audio.delta")
     onset_sample = first_loud(stop) or 0
     onset = await caller.say(stop) + onset_sample / RATE_HZ
-    last = onset
     while True:
         at, event = await asyncio.wait_for(caller.events.get(), TURN_LIMIT_S)
-        if event["type"] == "response.output_audio.delta":
-            last = at
         if event["type"] == "response.done":
             cancelled = event["response"]["status"] == "cancelled"
             break
     await caller.until("response.created")  # the answer to the interruption
     await caller.send({"type": "response.cancel"})
     await caller.until("response.done")
-    return max(0.0, last - onset) if cancelled else None
+    return at - onset if cancelled else None
 
 
 def spread(values: list[float]) -> dict[str, float]:
