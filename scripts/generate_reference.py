@@ -12,12 +12,28 @@ from pathlib import Path
 from msgspec import NODEFAULT, structs
 
 from duologue.events import CLIENT_EVENTS, SERVER_EVENTS
+from duologue.events.beta_client import BETA_CLIENT_EVENTS, BetaResponseCreateParams
+from duologue.events.beta_objects import (
+    BetaResponse,
+    BetaSession,
+    BetaTranscriptionSession,
+)
+from duologue.events.beta_server import BETA_NAMES, BETA_SERVER_EVENTS
 from duologue.gateway.faults import CODES
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
-NOT_SENT = ("mcp", "dtmf", "output_audio_buffer", "timeout", "segment", "conversation.created")
+NOT_SENT = ("mcp", "dtmf", "output_audio_buffer", "timeout", "segment")
 """Types of the vocabulary that no part of the server sends yet."""
+BETA_ONLY = "conversation.created"
+"""A type of the vocabulary that only beta connections are sent (GAP-3)."""
+
+BETA_SHAPES = {
+    "session": BetaSession,
+    "transcription session": BetaTranscriptionSession,
+    "response": BetaResponse,
+    "response of `response.create`": BetaResponseCreateParams,
+}
 
 CODE_ARGUMENT = {"Refusal": 0, "BadEvent": 0, "Fatal": 1, "get": 1}
 """Which argument of a call is a code."""
@@ -45,10 +61,33 @@ def events_page() -> str:
                 for field in structs.fields(kind)
             ]
             is_later = title == "Server events" and any(word in name for word in NOT_SENT)
-            lines.append(
-                f"| `{name}` | {', '.join(fields)} | {'not sent yet' if is_later else ''} |"
-            )
-    return "\n".join(lines) + "\n"
+            note = "not sent yet" if is_later else "beta only" if name == BETA_ONLY else ""
+            lines.append(f"| `{name}` | {', '.join(fields)} | {note} |")
+    return "\n".join(lines + _beta_tables()) + "\n"
+
+
+def _beta_tables() -> list[str]:
+    """What a beta connection calls the events, and the shapes that only it has."""
+    lines = [
+        "",
+        "## Beta",
+        "",
+        "A connection that [asks for the beta protocol](../howto/beta.md) has these events, and",
+        "never one that is not here.",
+        "",
+        "| beta event | in GA |",
+        "| --- | --- |",
+    ]
+    for name, kind in sorted((BETA_CLIENT_EVENTS | BETA_SERVER_EVENTS).items()):
+        ga = BETA_NAMES.get(name, name)
+        is_same = kind in {**CLIENT_EVENTS, **SERVER_EVENTS}.values()
+        told = "the same" if is_same else f"`{ga}`" + (", in another shape" if ga == name else "")
+        lines.append(f"| `{name}` | {told} |")
+    lines += ["", "| flat object | fields |", "| --- | --- |"]
+    for name, shape in BETA_SHAPES.items():
+        fields = ", ".join(field.encode_name for field in structs.fields(shape))
+        lines.append(f"| {name} | {fields} |")
+    return lines
 
 
 def errors_page() -> str:

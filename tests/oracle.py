@@ -27,25 +27,25 @@ def validate_server_event(text: str) -> BaseModel:
     raw = json.loads(text)
     model = _MODELS[raw["type"]]
     seen = model.model_validate_json(text, strict=True)
-    _check_values_kept(raw, seen, raw["type"])
+    check_values_kept(raw, seen, raw["type"])
     by_agents = get_server_event_type_adapter().validate_python(raw)
     assert type(by_agents) is model, f"{type(by_agents).__name__} instead of {model.__name__}"
     return seen
 
 
-def _check_values_kept(raw: Any, seen: Any, path: str) -> None:
+def check_values_kept(raw: Any, seen: Any, path: str) -> None:
     """The SDK must find each value that it has a field for under that very field."""
     if isinstance(seen, BaseModel):
         for name in type(seen).model_fields:
             if name in raw:
-                _check_values_kept(raw[name], getattr(seen, name), f"{path}.{name}")
+                check_values_kept(raw[name], getattr(seen, name), f"{path}.{name}")
     elif isinstance(seen, list):
         assert len(raw) == len(seen), path
         for index, one in enumerate(seen):
-            _check_values_kept(raw[index], one, f"{path}[{index}]")
+            check_values_kept(raw[index], one, f"{path}[{index}]")
     elif isinstance(seen, dict):
         assert set(raw) == set(seen), path
         for key, one in seen.items():
-            _check_values_kept(raw[key], one, f"{path}.{key}")
+            check_values_kept(raw[key], one, f"{path}.{key}")
     else:
         assert raw == seen, f"{path}: sent {raw!r}, seen {seen!r}"

@@ -40,6 +40,7 @@ from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
 from duologue.events import (
     ClientEvent,
+    ConversationCreated,
     ConversationItemAdded,
     ConversationItemCreate,
     ConversationItemDelete,
@@ -66,6 +67,7 @@ from duologue.events import (
     SessionUpdate,
     SessionUpdated,
 )
+from duologue.events import Conversation as WireConversation
 
 TRUNCATE_SLACK_MS = 100
 """How far `audio_end_ms` may lie beyond the sound and is clamped instead of refused (GAP-18)."""
@@ -82,6 +84,7 @@ class Session:
         self._batch = Batch(config.id)
         self._settings = Settings(config)
         self._conversation = Conversation(new_id("conv"))
+        self._announces_conversation = config.announces_conversation
         self._turn = UserTurn(self._batch, self._conversation, new_id)
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
@@ -97,6 +100,9 @@ class Session:
     def open(self, now: float) -> list[Output]:
         """The first outputs: `session.created` and the settings for the engine."""
         self._batch.send(SessionCreated, session=self._settings.session)
+        if self._announces_conversation:
+            named = WireConversation(id=self._conversation.id)
+            self._batch.send(ConversationCreated, conversation=named)
         self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
         return self._batch.drain()
 

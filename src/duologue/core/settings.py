@@ -48,12 +48,14 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is made with. `expires_at` is Unix time; the session ends after `max_s`.
 
     `model_is_open`: the client named no model, so its first `session.update` may.
+    `announces_conversation`: `conversation.created` follows `session.created` (GAP-3).
     `start`: what a client secret or a call was bound to; it is in force from the first event.
     """
 
     id: str
     model: str
     model_is_open: bool = False
+    announces_conversation: bool = False
     voice: str = "alloy"
     voices: tuple[str, ...] = ()
     instructions: str = ""

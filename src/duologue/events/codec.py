@@ -5,6 +5,7 @@ the error catalogue and the path of the bad field. Appended sound, fifty frames 
 each caller, goes straight from bytes to struct. Out: one encoder.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,7 +24,11 @@ class _Named(msgspec.Struct):
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
-_append = msgspec.json.Decoder(InputAudioBufferAppend)
+decode_append = msgspec.json.Decoder(InputAudioBufferAppend).decode
+"""Appended sound straight from its frame; anything else raises one of `NOT_AN_APPEND`."""
+
+NOT_AN_APPEND = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
 _named = msgspec.json.Decoder(_Named)
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -36,19 +41,13 @@ def decode_client_event(data: str | bytes, *, strict: bool = False) -> ClientEve
     """
     if not strict:
         try:
-            return _append.decode(data)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return decode_append(data)
+        except NOT_AN_APPEND:
             pass  # another event, or a fault that the careful way below can name
-    raw = tidy(_parse(data, "frame"))
-    kind = _kind_of(raw)
+    raw = parse(data)
     if not strict:
         accept_old_spellings(raw)
-    try:
-        event = msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        raise refusal_of(error, kind, raw) from None
-    if strict:
-        check_no_unknown_keys(raw, event)
+    event: ClientEvent = typed(raw, CLIENT_EVENTS, strict=strict)
     check_items(event)
     return event
 
@@ -58,16 +57,31 @@ def decode_body(data: bytes, kind: type[_Body], *, strict: bool = False) -> _Bod
 
     No body is an empty object. Raises `Refusal` with the path of the bad field.
     """
-    raw = tidy(_parse(data or b"{}", "body"))
+    raw = parse(data or b"{}", "body")
     if not strict:
         accept_old_spellings(raw)
+    return converted(raw, kind, strict=strict)
+
+
+def parse(data: str | bytes, what: str = "frame") -> dict[str, Any]:
+    """The JSON object of a frame or a body, tidied; raises `Refusal`."""
+    return tidy(_parse(data, what))
+
+
+def typed(raw: dict[str, Any], kinds: Mapping[str, type[Any]], *, strict: bool) -> Any:
+    """The event among `kinds` (by wire name) that `raw` names, made from it, or a `Refusal`."""
+    return converted(raw, _kind_of(raw, kinds), strict=strict)
+
+
+def converted(raw: dict[str, Any], kind: type[_Body], *, strict: bool) -> _Body:
+    """The `kind` made from `raw`, or a `Refusal`; `strict` refuses keys that are not known."""
     try:
-        body = msgspec.convert(raw, kind)
+        made = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         raise refusal_of(error, kind, raw) from None
     if strict:
-        check_no_unknown_keys(raw, body)
-    return body
+        check_no_unknown_keys(raw, made)
+    return made
 
 
 def event_id_of(data: str | bytes) -> str | None:
@@ -99,12 +113,12 @@ def _parse(data: str | bytes, what: str) -> dict[str, Any]:
     return raw
 
 
-def _kind_of(raw: dict[str, Any]) -> type[ClientEvent]:
+def _kind_of(raw: dict[str, Any], kinds: Mapping[str, type[Any]]) -> type[Any]:
     name = raw.get("type")
     if name is None:
         raise Refusal("invalid_event", "An event must have a 'type'.")
     if not isinstance(name, str):
         raise Refusal("invalid_type", "Invalid type for 'type': expected a string.", "type")
-    if name not in CLIENT_EVENTS:
-        raise bad_choice(name, tuple(CLIENT_EVENTS), "type")
-    return CLIENT_EVENTS[name]
+    if name not in kinds:
+        raise bad_choice(name, tuple(kinds), "type")
+    return kinds[name]

@@ -15,7 +15,7 @@ DEEPEST = 64
 
 _NULL_MEANS_OFF = frozenset(
     ("noise_reduction", "transcription", "turn_detection", "tracing", "prompt", "include")
-) | {"language"}
+) | {"language", "input_audio_noise_reduction", "input_audio_transcription"}
 """Settings that null clears. Everywhere else a null is a key that was left out: several
 clients write their unset options as nulls."""
 
@@ -81,11 +81,11 @@ def accept_old_spellings(event: dict[str, Any]) -> None:
     """Rewrite, in place, what clients of the beta protocol still say in GA events."""
     session, response, item = (event.get(key) for key in ("session", "response", "item"))
     if isinstance(session, dict):
-        _flatten_tool_choice(session)
+        flatten_tool_choice(session)
     if isinstance(item, dict):
         _rename_content(item)
     if isinstance(response, dict):
-        _flatten_tool_choice(response)
+        flatten_tool_choice(response)
         modalities = response.get("modalities")
         if isinstance(modalities, list) and "output_modalities" not in response:
             # "text and audio" was the old name of a spoken reply.
@@ -96,7 +96,8 @@ def accept_old_spellings(event: dict[str, Any]) -> None:
                 _rename_content(entry)
 
 
-def _flatten_tool_choice(settings: dict[str, Any]) -> None:
+def flatten_tool_choice(settings: dict[str, Any]) -> None:
+    """Rewrite, in place, a function's name from where the beta protocol nests it."""
     match settings.get("tool_choice"):
         case {"type": "function", "function": {"name": name}}:
             settings["tool_choice"] = {"type": "function", "name": name}

@@ -1,0 +1,37 @@
+"""A dialect: how one connection says client events and is told server events.
+
+    text frame ─► decode ─► ClientEvent            ServerEvent ─► encode ─► text frames
+
+The session behind it always speaks GA. `Ga` is GA as it is; `beta.py` has the beta dialect.
+"""
+
+from typing import Protocol
+
+from duologue.events.client import ClientEvent
+from duologue.events.codec import decode_client_event, encode_server_event
+from duologue.events.server import ServerEvent
+
+
+class Dialect(Protocol):
+    """Of one connection. `decode` and `encode` may run in two threads, each one call at a time."""
+
+    def decode(self, text: str) -> ClientEvent:
+        """The event of a frame; raises `Refusal` with the path as the client wrote it."""
+
+    def encode(self, event: ServerEvent) -> tuple[str, ...]:
+        """The frames that tell the client of an event, in order; none if it is not told."""
+
+
+class Ga:
+    """GA: one frame for each event. `strict` refuses keys that are not known."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
+
+    def decode(self, text: str) -> ClientEvent:
+        """The event of a frame."""
+        return decode_client_event(text, strict=self._strict)
+
+    def encode(self, event: ServerEvent) -> tuple[str, ...]:
+        """The frame of an event."""
+        return (encode_server_event(event),)
