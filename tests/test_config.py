@@ -25,6 +25,7 @@ SAMPLES = {
     "unknown_keys": "strict",
     "missing_model": "strict",
     "unknown_model": "lenient",
+    "beta": "refuse",
     "log_level": "debug",
 }
 """An allowed value of each setting that does not take any number or any text."""

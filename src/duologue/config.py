@@ -144,6 +144,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         Literal["lenient", "strict"],
         Meta(description="A model name that is not known: gets the engine, or is refused."),
     ] = "strict"
+    beta: Annotated[
+        Literal["serve", "refuse"],
+        Meta(
+            description="Connections that ask for the beta protocol (`OpenAI-Beta: realtime=v1`): "
+            "get it, or are refused, as the hosted service does today."
+        ),
+    ] = "serve"
 
     # How much
     max_sessions: Annotated[

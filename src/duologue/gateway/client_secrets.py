@@ -44,7 +44,8 @@ class SecretsFull(DuologueError):
 class BoundSession(msgspec.Struct, frozen=True, kw_only=True):
     """What a secret stands for. `key` minted it: its limits hold, and its end is the secret's.
 
-    `start` None binds the server's defaults.
+    `start` None binds the server's defaults. A secret of the beta endpoints opens beta sessions,
+    of the `beta_temperature` they were asked for; None is a GA one.
     """
 
     start: SessionStartParams | None
@@ -52,6 +53,7 @@ class BoundSession(msgspec.Struct, frozen=True, kw_only=True):
     safety_identifier: str | None
     key: Key
     size_bytes: int
+    beta_temperature: float | None = None
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,7 @@ class ClientSecrets:
         safety_identifier: str | None,
         *,
         key: Key,
+        beta_temperature: float | None = None,
     ) -> Draft:
         """All of `mint` but the keeping; changes nothing."""
         expires_at = int(self._clock()) + expires_after_s
@@ -117,6 +120,7 @@ class ClientSecrets:
             safety_identifier=safety_identifier,
             key=key,
             size_bytes=len(msgspec.json.encode(session_config)),
+            beta_temperature=beta_temperature,
         )
         secret = ClientSecret(value=value, expires_at=expires_at, session=shown)
         return Draft(secret=secret, bound=bound)

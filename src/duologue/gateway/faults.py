@@ -30,6 +30,9 @@ CODES = {
     429: "rate_limit_exceeded",
 }
 
+REFUSED = 4000
+"""Close code of a request that cannot be served."""
+
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -47,6 +50,13 @@ WRONG_KEY = Fatal(3000, "invalid_api_key", "Incorrect API key provided.")
 
 EXPIRED_SECRET = Fatal(
     3000, "invalid_api_key", "This client secret has expired, or is not one of this server."
+)
+
+BETA_REFUSED = Fatal(
+    REFUSED,
+    "beta_api_shape_disabled",
+    "The beta shape of the Realtime API is not served here. Leave out the OpenAI-Beta header and "
+    "the sub-protocol of that name, and speak GA.",
 )
 
 NO_KEY = (
@@ -107,6 +117,11 @@ def fatal_of(verdict: str) -> Fatal:
 def needs_standard_key() -> Response:
     """HTTP 403: a client secret opens sessions and does nothing else (GAP-30)."""
     return http_error(403, NOT_WITH_A_SECRET)
+
+
+def beta_refused() -> Response:
+    """HTTP 400 where the beta endpoints are not served."""
+    return http_error(400, BETA_REFUSED.message, BETA_REFUSED.code)
 
 
 async def on_refusal(request: Request, exception: Exception) -> Response:

@@ -9,6 +9,7 @@ joined (session, talk, voice activity, recorder) and the transport carries them 
 import logging
 from pathlib import Path
 
+from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
 
@@ -17,8 +18,11 @@ from duologue.errors import EngineBusy, Refusal
 from duologue.events import RealtimeSessionUpdate, SessionUpdateParams
 from duologue.gateway.auth import Doorkeeper, Passage, safety_identifier, subprotocol
 from duologue.gateway.compose import Parts
+from duologue.gateway.dialects import asks_for_beta, dialect_of
 from duologue.gateway.faults import (
+    BETA_REFUSED,
     NOT_WITH_A_SECRET,
+    REFUSED,
     ErrorType,
     Fatal,
     fatal_of,
@@ -33,7 +37,6 @@ from duologue.transports.websocket import carry
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN_LATER = 1013
-REFUSED = 4000
 
 
 class Realtime:
@@ -63,6 +66,8 @@ class Realtime:
                 await websocket.send_denial_response(unauthorised(passage))
                 return
             fatal = fatal_of(passage)
+        elif self._config.beta == "refuse" and asks_for_beta(websocket, passage):
+            fatal = BETA_REFUSED
         elif not (fatal := self._fault_of(websocket.query_params, passage)):
             try:
                 with self._sessions.place(passage.key):
@@ -108,7 +113,9 @@ class Realtime:
             await websocket.accept(protocol)
         except OSError:
             return  # gone before it was let in
+        is_beta = asks_for_beta(websocket, passage)
         settings = self._start.running(websocket.query_params.get("model"), _start_of(passage))
+        settings = structs.replace(settings, announces_conversation=is_beta)
         talk = await self._parts.engine.open(self._start.ask(settings))
         runner = Runner(  # owns the talk from here, and gives it back however the session ends
             settings,
@@ -129,8 +136,8 @@ class Realtime:
             await carry(
                 websocket,
                 runner,
+                dialect_of(config, passage, is_beta=is_beta),
                 send_timeout_s=config.send_timeout_s,
-                strict=config.unknown_keys == "strict",
             )
 
     def _tape(self, session_id: str) -> Path | None:

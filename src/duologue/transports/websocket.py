@@ -1,6 +1,6 @@
 """One session over one WebSocket: text frames in and out, JSON, one event each.
 
-    frame ─► decode ─► Runner.receive          Runner.next_event ─► encode ─► frame
+    frame ─► Dialect.decode ─► Runner.receive     Runner.next_event ─► Dialect.encode ─► frames
 
 Frames are taken in order, one at a time: while the session is busy none is read, and the
 network holds the client back. A frame that cannot be read as an event goes down the same
@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from duologue.core.inputs import BadEvent
 from duologue.errors import Refusal
 from duologue.events import ClientEvent, ConversationItemRetrieved, ServerEvent
-from duologue.events.codec import decode_client_event, encode_server_event, event_id_of
+from duologue.events.codec import event_id_of
+from duologue.events.dialect import Dialect
 from duologue.runtime.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -33,54 +34,56 @@ BINARY = BadEvent(
 
 
 async def carry(
-    websocket: WebSocket, runner: Runner, *, send_timeout_s: float, strict: bool = False
+    websocket: WebSocket, runner: Runner, dialect: Dialect, *, send_timeout_s: float
 ) -> None:
     """Carry a session from its beginning to its end over an accepted WebSocket.
 
-    Returns when the session has ended and its engine is free again. A client that takes
-    nothing for `send_timeout_s` is given up; `strict` refuses keys that are not known.
+    `dialect` is this connection's own. Returns when the session has ended and its engine is
+    free again. A client that takes nothing for `send_timeout_s` is given up.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run())
-        reader = tasks.create_task(_read(websocket, runner, strict))
-        await _write(websocket, runner, send_timeout_s)
+        reader = tasks.create_task(_read(websocket, runner, dialect))
+        await _write(websocket, runner, dialect, send_timeout_s)
         reader.cancel()
 
 
-async def _read(websocket: WebSocket, runner: Runner, strict: bool) -> None:
+async def _read(websocket: WebSocket, runner: Runner, dialect: Dialect) -> None:
     try:
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 break
-            await runner.receive(await _decode(message.get("text"), strict))
+            await runner.receive(await _decode(message.get("text"), dialect))
         runner.disconnect()
     except Exception:
         logger.exception("a client event could not be taken in; the session is closed")
         runner.end(1011, "server_error.internal_error")
 
 
-async def _decode(text: str | None, strict: bool) -> ClientEvent | BadEvent:
+async def _decode(text: str | None, dialect: Dialect) -> ClientEvent | BadEvent:
     if text is None:
         return BINARY
     if len(text) <= INLINE_CHARACTERS:
-        return _event(text, strict)
-    return await asyncio.to_thread(_event, text, strict)
+        return _event(text, dialect)
+    return await asyncio.to_thread(_event, text, dialect)
 
 
-def _event(text: str, strict: bool) -> ClientEvent | BadEvent:
+def _event(text: str, dialect: Dialect) -> ClientEvent | BadEvent:
     try:
-        return decode_client_event(text, strict=strict)
+        return dialect.decode(text)
     except Refusal as refusal:
         return BadEvent(refusal.code, refusal.message, refusal.param, event_id_of(text))
 
 
-async def _write(websocket: WebSocket, runner: Runner, send_timeout_s: float) -> None:
+async def _write(
+    websocket: WebSocket, runner: Runner, dialect: Dialect, send_timeout_s: float
+) -> None:
     try:
         while (event := await runner.next_event()) is not None:
-            text = await _encode(event)
-            async with asyncio.timeout(send_timeout_s):
-                await websocket.send_text(text)
+            for text in await _encode(event, dialect):
+                async with asyncio.timeout(send_timeout_s):
+                    await websocket.send_text(text)
         if websocket.client_state is WebSocketState.CONNECTED:
             async with asyncio.timeout(send_timeout_s):
                 await websocket.close(runner.close_code, close_reason(runner.close_reason))
@@ -92,10 +95,10 @@ async def _write(websocket: WebSocket, runner: Runner, send_timeout_s: float) ->
         runner.disconnect()
 
 
-async def _encode(event: ServerEvent) -> str:
+async def _encode(event: ServerEvent, dialect: Dialect) -> tuple[str, ...]:
     if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
-        return await asyncio.to_thread(encode_server_event, event)
-    return encode_server_event(event)
+        return await asyncio.to_thread(dialect.encode, event)
+    return dialect.encode(event)
 
 
 def close_reason(reason: str) -> str:
