@@ -5,6 +5,7 @@ the first request and ends every session with close code 1001 before it frees th
 
     WS   /v1/realtime                 sessions (`realtime.py`)
     POST /v1/realtime/client_secrets  secrets for browsers (`secret_routes.py`)
+    POST /v1/realtime/sessions        the same in the beta protocol (`beta_routes.py`)
     GET  /v1/models                   the models of this server, and what the engine honestly is
     GET  /healthz                     for load balancers and people; needs no key
     GET  /                            what this is and how to connect
@@ -30,6 +31,7 @@ from duologue.config import ServerConfig
 from duologue.core.settings import WELL_KNOWN_VOICES
 from duologue.errors import ConfigFault, Refusal
 from duologue.gateway.auth import Doorkeeper, Passage
+from duologue.gateway.beta_routes import BetaRoutes
 from duologue.gateway.client_secrets import ClientSecrets
 from duologue.gateway.compose import Parts, compose
 from duologue.gateway.faults import (
@@ -75,6 +77,12 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
                 gateway.translation_client_secret,
                 methods=["POST"],
             ),
+            Route("/v1/realtime/sessions", gateway.beta_session, methods=["POST"]),
+            Route(
+                "/v1/realtime/transcription_sessions",
+                gateway.beta_transcription_session,
+                methods=["POST"],
+            ),
             WebSocketRoute("/v1/realtime", gateway.realtime),
         ],
         middleware=[origins.middleware()],
@@ -104,6 +112,7 @@ class Gateway:
         self._door: Doorkeeper | None = None
         self._realtime: Realtime | None = None
         self._secret_routes: SecretRoutes | None = None
+        self._beta_routes: BetaRoutes | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -126,6 +135,9 @@ class Gateway:
         door = Doorkeeper(self._key_source.keys, client_secrets)
         strict = config.unknown_keys == "strict"
         self._secret_routes = SecretRoutes(door, client_secrets, strict=strict)
+        self._beta_routes = BetaRoutes(
+            door, client_secrets, strict=strict, refuses=config.beta == "refuse"
+        )
         self._realtime = Realtime(config, door, start, parts, self._sessions)
         self._door, self._parts = door, parts
 
@@ -151,6 +163,16 @@ class Gateway:
         """A client secret for a translation."""
         assert self._secret_routes, "served before its lifespan began"
         return await self._secret_routes.create_translation(request)
+
+    async def beta_session(self, request: Request) -> Response:
+        """A beta session and a secret for it."""
+        assert self._beta_routes, "served before its lifespan began"
+        return await self._beta_routes.create(request)
+
+    async def beta_transcription_session(self, request: Request) -> Response:
+        """A beta transcription session and a secret for it."""
+        assert self._beta_routes, "served before its lifespan began"
+        return await self._beta_routes.create_transcription(request)
 
     async def front_page(self, request: Request) -> Response:
         """What this is, for a person with a browser."""
