@@ -187,7 +187,6 @@ def test_the_parts_of_an_assistant_have_their_old_names() -> None:
     assert event.item.content == (ev.InputText(text="Hi"),)
 
 
-@pytest.mark.conformance("C-204")
 def test_a_transcription_session_is_updated_by_an_event_of_its_own() -> None:
     event = decode(
         {
