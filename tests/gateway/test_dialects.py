@@ -1,11 +1,13 @@
 """Which connections speak beta, and what becomes of one that meant GA."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from beta_oracle import validate_beta_event
+from duologue.transports.websocket import INLINE_CHARACTERS
 from live_server import KEY, call, scripted, serving
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
@@ -49,7 +51,6 @@ async def test_any_other_connection_is_a_ga_one(options: dict[str, Any]) -> None
         assert (await client.receive())["type"] == "session.updated"
 
 
-@pytest.mark.conformance("C-205")
 async def test_a_ga_client_with_a_beta_header_is_served_ga_from_its_first_update_on() -> None:
     async with serving(scripted()) as base_url, call(base_url, headers=BETA) as client:
         await client.next("conversation.created")
@@ -106,3 +107,37 @@ async def test_faults_of_beta_frames_are_told_by_their_paths_in_their_place() ->
         ]
         updated = await client.receive()
         assert updated["session"]["temperature"] == 0.9
+
+
+async def test_a_frame_so_long_that_a_thread_decodes_it_keeps_its_place() -> None:
+    long = "word " * (INLINE_CHARACTERS // 4)
+    async with serving(scripted()) as base_url, call(base_url, headers=BETA) as client:
+        await client.next("conversation.created")
+        await client.send("session.update", session={"instructions": long, "temperature": 1.2})
+        await client.send("session.update", session={"instructions": "", "temperature": 0.6})
+        told = [(await client.receive())["session"] for _ in range(2)]
+        assert [(len(s["instructions"]), s["temperature"]) for s in told] == [
+            (len(long), 1.2),
+            (0, 0.6),
+        ]
+
+
+async def test_limits_are_told_right_after_the_next_response_was_created(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text('[[keys]]\nname = "anna"\nkey = "sk-anna"\nrequests_per_minute = 5\n')
+    path.chmod(0o600)
+    async with (
+        serving(scripted(keys_file=str(path))) as base_url,
+        call(base_url, key="sk-anna", headers=BETA) as client,
+    ):
+        names = []
+        for _ in range(2):
+            await client.send("response.create", response={"modalities": ["text"]})
+            while not names or names[-1] != "response.done":
+                event = await client.receive()
+                validate_beta_event(json.dumps(event))
+                names.append(event["type"])
+            names.append("")
+        assert names.count("rate_limits.updated") == 1
+        assert names[names.index("rate_limits.updated") - 1] == "response.created"
+        assert names.index("rate_limits.updated") > names.index("response.done")
