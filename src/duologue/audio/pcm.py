@@ -51,6 +51,10 @@ class Windows:
         self._rest = data[whole:]
         return [data[start : start + self._size] for start in range(0, whole, self._size)]
 
+    def drop_half_sample(self) -> None:
+        """Forget an odd byte, whose other half will not come: the format changes."""
+        self._rest = self._rest[: len(self._rest) - len(self._rest) % SAMPLE_BYTES]
+
     def flush(self) -> bytes:
         """The whole samples short of a window; an odd byte stays for the next push."""
         whole = len(self._rest) - len(self._rest) % SAMPLE_BYTES

@@ -188,7 +188,9 @@ class Responses:
 
     def _shown(self, params: ResponseCreateParams, ask: talk.Ask) -> ResponseSettings:
         session = self._settings.session
-        output = ResponseAudioOutput(format=session.audio.output.format, voice=ask.voice)
+        own = params.audio.output if params.audio else UNSET
+        sound = own.format if own and own.format else session.audio.output.format
+        output = ResponseAudioOutput(format=sound, voice=ask.voice)
         return ResponseSettings(
             audio=ResponseAudio(output=output),
             max_output_tokens=params.max_output_tokens or session.max_output_tokens,

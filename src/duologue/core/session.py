@@ -39,6 +39,7 @@ from duologue.core.transcription import Transcription
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
 from duologue.events import (
+    AudioInput,
     ClientEvent,
     ConversationCreated,
     ConversationItemAdded,
@@ -96,6 +97,11 @@ class Session:
     def scores_audio(self) -> bool:
         """Whether sound should come with a speech probability."""
         return self._turn.scores_audio
+
+    @property
+    def audio_input(self) -> AudioInput:
+        """How the session listens: what the edge needs of it, the format and the cleaning."""
+        return self._settings.session.audio.input
 
     def open(self, now: float) -> list[Output]:
         """The first outputs: `session.created` and the settings for the engine."""

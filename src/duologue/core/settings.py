@@ -16,7 +16,6 @@ from duologue.events import (
     Audio,
     AudioInput,
     AudioOutput,
-    AudioPcm,
     AudioTranscription,
     FunctionChoice,
     FunctionTool,
@@ -178,8 +177,6 @@ class Settings:
         assert given is not UNSET
         if given.input is not UNSET:
             fields = present(given.input)
-            if "format" in fields:
-                check_format(fields["format"], "session.audio.input.format")
             if fields.get("noise_reduction") is not None:
                 wanted, current = fields["noise_reduction"], merged.input.noise_reduction
                 if wanted.strength is UNSET:
@@ -190,8 +187,6 @@ class Settings:
             merged = structs.replace(merged, input=structs.replace(merged.input, **fields))
         if given.output is not UNSET:
             fields = present(given.output)
-            if "format" in fields:
-                check_format(fields["format"], "session.audio.output.format")
             if "voice" in fields:
                 fields["voice"] = self.check_voice(
                     fields["voice"], "session.audio.output.voice", voice_locked=voice_locked
@@ -232,16 +227,6 @@ def present(change: msgspec.Struct) -> dict[str, Any]:
     """The fields of a partial update that are there."""
     pairs = ((name, getattr(change, name)) for name in change.__struct_fields__)
     return {name: value for name, value in pairs if value is not UNSET}
-
-
-def check_format(chosen: object, param: str) -> None:
-    """Refuse sound in a form that the server cannot take or give."""
-    if not isinstance(chosen, AudioPcm):
-        raise Refusal(
-            "invalid_value",
-            "Invalid value. Supported by this version of the server is: 'audio/pcm'.",
-            f"{param}.type",
-        )
 
 
 def complete_transcription(wanted: AudioTranscription) -> AudioTranscription:

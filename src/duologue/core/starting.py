@@ -13,7 +13,6 @@ from msgspec import UNSET, structs
 from duologue.core.settings import (
     SessionConfig,
     Settings,
-    check_format,
     complete_transcription,
     present,
 )
@@ -51,8 +50,6 @@ def _transcription_session(
     if not start.audio or not start.audio.input:
         return whole
     given = start.audio.input
-    if given.format is not UNSET:
-        check_format(given.format, "session.audio.input.format")
     if given.transcription:
         given = structs.replace(given, transcription=complete_transcription(given.transcription))
     return structs.replace(

@@ -19,6 +19,7 @@ from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
 from duologue.events import ClientEvent, ServerEvent
+from duologue.runtime.formats import Outgoing
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
@@ -65,10 +66,15 @@ class Runner:
         self._outbox = Outbox(outbox_bytes)
         self._jobs = Jobs(talk, transcriber, self._inbox.put)
         self._intake = Intake(
-            activity, self._inbox.put, self._inbox.join, lambda: session.scores_audio
+            activity,
+            self._inbox.put,
+            self._inbox.join,
+            lambda: session.scores_audio,
+            lambda: session.audio_input,
         )
         self._meter = Meter(limiter) if limiter else None
         self._dismissal: inputs.Dismissed | None = None
+        self._outgoing = Outgoing()
         self._gone = False
         self._ended = asyncio.Event()
         self._debug = logger.isEnabledFor(logging.DEBUG)
@@ -84,8 +90,9 @@ class Runner:
             self.end(1011, "server_error.internal_error")
 
     async def next_event(self) -> ServerEvent | None:
-        """The next event for the client; None at the end."""
-        return await self._outbox.get()
+        """The next event for the client, its sound in the client's format; None at the end."""
+        event = await self._outbox.get()
+        return event if event is None else await self._outgoing.convert(event)
 
     def disconnect(self) -> None:
         """The client is gone: stop everything, send nothing more."""
