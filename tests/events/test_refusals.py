@@ -100,6 +100,21 @@ REFUSED = [
         realtime(audio={"input": {"format": {"type": "audio/pcm", "rate": 16000}}}),
     ),
     ("invalid_type", f"{INPUT}.format", realtime(audio={"input": {"format": "pcm16"}})),
+    (
+        "decimal_below_min_value",
+        f"{INPUT}.noise_reduction.strength",
+        realtime(audio={"input": {"noise_reduction": {"type": "near_field", "strength": -0.1}}}),
+    ),
+    (
+        "decimal_above_max_value",
+        f"{INPUT}.noise_reduction.strength",
+        realtime(audio={"input": {"noise_reduction": {"type": "far_field", "strength": 1.1}}}),
+    ),
+    (
+        "invalid_value",
+        f"{INPUT}.noise_reduction.type",
+        realtime(audio={"input": {"noise_reduction": {"type": "mid_field"}}}),
+    ),
     ("decimal_below_min_value", f"{INPUT}.turn_detection.threshold", vad(threshold=-0.1)),
     ("decimal_above_max_value", f"{INPUT}.turn_detection.threshold", vad(threshold=1.1)),
     (

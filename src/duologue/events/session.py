@@ -39,11 +39,14 @@ class AudioPcma(Struct, frozen=True, kw_only=True, tag_field="type", tag="audio/
 AudioFormat = AudioPcm | AudioPcmu | AudioPcma
 
 
+Strength = Annotated[float, Meta(ge=0, le=1)]
+
+
 class NoiseReduction(Struct, frozen=True, kw_only=True):
     """Noise reduction; an absent strength keeps the one in force (1 when first enabled)."""
 
     type: Literal["near_field", "far_field"]
-    strength: float | UnsetType = UNSET
+    strength: Strength | UnsetType = UNSET
 
 
 class AudioTranscription(Struct, frozen=True, kw_only=True):

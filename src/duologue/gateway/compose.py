@@ -22,8 +22,9 @@ from duologue.engines.scripted import (
 )
 from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.provision import specs, store_of
+from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
-from duologue.runtime.ports import Engine, Transcriber, VoiceActivity
+from duologue.runtime.ports import Engine, NoiseReduction, Transcriber, VoiceActivity
 
 CONTEXT_TOKENS = 4096
 """What one conversation of the light engine may hold, prompt and reply together."""
@@ -36,12 +37,18 @@ class Parts:
     engine: Engine
     transcriber: Transcriber
     activity: VoiceActivity
+    noise: NoiseReduction
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=())
     """What else is to be closed, after the engine."""
 
     async def aclose(self) -> None:
         """Stop all work and free the weights."""
-        for close in (self.engine.aclose, *self.closers, self.activity.aclose):
+        for close in (
+            self.engine.aclose,
+            *self.closers,
+            self.noise.aclose,
+            self.activity.aclose,
+        ):
             await close()
 
 
@@ -52,7 +59,7 @@ async def compose(config: ServerConfig) -> Parts:
 
 def _scripted(config: ServerConfig) -> Parts:
     engine = ScriptedEngine(script(config.script))
-    return Parts(engine, ScriptedTranscriber(engine), LoudnessActivity())
+    return Parts(engine, ScriptedTranscriber(engine), LoudnessActivity(), DeepFilterReduction())
 
 
 async def _light(config: ServerConfig) -> Parts:
@@ -77,7 +84,7 @@ async def _light(config: ServerConfig) -> Parts:
     )
     engine = LightEngine(ear, mind, mouth)
     await engine.warm()
-    return Parts(engine, WhisperTranscriber(ear), activity, (ear.aclose,))
+    return Parts(engine, WhisperTranscriber(ear), activity, DeepFilterReduction(), (ear.aclose,))
 
 
 def _resolve(config: ServerConfig) -> dict[Role, Path]:

@@ -1,11 +1,11 @@
-"""What happens to a client event before the inbox: sound is decoded, cut and scored.
+"""What happens to a client event before the inbox: sound is decoded, cleaned, cut and scored.
 
-    append ─► decode (G.711) ─► windows ─► score ─► inbox
+    append ─► decode (G.711) ─► clean (noise reduction) ─► windows ─► score ─► inbox
 
 Client events in, inputs out, in arrival order. A window's score rides with it into the
 core. A change of the session's settings is a barrier: sound after it is not looked at until
-the core has taken the change, so that it is read and scored as the client asked.
-PCM goes straight to the windows.
+the core has taken the change, so that it is read, cleaned and scored as the client asked.
+A session that asks for neither telephone sound nor cleaning goes straight to the windows.
 """
 
 import asyncio
@@ -24,8 +24,16 @@ from duologue.events import (
     ResponseCreate,
     SessionUpdate,
 )
+from duologue.events import (
+    NoiseReduction as NoiseSettings,
+)
 from duologue.runtime.formats import INLINE_MS, decode_items, law_of
-from duologue.runtime.ports import WINDOW_SAMPLES, ActivityStream
+from duologue.runtime.ports import (
+    WINDOW_SAMPLES,
+    ActivityStream,
+    NoiseReduction,
+    NoiseStream,
+)
 
 SCORE_AT_ONCE = 32
 """Windows scored in one call, about a second: a long append must not hold up the others."""
@@ -33,12 +41,15 @@ SCORE_AT_ONCE = 32
 CHUNK_BYTES = 48_000
 """Unscored sound enters the core in pieces of at most a second."""
 
+CLEAN_BYTES = 9600
+"""Sound cleaned in one go, 200 ms: a long append must not hold up the others."""
+
 
 class Intake:
     """One session's way in. `deliver` waits while the inbox is full.
 
     `settled` waits until the core has taken all that was delivered; `listening` says how the
-    session listens then.
+    session listens then. Without `noise` sound is never cleaned.
     """
 
     def __init__(
@@ -48,22 +59,27 @@ class Intake:
         settled: Callable[[], Awaitable[None]],
         is_scored: Callable[[], bool],
         listening: Callable[[], AudioInput],
+        noise: NoiseReduction | None = None,
     ) -> None:
         self._activity = activity
         self._deliver = deliver
         self._settled = settled
         self._is_scored = is_scored
         self._listening = listening
+        self._noise = noise
         self._windows = audio.Windows(WINDOW_SAMPLES)
         self._law: g711.Law | None = None
         self._decoder: g711.Decoder | None = None
+        self._cleaning: NoiseSettings | None = None
+        self._cleaner: NoiseStream | None = None
         self._is_new = True
+        self._closed = False
 
     async def receive(self, event: ClientEvent | inputs.BadEvent) -> None:
-        """Pass an event on; returns when it stands in the inbox."""
+        """Pass an event on; returns when it stands in the inbox. Raises `EngineFault`."""
         if self._is_new:
             self._is_new = False
-            self._retune()
+            await self._retune()
         match event:
             case InputAudioBufferAppend(audio=sound):
                 await self._append(sound)
@@ -75,28 +91,52 @@ class Intake:
             case SessionUpdate():
                 await self._deliver(inputs.Received(event))
                 await self._settled()
-                self._retune()
+                await self._retune()
             case ConversationItemCreate() | ResponseCreate() if self._law is not None:
                 await self._deliver(inputs.Received(await decode_items(event, self._law)))
             case _:
                 await self._deliver(inputs.Received(event))
 
-    def _retune(self) -> None:
+    def close(self) -> None:
+        """Let go of what a session's cleaning holds."""
+        self._closed = True
+        if self._cleaner is not None:
+            self._cleaner.close()
+
+    async def _retune(self) -> None:
         """Listen as the session's settings say from now on."""
         settings = self._listening()
         law = law_of(settings.format)
         if law != self._law:
+            await self._drain()
             self._windows.drop_half_sample()
             self._law, self._decoder = law, None if law is None else g711.Decoder(law)
+        if settings.noise_reduction != self._cleaning:
+            await self._drain()
+            self._cleaning = settings.noise_reduction
+        wanted = self._cleaning
+        if self._cleaner is None and self._noise is not None and wanted and wanted.strength:
+            cleaner = await self._noise.open(wanted.type, wanted.strength)
+            if self._closed:
+                cleaner.close()
+            else:
+                self._cleaner = cleaner
 
     async def _append(self, sound: bytes) -> None:
         if self._decoder is None:
-            await self._hear(sound)
+            await self._clean(sound)
         elif len(sound) <= INLINE_MS * g711.LINE_HZ // 1000:
-            await self._hear(self._decoder.push(sound))
+            await self._clean(self._decoder.push(sound))
         else:
             for piece in audio.chunks(sound, g711.LINE_HZ):
-                await self._hear(await asyncio.to_thread(self._decoder.push, piece))
+                await self._clean(await asyncio.to_thread(self._decoder.push, piece))
+
+    async def _clean(self, pcm: bytes) -> None:
+        if self._cleaner is None:
+            await self._hear(pcm)
+            return
+        for piece in audio.chunks(pcm, CLEAN_BYTES):
+            await self._hear(await self._cleaner.clean(piece))
 
     async def _hear(self, pcm: bytes) -> None:
         windows = self._windows.push(pcm)
@@ -109,6 +149,15 @@ class Intake:
             for window, speech in zip(some, await self._activity.score(some), strict=True):
                 await self._deliver(inputs.AudioReceived(window, speech))
 
+    async def _drain(self) -> None:
+        """End a cleaning: what it holds back is heard, an odd byte is forgotten."""
+        if self._cleaner is not None:
+            await self._hear(await self._cleaner.flush())
+            self._cleaner.close()
+            self._cleaner = None
+
     async def _flush(self) -> None:
+        if self._cleaner is not None:
+            await self._hear(await self._cleaner.flush())
         if rest := self._windows.flush():
             await self._deliver(inputs.AudioReceived(rest))

@@ -11,7 +11,7 @@ closing its iterator interrupts it.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -19,6 +19,9 @@ from duologue.core.talk import Ask, Item, ReplyEvent, Transcript, TranscriptionA
 
 WINDOW_SAMPLES = 768
 """Samples at 24 kHz in one voice-activity window: 32 ms."""
+
+
+NoiseKind = Literal["near_field", "far_field"]
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +102,31 @@ class VoiceActivity(Protocol):
     """A voice-activity detector shared by all sessions."""
 
     def open(self) -> ActivityStream: ...
+
+    async def aclose(self) -> None: ...
+
+
+class NoiseStream(Protocol):
+    """Noise reduction of one session's sound, in order, off the event loop."""
+
+    async def clean(self, pcm: bytes) -> bytes:
+        """The cleaned sound that `pcm` (24 kHz s16le, cut anywhere) completes.
+
+        Sample for sample the sound that went in, so that offsets stay right; the last few
+        milliseconds are held back until more comes. Raises `EngineFault`.
+        """
+
+    async def flush(self) -> bytes:
+        """What was held back, whole samples. The stream goes on after it."""
+
+    def close(self) -> None: ...
+
+
+class NoiseReduction(Protocol):
+    """A noise suppressor for all sessions."""
+
+    async def open(self, kind: NoiseKind, strength: float) -> NoiseStream:
+        """A stream for a microphone that is near or far; `strength` is 0 (off) to 1."""
 
     async def aclose(self) -> None: ...
 

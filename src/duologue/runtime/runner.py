@@ -25,7 +25,7 @@ from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
 from duologue.runtime.meter import Meter
 from duologue.runtime.outbox import Outbox
-from duologue.runtime.ports import ActivityStream, Talk, Transcriber
+from duologue.runtime.ports import ActivityStream, NoiseReduction, Talk, Transcriber
 from duologue.runtime.recorder import Recorder, TapeHeader
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,9 @@ OUTBOX_BYTES = 64 * 1024 * 1024
 class Runner:
     """One session's shell. `run` is its life; `close_code` and `close_reason` say how it ended.
 
-    Made inside a running event loop. `limiter` has the limits that the session shares with
-    others of its key; `tape` is a file to record the session's inputs in.
+    Made inside a running event loop. Without `noise` no sound is cleaned. `limiter` has the
+    limits that the session shares with others of its key; `tape` is a file to record the
+    session's inputs in.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Runner:
         transcriber: Transcriber,
         activity: ActivityStream,
         *,
+        noise: NoiseReduction | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
         tape: Path | None = None,
@@ -71,6 +73,7 @@ class Runner:
             self._inbox.join,
             lambda: session.scores_audio,
             lambda: session.audio_input,
+            noise,
         )
         self._meter = Meter(limiter) if limiter else None
         self._dismissal: inputs.Dismissed | None = None
@@ -86,7 +89,7 @@ class Runner:
         try:
             await self._intake.receive(event)
         except EngineFault as fault:
-            logger.error("session %s: voice activity failed: %s", self._session.id, fault)
+            logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
             self.end(1011, "server_error.internal_error")
 
     async def next_event(self) -> ServerEvent | None:
@@ -211,6 +214,7 @@ class Runner:
         while not self._inbox.empty():  # lets readers go that wait for a place
             self._inbox.get_nowait()
             self._inbox.task_done()
+        self._intake.close()
         self._activity.close()
         await self._talk.aclose()
         if self._recorder:
