@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duologue.audio import g711
 from duologue.errors import ModelFault
 from duologue.hearing.whisper import Whisper, _repeats
 from recordings import recording, recordings
@@ -32,6 +33,19 @@ def test_the_shipped_recordings_are_understood(whisper: Whisper) -> None:
         total += len(said)
         wrong += distance(heard, said)
     assert wrong / total <= 0.08, f"{wrong} of {total} words wrong"
+
+
+@pytest.mark.parametrize("law", ["pcmu", "pcma"])
+def test_the_shipped_recordings_are_understood_over_the_telephone(
+    whisper: Whisper, law: g711.Law
+) -> None:
+    wrong = total = 0
+    for r in recordings():
+        line = g711.encode(r.speech, law)
+        heard, said = words(whisper.transcribe(g711.Decoder(law).push(line))), words(r.text)
+        total += len(said)
+        wrong += distance(heard, said)
+    assert wrong / total <= 0.12, f"{wrong} of {total} words wrong"
 
 
 def test_silence_and_noise_have_no_words(whisper: Whisper) -> None:

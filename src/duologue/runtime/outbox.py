@@ -1,6 +1,7 @@
 """The outbox: server events on their way to one client, bounded by the bytes they hold.
 
-The runner puts, the transport's writer takes. A client that does not read fills it; then
+The runner puts, the transport's writer takes; what it takes is in the client's sound formats.
+A client that does not read fills it; then
 the session is closed rather than memory filled. Sound of an interrupted response can be
 dropped while it is still here (C-157).
 """
@@ -9,6 +10,7 @@ import asyncio
 from collections import deque
 
 from duologue.events import ResponseOutputAudioDelta, ServerEvent
+from duologue.runtime.formats import Outgoing
 
 EVENT_OVERHEAD_BYTES = 512
 """What any event is counted as, besides the sound in it."""
@@ -23,6 +25,7 @@ class Outbox:
         self._events: deque[ServerEvent] = deque()
         self._ready = asyncio.Event()
         self._ended = False
+        self._outgoing = Outgoing()
 
     def put(self, event: ServerEvent) -> bool:
         """Add an event; False when it does not fit, or the outbox has ended."""
@@ -53,7 +56,7 @@ class Outbox:
         self._ready.set()
 
     async def get(self) -> ServerEvent | None:
-        """The next event, or None once the outbox has ended and is empty."""
+        """The next event as it is to be sent, or None once the outbox has ended and is empty."""
         while not self._events:
             if self._ended:
                 return None
@@ -61,7 +64,7 @@ class Outbox:
             await self._ready.wait()
         event = self._events.popleft()
         self._held_bytes -= _size(event)
-        return event
+        return await self._outgoing.convert(event)
 
 
 def _size(event: ServerEvent) -> int:

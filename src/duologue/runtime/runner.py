@@ -19,7 +19,6 @@ from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
 from duologue.events import ClientEvent, ServerEvent
-from duologue.runtime.formats import Outgoing
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
@@ -77,7 +76,6 @@ class Runner:
         )
         self._meter = Meter(limiter) if limiter else None
         self._dismissal: inputs.Dismissed | None = None
-        self._outgoing = Outgoing()
         self._gone = False
         self._ended = asyncio.Event()
         self._debug = logger.isEnabledFor(logging.DEBUG)
@@ -93,9 +91,8 @@ class Runner:
             self.end(1011, "server_error.internal_error")
 
     async def next_event(self) -> ServerEvent | None:
-        """The next event for the client, its sound in the client's format; None at the end."""
-        event = await self._outbox.get()
-        return event if event is None else await self._outgoing.convert(event)
+        """The next event for the client; None at the end."""
+        return await self._outbox.get()
 
     def disconnect(self) -> None:
         """The client is gone: stop everything, send nothing more."""
