@@ -45,8 +45,9 @@ LOOKAHEAD_SAMPLES = 720
 LIMIT_DB: dict[NoiseKind, float] = {"near_field": 12.0, "far_field": 6.0}
 """By how much noise is lowered at full strength.
 
-Far from the microphone speech itself is weak and blurred by the room; the network takes
-more of it for noise, so less is taken away.
+Far from the microphone speech itself is weak and blurred by the room, and the network takes
+more of it for noise. Measured (`bench/noise.py`), 12 dB left the fewest words wrong close by,
+6 dB in a room.
 """
 
 FRAME_BYTES = FRAME_SAMPLES * SAMPLE_BYTES
