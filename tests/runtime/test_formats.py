@@ -16,7 +16,7 @@ from duologue.events import ResponseOutputAudioDelta
 from duologue.events.codec import encode_server_event
 from duologue.runtime.formats import Outgoing
 from duologue.testing.timeline import Timeline
-from live_server import Caller, call, scripted, serving
+from live_server import Caller, call, http_post, scripted, serving
 from oracle import validate_server_event
 from session_kit import create, update
 
@@ -215,6 +215,31 @@ async def test_a_response_may_have_a_format_of_its_own() -> None:
         assert abs(pitch_hz(heard) - TONE_HZ) < 2
         await c.send(create())
         assert (await c.until("response.created"))["response"]["audio"]["output"]["format"] == PCM
+
+
+async def test_formats_that_a_client_secret_binds_hold_from_the_first_append_on() -> None:
+    session = {
+        "type": "realtime",
+        "audio": {
+            "input": {"format": PCMA, "turn_detection": None},
+            "output": {"format": PCMU},
+        },
+    }
+    async with serving(scripted(script=SCRIPT)) as base_url:
+        url = base_url + "/realtime/client_secrets"
+        _, _, secret = await http_post(url, {"session": session})
+        async with call(base_url, key=secret["value"]) as caller:
+            c = Line(caller)
+            created = await c.until("session.created")
+            assert created["session"]["audio"]["input"]["format"] == PCMA
+            said = coded(tone(200), PCMA)
+            await c.speak(said, 160)
+            heard = decoded(await c.committed(), PCMA)
+            assert len(heard) == 200 * 24
+            assert abs(pitch_hz(heard[480:]) - TONE_HZ) < 5
+            await c.send(create())
+            response = (await c.until("response.done"))["response"]
+            assert len(c.sound(response["id"])) == 6 * 200 * 8
 
 
 async def test_two_responses_at_once_have_their_own_formats() -> None:
