@@ -70,14 +70,6 @@ async def decode_items(
     return event
 
 
-class ConvertedDelta(ResponseOutputAudioDelta, frozen=True, kw_only=True):
-    """A delta in the client's format; by its class nobody converts it twice."""
-
-
-class ConvertedItem(ConversationItemRetrieved, frozen=True, kw_only=True):
-    """A retrieved item in the client's formats."""
-
-
 class Outgoing:
     """The formats of one client's events; a response keeps the one that it was created with."""
 
@@ -88,10 +80,8 @@ class Outgoing:
         self._encoders: dict[tuple[str, str], g711.Encoder] = {}
 
     async def convert(self, event: ServerEvent) -> ServerEvent:
-        """The event as it is to be sent; called for each in order, again changes nothing."""
+        """The event as it is to be sent; called once for each, in order."""
         match event:
-            case ConvertedDelta() | ConvertedItem():
-                pass
             case ResponseOutputAudioDelta():
                 if law := self._responses.get(event.response_id):
                     return await self._delta(event, law)
@@ -100,7 +90,7 @@ class Outgoing:
                     item = await asyncio.to_thread(
                         _voiced, event.item, _encoder(self._input), _encoder(self._output)
                     )
-                    return ConvertedItem(event_id=event.event_id, item=item)
+                    return structs.replace(event, item=item)
             case SessionCreated(session=session) | SessionUpdated(session=session):
                 self._settle(session)
             case ResponseCreated(response=response):
@@ -129,7 +119,7 @@ class Outgoing:
             sound = encoder.push(event.delta)
         else:
             sound = await asyncio.to_thread(encoder.push, event.delta)
-        return ConvertedDelta(**structs.asdict(structs.replace(event, delta=sound)))
+        return structs.replace(event, delta=sound)
 
 
 def _encoder(law: g711.Law | None) -> Convert | None:
