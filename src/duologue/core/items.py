@@ -1,11 +1,13 @@
-"""Items that a client brings: checked, completed with id and status, their sound set apart.
+"""Items that a client brings: completed with id and status, their sound set apart.
 
 A client's item goes in, the item as everybody will see it and its sound come out, or a
-refusal with the path of what is wrong (reference 3.6).
+refusal with the path of what is wrong (reference 3.6). That a message's parts fit its role was
+seen to when the event was read (`events/rules.py`).
 """
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import UNSET, structs
 
 from duologue.audio import pcm as audio
@@ -23,13 +25,6 @@ from duologue.events import (
     OutputText,
 )
 
-ALLOWED_CONTENT: dict[str, tuple[type[Content], ...]] = {
-    "system": (InputText,),
-    "user": (InputText, InputAudio, InputImage),
-    "assistant": (OutputText, OutputAudio),
-}
-"""Which content parts a message of each role may bring."""
-
 IMAGE_PREFIXES = ("data:image/png;base64,", "data:image/jpeg;base64,")
 
 
@@ -37,11 +32,11 @@ def complete_item(item: Item, new_id: Callable[[str], str], param: str) -> tuple
     """`item` with id, status and no sound bytes, and its sound (24 kHz PCM) beside it."""
     item_id = item.id or new_id("item")
     match item:
-        case MessageItem(role=role, content=content):
+        case MessageItem(content=content):
             parts: list[Content] = []
             sound = b""
             for index, part in enumerate(content):
-                shown, pcm = _part(role, part, f"{param}.content[{index}]")
+                shown, pcm = _part(part, f"{param}.content[{index}]")
                 parts.append(shown)
                 sound += pcm
             shown_content = tuple(parts)
@@ -60,27 +55,12 @@ def complete_item(item: Item, new_id: Callable[[str], str], param: str) -> tuple
     )
 
 
-def _part(role: str, part: Content, param: str) -> tuple[Content, bytes]:
-    if not isinstance(part, ALLOWED_CONTENT[role]):
-        kinds = " and ".join(f"'{kind.__struct_config__.tag}'" for kind in ALLOWED_CONTENT[role])
-        raise Refusal(
-            "invalid_value",
-            f"Invalid value: '{part.__struct_config__.tag}'. "
-            f"Supported for messages of role '{role}' are: {kinds}.",
-            f"{param}.type",
-        )
+def _part(part: Content, param: str) -> tuple[Content, bytes]:
     match part:
-        case OutputAudio():
-            # The assistant's sound cannot be injected, only what it said (reference 3.6).
-            raise Refusal(
-                "missing_required_parameter",
-                f"Missing required parameter: '{param}.text'.",
-                f"{param}.text",
-            )
+        case OutputAudio() | InputAudio(audio=msgspec.UNSET):
+            raise AssertionError(f"{param} should have been refused when it was read")
         case InputAudio(audio=sound):
-            if sound is UNSET:
-                message = f"Missing required parameter: '{param}.audio'."
-                raise Refusal("missing_required_parameter", message, f"{param}.audio")
+            assert sound is not UNSET
             whole = len(sound) - len(sound) % audio.SAMPLE_BYTES
             return InputAudio(transcript=part.transcript), sound[:whole]
         case InputImage(image_url=url):

@@ -22,7 +22,8 @@ from duologue.core import inputs, outputs
 from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Ask, Call, Done, Item, ReplyEvent, Say, Transcript
-from duologue.events import ClientEvent, ServerEvent
+from duologue.errors import Refusal
+from duologue.events import ClientEvent, ServerEvent, decode_client_event, event_id_of
 from duologue.testing.client import ClientMirror
 
 WINDOW_MS = 32
@@ -115,10 +116,7 @@ class Timeline:
 
     def client_sends(self, at_s: float, event: Mapping[str, Any] | ClientEvent) -> None:
         """The client sends an event, given as on the wire or as a struct."""
-        decoded: ClientEvent = (
-            msgspec.convert(event, ClientEvent) if isinstance(event, Mapping) else event
-        )
-        self.enter(at_s, inputs.Received(decoded))
+        self.enter(at_s, inputs.Received(event) if not isinstance(event, Mapping) else read(event))
 
     def enter(self, at_s: float, entry: inputs.Input) -> None:
         """Any input at a time."""
@@ -204,6 +202,15 @@ class Timeline:
                 entry = inputs.ReplyEvent(job, event)
             self.enter(at, entry)
             at += plan.step_s
+
+
+def read(event: Mapping[str, Any]) -> inputs.Received | inputs.BadEvent:
+    """What a transport makes of an event on the wire: the codec's view of it, or its refusal."""
+    frame = msgspec.json.encode(event)
+    try:
+        return inputs.Received(decode_client_event(frame))
+    except Refusal as refusal:
+        return inputs.BadEvent(refusal.code, refusal.message, refusal.param, event_id_of(frame))
 
 
 def wire_name(event: ServerEvent) -> str:
