@@ -35,7 +35,7 @@ BETA_SHAPES = {
     "response of `response.create`": BetaResponseCreateParams,
 }
 
-CODE_ARGUMENT = {"Refusal": 0, "BadEvent": 0, "Fatal": 1, "get": 1}
+CODE_ARGUMENT = {"Refusal": 0, "BadEvent": 0, "Fatal": 1, "get": 1, "find": 1}
 """Which argument of a call is a code."""
 CODE = re.compile(r"[a-z]+(_[a-z]+)+")
 RANGE_CODES = [

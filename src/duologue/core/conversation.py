@@ -3,11 +3,14 @@
 An `Entry` is a wire item plus what does not belong on the wire: the user's sound, the
 ledger of an assistant message, whether the engine was told. The order on the wire and the
 order the engine keeps are the same; an entry's anchor for the engine is the nearest entry
-before it that the engine knows.
+before it that the engine knows. What an out-of-band response made is kept beside the order.
+
+Entries are a chain, so that adding, deleting and naming the item before cost the same in a
+conversation of ten items and of ten thousand.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 
 from msgspec import UNSET, structs
 
@@ -31,11 +34,14 @@ from duologue.events import (
 AUDIO_KEPT_S = 1200
 """Seconds of sound that history keeps for `retrieve`; older sound goes, its words stay."""
 
+BESIDE_KEPT = 1000
+"""Items of out-of-band responses that can be retrieved and referred to; older ones go."""
+
 
 class Entry:
     """One item: `item` without sound bytes, `pcm` of a user item, `ledger` of a spoken reply."""
 
-    __slots__ = ("item", "known", "ledger", "pcm")
+    __slots__ = ("after", "before", "item", "known", "ledger", "pcm")
 
     def __init__(
         self, item: Item, *, pcm: bytes = b"", ledger: PlaybackLedger | None = None
@@ -45,6 +51,8 @@ class Entry:
         self.ledger = ledger
         self.known = False
         """Whether the engine was told of it."""
+        self.before: Entry | None = None
+        self.after: Entry | None = None
 
     @property
     def id(self) -> str:
@@ -102,25 +110,49 @@ class Conversation:
     def __init__(self, conversation_id: str) -> None:
         self.id = conversation_id
         self._entries: dict[str, Entry] = {}
-        self._order: list[str] = []
-        self._sounding: deque[Entry] = deque()
+        self._first: Entry | None = None
+        self._last: Entry | None = None
+        self._calls: Counter[str] = Counter()
+        self._beside: dict[str, Entry] = {}
+        self._sounding: dict[str, tuple[Entry, int]] = {}
+        """Entries with sound and its bytes, oldest first."""
         self._sound_bytes = 0
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._entries
 
     def __iter__(self) -> Iterator[Entry]:
-        return (self._entries[item_id] for item_id in self._order)
+        entry = self._first
+        while entry is not None:
+            yield entry
+            entry = entry.after
 
     @property
     def last_id(self) -> str | None:
-        return self._order[-1] if self._order else None
+        return self._last.id if self._last else None
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether this very entry stands in the conversation: an id can be used again."""
+        return self._entries.get(entry.id) is entry
 
     def get(self, item_id: str, code: str, param: str | None = "item_id") -> Entry:
         """The entry of `item_id`, or a refusal with `code`."""
         if entry := self._entries.get(item_id):
             return entry
         raise Refusal(code, f"Item '{item_id}' does not exist in the conversation.", param)
+
+    def find(self, item_id: str, code: str, param: str | None = "item_id") -> Entry:
+        """As `get`, among the items of out-of-band responses too (GAP-21)."""
+        return self._beside.get(item_id) or self.get(item_id, code, param)
+
+    def check_new(self, item_id: str) -> None:
+        """Refuse an id that is in use."""
+        if item_id in self._entries or item_id in self._beside:
+            raise Refusal(
+                "item_create_duplicate_item_id",
+                f"Error adding item: the item with id '{item_id}' already exists.",
+                "item.id",
+            )
 
     def check_anchor(self, previous_item_id: str | None) -> None:
         """Refuse an anchor that is not there."""
@@ -134,49 +166,78 @@ class Conversation:
     def add(self, entry: Entry, previous_item_id: str | None = None) -> str | None:
         """Insert after `previous_item_id` (None = last, "root" = first); returns the id before."""
         if previous_item_id is None:
-            index = len(self._order)
-        elif previous_item_id == "root":
-            index = 0
+            before = self._last
         else:
-            index = self._index(previous_item_id) + 1
-        self._order.insert(index, entry.id)
+            before = None if previous_item_id == "root" else self._entries[previous_item_id]
+        after = self._first if before is None else before.after
+        self._join(before, entry)
+        self._join(entry, after)
         self._entries[entry.id] = entry
-        return self._order[index - 1] if index else None
+        if isinstance(entry.item, FunctionCallItem):
+            self._calls[str(entry.item.call_id)] += 1
+        return before.id if before else None
 
     def remove(self, item_id: str) -> Entry:
         """Delete an entry that is there."""
-        self._order.pop(self._index(item_id))
-        return self._entries.pop(item_id)
+        entry = self._entries.pop(item_id)
+        self._join(entry.before, entry.after)
+        entry.before = entry.after = None
+        if isinstance(entry.item, FunctionCallItem):
+            self._calls -= Counter([str(entry.item.call_id)])  # a count of nought goes
+        self._let_go(item_id)
+        return entry
 
     def previous_id(self, item_id: str) -> str | None:
         """The id of the item before `item_id`, or None."""
-        index = self._index(item_id)
-        return self._order[index - 1] if index else None
+        before = self._entries[item_id].before
+        return before.id if before else None
 
     def anchor(self, item_id: str) -> str:
-        """The id of the nearest item before `item_id` that the engine knows, or ""."""
-        for index in range(self._index(item_id) - 1, -1, -1):
-            if self._entries[self._order[index]].known:
-                return self._order[index]
-        return ""
+        """The id of the nearest item before `item_id` that the engine knows, or "".
+
+        Only items that are being generated are unknown, so the nearest is near.
+        """
+        before = self._entries[item_id].before
+        while before is not None and not before.known:
+            before = before.before
+        return before.id if before else ""
 
     def has_call(self, call_id: str) -> bool:
         """Whether a function call with this id stands in the conversation."""
-        items: Iterable[Item] = (entry.item for entry in self._entries.values())
-        return any(isinstance(i, FunctionCallItem) and i.call_id == call_id for i in items)
+        return self._calls[call_id] > 0
+
+    def keep_beside(self, entry: Entry) -> None:
+        """Keep what an out-of-band response made, for `retrieve` and references (GAP-21)."""
+        self._beside[entry.id] = entry
+        self.keep_sound(entry)
+        if len(self._beside) > BESIDE_KEPT:
+            oldest = next(iter(self._beside))
+            del self._beside[oldest]
+            self._let_go(oldest)
 
     def keep_sound(self, entry: Entry) -> None:
         """Count the sound of a finished entry and let the oldest sound go beyond the bound."""
-        self._sounding.append(entry)
-        self._sound_bytes += len(entry.sound)
+        if not (size_bytes := len(entry.sound)):
+            return
+        self._sounding[entry.id] = entry, size_bytes
+        self._sound_bytes += size_bytes
         while self._sound_bytes > AUDIO_KEPT_S * 1000 * audio.BYTES_PER_MS:
-            oldest = self._sounding.popleft()
-            self._sound_bytes -= len(oldest.sound)
+            oldest, its_bytes = self._sounding.pop(next(iter(self._sounding)))
+            self._sound_bytes -= its_bytes
             oldest.forget_sound()
 
-    def _index(self, item_id: str) -> int:
-        # Most lookups are for the latest items, so search from the end.
-        for index in range(len(self._order) - 1, -1, -1):
-            if self._order[index] == item_id:
-                return index
-        raise AssertionError(f"{item_id} is not in the order")
+    def _let_go(self, item_id: str) -> None:
+        """An item is gone, and its sound need not be counted any more."""
+        _, size_bytes = self._sounding.pop(item_id, (None, 0))
+        self._sound_bytes -= size_bytes
+
+    def _join(self, before: Entry | None, after: Entry | None) -> None:
+        """Make two neighbours; None is the end of the chain."""
+        if before is None:
+            self._first = after
+        else:
+            before.after = after
+        if after is None:
+            self._last = before
+        else:
+            after.before = before

@@ -66,7 +66,7 @@ class Place:
 
     def close(self, entry: Entry) -> None:
         """Announce that an item is final."""
-        if self.conversation is not None and entry.id in self.conversation:
+        if self.conversation is not None and self.conversation.holds(entry):
             previous = self.conversation.previous_id(entry.id)
             self.batch.send(ConversationItemDone, previous_item_id=previous, item=entry.item)
         self.batch.send(

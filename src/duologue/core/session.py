@@ -182,7 +182,7 @@ class Session:
             case ConversationItemCreate():
                 self._create_item(event)
             case ConversationItemRetrieve(item_id=item_id):
-                entry = self._conversation.get(item_id, "item_retrieve_invalid_item_id")
+                entry = self._conversation.find(item_id, "item_retrieve_invalid_item_id")
                 self._batch.send(ConversationItemRetrieved, item=entry.with_sound())
             case ConversationItemDelete(item_id=item_id):
                 self._delete_item(item_id)
@@ -239,12 +239,8 @@ class Session:
 
     def _create_item(self, event: ConversationItemCreate) -> None:
         item = event.item
-        if item.id is not UNSET and item.id in self._conversation:
-            raise Refusal(
-                "item_create_duplicate_item_id",
-                f"Error adding item: the item with id '{item.id}' already exists.",
-                "item.id",
-            )
+        if item.id is not UNSET:
+            self._conversation.check_new(item.id)
         self._conversation.check_anchor(event.previous_item_id)
         if isinstance(item, FunctionCallOutputItem) and not self._conversation.has_call(
             item.call_id

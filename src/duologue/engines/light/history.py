@@ -13,11 +13,12 @@ class History:
 
     def __init__(self) -> None:
         self.revision = 0
-        self._items: list[Item] = []
+        self._order: list[str] = []
+        self._items: dict[str, Item] = {}
 
     @property
     def items(self) -> tuple[Item, ...]:
-        return tuple(self._items)
+        return tuple(map(self._items.__getitem__, self._order))
 
     def put(self, item: Item, after: str | None = None) -> bool:
         """Enter `item` after item `after` ("" = front, None = end); True when it is now last.
@@ -26,14 +27,12 @@ class History:
         end: the item it named was dropped while this note was on its way.
         """
         self.revision += 1
-        known = self._find(item.id)
-        if known is not None:
-            self._items[known] = item
-            return known == len(self._items) - 1
-        before = None if after is None else -1 if after == "" else self._find(after)
-        place = len(self._items) if before is None else before + 1
-        self._items.insert(place, item)
-        return place == len(self._items) - 1
+        if item.id not in self._items:
+            before = None if after is None else -1 if after == "" else self._find(after)
+            place = len(self._order) if before is None else before + 1
+            self._order.insert(place, item.id)
+        self._items[item.id] = item
+        return self._order[-1] == item.id
 
     def drop(self, item_id: str) -> Item | None:
         """Delete an item and return it; None when there is none of that id."""
@@ -41,20 +40,23 @@ class History:
         if place is None:
             return None
         self.revision += 1
-        return self._items.pop(place)
+        del self._order[place]
+        return self._items.pop(item_id)
 
     def cut(self, item_id: str, text: str) -> bool:
         """Leave of an item's words only `text`; False when there is no item of that id."""
-        place = self._find(item_id)
-        if place is None:
+        item = self._items.get(item_id)
+        if item is None:
             return False
         self.revision += 1
-        item = self._items[place]
-        self._items[place] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
+        self._items[item_id] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
         return True
 
     def _find(self, item_id: str) -> int | None:
-        for place in range(len(self._items) - 1, -1, -1):
-            if self._items[place].id == item_id:
+        if item_id not in self._items:
+            return None
+        # Nearly always it is one of the latest; a list is searched quickly for the others.
+        for place in range(len(self._order) - 1, max(-1, len(self._order) - 9), -1):
+            if self._order[place] == item_id:
                 return place
-        return None
+        return self._order.index(item_id)

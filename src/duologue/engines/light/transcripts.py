@@ -61,7 +61,11 @@ class Transcripts:
         """
         for item in items:
             self.begin(item)
-        return tuple([await self._read(item, last=item is items[-1]) for item in items])
+        heard = list(items)
+        for index, item in enumerate(items):
+            if any(True for _ in _unheard(item)):
+                heard[index] = await self._read(item, last=item is items[-1])
+        return tuple(heard)
 
     def at_s(self, item: Item) -> float | None:
         """When the words of an item with sound were there; None for an item that was typed."""
@@ -82,8 +86,6 @@ class Transcripts:
 
     async def _read(self, item: Item, *, last: bool) -> Item:
         texts = {id(part): await self._text(key, last=last) for key, part in _unheard(item)}
-        if not texts:
-            return item
         return msgspec.structs.replace(
             item, parts=tuple(Part(text=texts.get(id(p), p.text)) for p in item.parts)
         )
