@@ -2,13 +2,28 @@
 
 from typing import Any
 
-from duologue.events import Error
+from duologue.events import Error, Usage
 from duologue.testing.timeline import Timeline
 
 
 def codes(t: Timeline) -> list[str | None]:
     """The codes of the errors sent so far."""
     return [event.error.code for event in t.events(Error)]
+
+
+def check_usage(usage: Usage | None) -> None:
+    """The sums of reference section 6."""
+    assert usage is not None
+    inner, cached = usage.input_token_details, usage.input_token_details.cached_tokens_details
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens
+    assert usage.input_tokens == inner.text_tokens + inner.audio_tokens + inner.image_tokens
+    assert inner.cached_tokens == cached.text_tokens + cached.audio_tokens + cached.image_tokens
+    assert 0 <= cached.text_tokens <= inner.text_tokens
+    assert 0 <= cached.audio_tokens <= inner.audio_tokens
+    assert 0 <= cached.image_tokens <= inner.image_tokens
+    output = usage.output_token_details
+    assert usage.output_tokens == output.text_tokens + output.audio_tokens
+    assert output.text_tokens >= 0 and output.audio_tokens >= 0
 
 
 def update(**session: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ SAMPLES = {
     "engine": "scripted",
     "profile": "small",
     "silence_duration_ms": "350",
+    "context_tokens": "8192",
     "unknown_keys": "strict",
     "missing_model": "strict",
     "unknown_model": "lenient",

@@ -108,6 +108,15 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     threads: Annotated[
         Count | None, Meta(description="Threads of the language model. Unset: one per core.")
     ] = None
+    context_tokens: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Tokens that one conversation of `light` may hold, prompt and reply "
+            "together; the model's own limit bounds it. With the default models each costs 28 KiB "
+            "of memory for every session that can be open, and one more.",
+        ),
+    ] = 4096
     script: Annotated[
         str | None,
         Meta(

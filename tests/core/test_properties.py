@@ -7,17 +7,16 @@ and the engine's history a part of it in the same order.
 
 from typing import Any
 
-import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from duologue.core import inputs, outputs
 from duologue.core.rate_limits import Allowance
-from duologue.core.talk import Call, Done, Say, Transcript
-from duologue.events import ClientEvent, ResponseDone
-from duologue.testing.timeline import Timeline
-from session_kit import add, create, truncate, update, user
+from duologue.core.talk import Began, Call, Done, Say, Transcript
+from duologue.events import ResponseDone
+from duologue.testing.timeline import Timeline, read
+from session_kit import add, check_usage, create, truncate, update, user
 
 WINDOW = bytes(1536)
 
@@ -42,14 +41,16 @@ REQUESTS = [
     {"type": "input_audio_buffer.clear"},
 ]
 ENGINE_EVENTS = [
-    Say("word ", bytes(4800), 4),
-    Say("text only "),
+    Began({"text": 40, "audio": 7}, {"text": 30}),
+    Began({"text": 3}, {"text": 5, "image": 2}),  # an engine that cannot count
+    Say("word ", bytes(4800), 4, tokens=2),
+    Say("text only ", tokens=3),
     Say("", bytes(960), 3),
     Call(0, name="f", delta='{"a":'),
     Call(0, delta="1}", final=True),
     Call(1, name="g", delta="{}", final=True),
     Done(),
-    Done(reason="length"),
+    Done(reason="length", tokens=1),
 ]
 
 
@@ -73,7 +74,7 @@ class AnySession(RuleBasedStateMachine):
         self.ids = ["item_never", *self.t.mirror.order]
 
     def client(self, event: dict[str, Any]) -> None:
-        self.enter(inputs.Received(msgspec.convert(event, ClientEvent)))
+        self.enter(read(event))
 
     @rule(voiced=st.booleans(), count=st.integers(1, 20))
     def sound(self, voiced: bool, count: int) -> None:
@@ -149,6 +150,11 @@ class AnySession(RuleBasedStateMachine):
                 assert entry.ledger.sent <= entry.ledger.generated
                 assert entry.ledger.end <= entry.ledger.generated
                 assert entry.ledger.text.startswith(entry.ledger.heard_text)
+
+    @invariant()
+    def every_usage_adds_up(self) -> None:
+        for event in self.t.events(ResponseDone):
+            check_usage(event.response.usage)
 
     def teardown(self) -> None:
         for job in self.jobs:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from duologue.core import inputs
 from duologue.core.rate_limits import UNLIMITED, Allowance, RateLimiter
-from duologue.core.talk import Done, Say
+from duologue.core.talk import Began, Done, Say
 from duologue.events import Error, RateLimit, RateLimitsUpdated, ResponseDone
 from duologue.testing.timeline import Timeline
 from session_kit import add, codes, create, user
@@ -146,7 +146,7 @@ def test_what_is_left_is_told_to_the_client() -> None:
 
 def test_a_response_that_ends_says_what_it_used() -> None:
     t = Timeline()
-    t.engine.answers(Say("Yes."), Done(input={"text": 10, "audio": 5}, output={"text": 2}))
+    t.engine.answers(Began({"text": 10, "audio": 5}), Say("Yes.", tokens=2), Done())
     t.client_sends(0.1, create())
     t.run(2.0)
     assert t.spent == [17]

@@ -382,23 +382,6 @@ def test_the_token_limit_makes_a_response_incomplete() -> None:
     assert t.engine.asks[0].max_tokens == 1
 
 
-def test_usage_adds_up() -> None:
-    t = Timeline()
-    t.engine.answers(
-        Say("Hi", b"\0" * 4800, 2),
-        Done(
-            input={"text": 7, "audio": 30},
-            cached={"text": 5},
-            output={"text": 2, "audio": 4},
-        ),
-    )
-    t.client_sends(0.1, {"type": "response.create"})
-    t.run(1.0)
-    usage = t.events(ResponseDone)[0].response.usage
-    assert (usage.total_tokens, usage.input_tokens, usage.output_tokens) == (43, 37, 6)
-    assert usage.input_token_details.cached_tokens == 5
-
-
 def test_stages_of_a_voice_turn_are_reported_from_the_end_of_speech() -> None:
     t = Timeline()
     t.engine.answers(

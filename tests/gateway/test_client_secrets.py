@@ -14,6 +14,7 @@ from duologue.config import ServerConfig
 from duologue.gateway.client_secrets import ClientSecrets, SecretsFull
 from duologue.gateway.keys import Key, own_key
 from duologue.gateway.session_start import SessionStart
+from duologue.runtime.ports import Traits
 from live_server import KEY, call, http_get, http_post, scripted, serving
 
 NOW = 1_800_000_000
@@ -295,7 +296,9 @@ async def test_whom_a_session_is_for_is_logged_as_a_digest_and_bound_to_the_secr
 
 
 def store(wall: Wall, **limits: int) -> ClientSecrets:
-    return ClientSecrets(SessionStart(ServerConfig(), ("tone",), wall), wall, **limits)
+    return ClientSecrets(
+        SessionStart(ServerConfig(), Traits(voices=("tone",)), wall), wall, **limits
+    )
 
 
 def test_the_number_of_secrets_is_bounded_and_expired_ones_make_room() -> None:

@@ -6,7 +6,7 @@ They are tagged structs, so a session is recorded as JSON lines of inputs and re
 import msgspec
 
 from duologue.core.rate_limits import Allowance
-from duologue.core.talk import Call, Done, Say, Transcript
+from duologue.core.talk import Began, Call, Done, Say, Transcript
 from duologue.events import ClientEvent, RateLimit
 
 
@@ -39,7 +39,7 @@ class ReplyEvent(msgspec.Struct, frozen=True, tag=True):
     """The engine's next event of the reply `job`."""
 
     job: str
-    event: Say | Call | Done
+    event: Began | Say | Call | Done
 
 
 class ReplyFailed(msgspec.Struct, frozen=True, tag=True):

@@ -1,6 +1,7 @@
 """One response from `response.created` to `response.done`, which comes exactly once.
 
-Engine events come in (`say`, `call`, `finish`, `fail`) or the client's will (`cancel`);
+Engine events come in (`begin`, `say`, `call`, `finish`, `fail`) or the client's will
+(`cancel`);
 server events leave through the batch. Opened items are always closed before the end, in
 order (G4–G8). The machine has two states, in progress and over; over takes nothing more.
 
@@ -18,16 +19,14 @@ from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.output_item import CallOutput, MessageOutput, Place
 from duologue.core.outputs import Put, Spent
-from duologue.core.talk import Ask, Call, Counts, Done, Say
+from duologue.core.talk import Ask, Began, Call, Done, Say
+from duologue.core.usage import UsageCount
 from duologue.events import (
-    CachedTokensDetails,
     CancelledDetails,
     FailedDetails,
     IncompleteDetails,
-    InputTokenDetails,
     ItemStatus,
     MaxOutputTokens,
-    OutputTokenDetails,
     Response,
     ResponseAudio,
     ResponseCreated,
@@ -49,14 +48,15 @@ class ResponseSettings(Struct, frozen=True, kw_only=True):
 
 
 class ResponseMachine:
-    """A response and its items. `conversation` None makes it out of band."""
+    """A response and its items. Unless it `keeps` them it is out of band."""
 
     def __init__(
         self,
         batch: Batch,
-        conversation: Conversation | None,
+        conversation: Conversation,
         new_id: Callable[[str], str],
         *,
+        keeps: bool,
         job: str,
         ask: Ask,
         settings: ResponseSettings,
@@ -64,6 +64,8 @@ class ResponseMachine:
     ) -> None:
         self.id = new_id("resp")
         self.job = job
+        self.keeps = keeps
+        """Whether it writes to the default conversation."""
         self.over = False
         self.voiced = False
         """Whether any sound was sent."""
@@ -74,22 +76,23 @@ class ResponseMachine:
         self._settings = settings
         self._speech_end = speech_end
         self._stages: dict[str, float] = {}
+        self._used = UsageCount()
         self._entries: list[Entry] = []
         self._message: MessageOutput | None = None
         self._calls: dict[int, CallOutput] = {}
         batch.send(ResponseCreated, response=self._object("in_progress"))
 
-    @property
-    def keeps(self) -> bool:
-        """Whether it writes to the default conversation."""
-        return self._conversation is not None
-
     def note_stage(self, stage: str, at: float) -> None:
         """Remember when a stage of the turn was first reached, in monotonic seconds."""
         self._stages.setdefault(stage, at)
 
+    def begin(self, began: Began) -> None:
+        """The engine has read what it answers from."""
+        self._used.take(began)
+
     def say(self, piece: Say, now: float) -> None:
         """The engine said something."""
+        self._used.take(piece)
         if self._message is None:
             item_id = self._new_id("item")
             self._message = MessageOutput(self._place(), item_id, spoken=self._ask.speak)
@@ -97,10 +100,12 @@ class ResponseMachine:
         if piece.pcm and self._ask.speak:
             self.voiced = True
             self.note_stage("first_audio", now)
+            self._used.send(piece.pcm)
         self._message.say(piece)
 
     def call(self, piece: Call) -> None:
         """The engine wrote a piece of a function call."""
+        self._used.take(piece)
         self._close_message("completed")
         output = self._calls.get(piece.index)
         if output is None:
@@ -116,39 +121,41 @@ class ResponseMachine:
 
     def finish(self, done: Done) -> None:
         """The engine is done."""
+        self._used.take(done)
         for stage, at in done.stages.items():
             self.note_stage(stage, at)
         if done.reason == "completed":
-            self._end("completed", "completed", None, done)
+            self._end("completed", "completed", None)
             return
         reason: Literal["max_output_tokens", "content_filter"]
         reason = "max_output_tokens" if done.reason == "length" else "content_filter"
-        self._end("incomplete", "incomplete", IncompleteDetails(reason=reason), done)
+        self._end("incomplete", "incomplete", IncompleteDetails(reason=reason))
 
     def fail(self, code: str, message: str, kind: str = "server_error") -> None:
         """The engine could not finish (reference 4.4: no `error` event beside it)."""
         error = ResponseError(type=kind, code=code, message=message)
-        self._end("failed", "incomplete", FailedDetails(error=error), Done())
+        self._end("failed", "incomplete", FailedDetails(error=error))
 
     def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
         """The client or the user's voice interrupts."""
-        self._end("cancelled", "incomplete", CancelledDetails(reason=reason), Done())
+        self._end("cancelled", "incomplete", CancelledDetails(reason=reason))
 
     def _end(
-        self, status: ResponseStatus, items: ItemStatus, details: StatusDetails | None, done: Done
+        self, status: ResponseStatus, items: ItemStatus, details: StatusDetails | None
     ) -> None:
         assert not self.over
         self._close_message(items)
         for index in list(self._calls):
             self._close_call(index, "incomplete")
         self.over = True
-        usage = _usage(done)
+        usage = self._used.usage()
         response = self._object(status, details, usage, self._extension())
         self._batch.send(ResponseDone, response=response)
         self._batch.add(Spent(self.job, usage.total_tokens))
 
     def _place(self) -> Place:
-        return Place(self._batch, self.id, len(self._entries), self._conversation)
+        conversation = self._conversation if self.keeps else None
+        return Place(self._batch, self.id, len(self._entries), conversation)
 
     def _close_message(self, status: ItemStatus) -> None:
         if self._message is not None:
@@ -164,7 +171,9 @@ class ResponseMachine:
                 self._put(output.entry)
 
     def _put(self, entry: Entry) -> None:
-        if self._conversation is not None and entry.id in self._conversation:
+        if not self.keeps:
+            self._conversation.keep_beside(entry)
+        elif self._conversation.holds(entry):
             self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
             entry.known = True
             self._conversation.keep_sound(entry)
@@ -188,7 +197,7 @@ class ResponseMachine:
             status=status,
             status_details=details,
             output=tuple(entry.item for entry in self._entries),
-            conversation_id=self._conversation.id if self._conversation is not None else None,
+            conversation_id=self._conversation.id if self.keeps else None,
             output_modalities=("audio",) if self._ask.speak else ("text",),
             max_output_tokens=self._settings.max_output_tokens,
             audio=self._settings.audio,
@@ -196,35 +205,3 @@ class ResponseMachine:
             metadata=self._settings.metadata,
             duologue=extension,
         )
-
-
-def _usage(done: Done) -> Usage:
-    """The usage object of reference section 6: sums of their details by construction."""
-
-    def of(counts: Counts, modality: str) -> int:
-        return counts.get(modality, 0)
-
-    cached = CachedTokensDetails(
-        text_tokens=of(done.cached, "text"),
-        audio_tokens=of(done.cached, "audio"),
-        image_tokens=of(done.cached, "image"),
-    )
-    input_details = InputTokenDetails(
-        text_tokens=of(done.input, "text"),
-        audio_tokens=of(done.input, "audio"),
-        image_tokens=of(done.input, "image"),
-        cached_tokens=cached.text_tokens + cached.audio_tokens + cached.image_tokens,
-        cached_tokens_details=cached,
-    )
-    output_details = OutputTokenDetails(
-        text_tokens=of(done.output, "text"), audio_tokens=of(done.output, "audio")
-    )
-    tokens_in = input_details.text_tokens + input_details.audio_tokens + input_details.image_tokens
-    tokens_out = output_details.text_tokens + output_details.audio_tokens
-    return Usage(
-        total_tokens=tokens_in + tokens_out,
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        input_token_details=input_details,
-        output_token_details=output_details,
-    )

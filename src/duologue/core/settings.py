@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, structs
 
+from duologue.core.budget import check_output_limit, check_truncation, engine_truncation
 from duologue.core.talk import Ask, Item, Tool
 from duologue.errors import Refusal
 from duologue.events import (
@@ -46,7 +47,9 @@ DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is made with. `expires_at` is Unix time; the session ends after `max_s`.
 
-    `model_is_open`: the client named no model, so its first `session.update` may.
+    `model_is_open`: the client named no model, so its first `session.update` may. The engine's
+    window is `context_tokens`; a reply without a limit of its own is at most
+    `max_output_tokens` long.
     `announces_conversation`: `conversation.created` follows `session.created` (GAP-3).
     `start`: what a client secret or a call was bound to; it is in force from the first event.
     """
@@ -59,6 +62,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     voices: tuple[str, ...] = ()
     instructions: str = ""
     silence_duration_ms: int = 400
+    context_tokens: int = 32_768
+    max_output_tokens: int = 4096
     expires_at: int = 0
     max_s: float = 3600.0
     start: SessionUpdateParams | None = None
@@ -68,6 +73,7 @@ class Settings:
     """The effective settings of one session: `session` is what the client is shown."""
 
     def __init__(self, config: SessionConfig) -> None:
+        self._config = config
         self._voices = (*config.voices, *WELL_KNOWN_VOICES)
         self._model_is_open = config.model_is_open
         self.own_turn_policy = True
@@ -109,6 +115,7 @@ class Settings:
                 f"Prompt '{fields['prompt'].id}' does not exist on this server.",
                 "session.prompt.id",
             )
+        self._check_budget(change)
         if "audio" in fields:
             fields["audio"] = self._merge_audio(change, voice_locked=voice_locked)
         self.session = structs.replace(self.session, **fields)
@@ -141,19 +148,40 @@ class Settings:
         modalities = change.output_modalities or session.output_modalities
         tools = session.tools if change.tools is UNSET else change.tools
         limit = change.max_output_tokens or session.max_output_tokens
+        parallel = change.parallel_tool_calls
+        if parallel is UNSET:
+            parallel = session.parallel_tool_calls
         return Ask(
             instructions=(
                 session.instructions if change.instructions is UNSET else change.instructions
             ),
             tools=tuple(_tool(tool) for tool in tools if isinstance(tool, FunctionTool)),
             tool_choice=_choice(change.tool_choice or session.tool_choice),
+            parallel_calls=parallel is not False,
             voice=voice.id if isinstance(voice, VoiceId) else voice,
             speed=speed,
             speak=modalities == ("audio",),
             max_tokens=_limit(limit),
+            truncation=engine_truncation(session.truncation),
             context=context,
             keep=change.conversation == "auto",
         )
+
+    def check_response(self, change: ResponseCreateParams) -> None:
+        """Refuse limits and formats of one response that cannot be met."""
+        if change.max_output_tokens is not UNSET:
+            room = self._config.context_tokens
+            check_output_limit(change.max_output_tokens, room, "response.max_output_tokens")
+        if change.audio and change.audio.output and change.audio.output.format is not UNSET:
+            check_format(change.audio.output.format, "response.audio.output.format")
+
+    def _check_budget(self, change: RealtimeSessionUpdate) -> None:
+        limit = change.max_output_tokens or self.session.max_output_tokens
+        truncation = change.truncation or self.session.truncation
+        room = self._config.context_tokens
+        check_output_limit(limit, room, "session.max_output_tokens")
+        output_tokens = limit if isinstance(limit, int) else self._config.max_output_tokens
+        check_truncation(truncation, output_tokens, room, "session.truncation")
 
     def _check_model(self, change: RealtimeSessionUpdate) -> None:
         if change.model != self.session.model and not self._model_is_open:

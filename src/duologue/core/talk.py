@@ -1,9 +1,9 @@
 """What the core and a speech engine say to each other, as plain data.
 
 Down to the engine go `Item`s (the history, exactly as it was said and heard) and an `Ask`
-(what one reply shall be like). Back up come `Say`, `Call` and one last `Done`. The core
-puts these in its outputs and takes them from its inputs; `runtime/ports.py` has the
-protocols that carry them. Sound is always 24 kHz mono signed 16-bit little-endian.
+(what one reply shall be like). Back up come `Began`, `Say`, `Call` and one last `Done`. The
+core puts these in its outputs and takes them from its inputs; `runtime/ports.py` has the protocols
+that carry them. Sound is always 24 kHz mono signed 16-bit little-endian.
 """
 
 from collections.abc import Mapping
@@ -52,23 +52,51 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
 
 
+class Truncation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What may be left out of a history that has grown too long, oldest items first.
+
+    `limit_tokens` bounds what follows instructions and tools; None is all the room there is.
+    When that overflows, at most `kept_share` of it is left, and nothing more is dropped until
+    it overflows again; None leaves the share to the engine. Unless it is `allowed` the reply
+    fails with `context_length_exceeded` instead (reference, section 6).
+    """
+
+    allowed: bool = True
+    kept_share: float | None = None
+    limit_tokens: int | None = None
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What one reply shall be like: session settings merged with those of `response.create`.
 
     `tool_choice` is "auto", "none", "required" or the name of one tool prefixed "function:".
     `context` None means the conversation that was put; a tuple stands in its place.
     `keep` False is an out-of-band reply: it leaves no trace in the model's state.
+    `parallel_calls` False admits one function call at most.
     """
 
     instructions: str = ""
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    parallel_calls: bool = True
     voice: str = ""
     speed: float = 1.0
     speak: bool = True
     max_tokens: int | None = None
+    truncation: Truncation = Truncation()
     context: tuple[Item, ...] | None = None
     keep: bool = True
+
+
+class Began(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """What a reply reads: all its input, and the part of it that came from a reused prefix.
+
+    It comes before the first `Say` or `Call`, as soon as the engine knows, so that a reply that
+    is closed early has a true usage. Sent again it replaces what was said before.
+    """
+
+    input: Counts = {}
+    cached: Counts = {}
 
 
 class Say(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -78,40 +106,42 @@ class Say(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     text, counted from its beginning, that have been voiced once this `pcm` has played.
     A spoken reply sends the text of a clause with or before its sound, one `Say` per word
     where the voice knows its timing, so that the history can be cut exactly to the word.
+    `tokens` is how many were generated since the event before (thought ahead included).
     """
 
     text: str = ""
     pcm: bytes = b""
     voiced: int = 0
+    tokens: int = 0
 
 
 class Call(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A piece of a function call: the same `index` for all pieces of one call.
 
-    The first piece carries `name`; `delta` is argument text; `final` closes the call.
+    The first piece carries `name`; `delta` is argument text; `final` closes the call;
+    `tokens` as in `Say`.
     """
 
     index: int
     name: str = ""
     delta: str = ""
     final: bool = False
+    tokens: int = 0
 
 
 class Done(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """The last event of a reply: why it ended, what it used, and when its stages were reached.
+    """The last event of a reply: why it ended and when its stages were reached.
 
-    `cached` is the part of `input` that came from a reused prefix. `stages` maps
-    "transcript", "first_token", "first_clause" to monotonic seconds.
+    `tokens` as in `Say`: those that no other event has counted. `stages` maps "transcript",
+    "first_token", "first_clause" to monotonic seconds.
     """
 
     reason: Literal["completed", "length", "filtered"] = "completed"
-    input: Counts = {}
-    cached: Counts = {}
-    output: Counts = {}
+    tokens: int = 0
     stages: Mapping[str, float] = {}
 
 
-ReplyEvent = Say | Call | Done
+ReplyEvent = Began | Say | Call | Done
 
 
 class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):

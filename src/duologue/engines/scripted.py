@@ -9,6 +9,7 @@ so that a whole server runs deterministically with nothing to download.
 import array
 import asyncio
 import math
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import msgspec
 from duologue.audio import pcm as audio
 from duologue.core.talk import (
     Ask,
+    Began,
     Call,
     Done,
     Item,
@@ -26,6 +28,7 @@ from duologue.core.talk import (
     Transcript,
     TranscriptionAsk,
 )
+from duologue.engines.window import Window
 from duologue.errors import ConfigFault, EngineBusy, EngineFault
 from duologue.runtime.ports import ActivityStream, Talk, Traits
 
@@ -57,12 +60,17 @@ class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the engine says (the first reply that fits) and hears (`transcripts` in turn)."""
+    """What the engine says (the first reply that fits) and hears (`transcripts` in turn).
+
+    A word is a token, of instructions, history and replies; `context_tokens` are remembered.
+    """
 
     replies: tuple[ScriptedReply, ...] = (ScriptedReply(text="You said: {heard}"),)
     transcripts: tuple[str, ...] = ("Hello there.",)
     word_ms: int = 240
     places: int = 1000
+    context_tokens: int = 32_768
+    max_output_tokens: int = 4096
 
 
 def read_script(path: Path) -> Script:
@@ -84,7 +92,11 @@ class ScriptedEngine:
     """Satisfies `Engine`."""
 
     def __init__(self, script: Script) -> None:
-        self.traits = Traits(voices=("tone",), context_tokens=32_768)
+        self.traits = Traits(
+            voices=("tone",),
+            context_tokens=script.context_tokens,
+            max_output_tokens=script.max_output_tokens,
+        )
         self.script = script
         self.tone = tone(script.word_ms)
         self.open_talks = 0
@@ -108,6 +120,8 @@ class ScriptedTalk:
         self._engine = engine
         self._open = True
         self._spoken: list[str] = []
+        self._window = Window()
+        self._read: list[str] = []
         self.history: list[Item] = []
         self.expected: Item | None = None
 
@@ -132,6 +146,7 @@ class ScriptedTalk:
         return msgspec.structs.replace(item, parts=(Part(text=text),))
 
     def drop(self, item_id: str) -> None:
+        self._window.forget(item_id)
         self.history = [item for item in self.history if item.id != item_id]
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
@@ -145,12 +160,13 @@ class ScriptedTalk:
         ]
 
     async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
-        context = self.history if ask.context is None else list(ask.context)
+        context, began = self._read_context(ask)
+        yield began
         heard = _last_text(context)
         reply = next((r for r in self._engine.script.replies if r.when in heard), ScriptedReply())
         await asyncio.sleep(reply.first_delay_ms / 1000)
         words = reply.text.replace("{heard}", heard).split()
-        limit = len(words) if ask.max_tokens is None else ask.max_tokens
+        limit = ask.max_tokens or self._engine.traits.max_output_tokens
         calls = _calls(reply, ask)
         if ask.tool_choice not in ("auto", "none"):
             words = []
@@ -160,19 +176,30 @@ class ScriptedTalk:
                 await asyncio.sleep(reply.word_delay_ms / 1000)
             text = f" {word}" if count else word
             position += len(text)
-            yield Say(text, self._engine.tone, position) if ask.speak else Say(text)
+            sound, voiced = (self._engine.tone, position) if ask.speak else (b"", 0)
+            yield Say(text, sound, voiced, tokens=1)
         if reply.fail:
             raise EngineFault(reply.fail)
         if len(words) <= limit:
             for index, call in enumerate(calls):
-                yield Call(index, name=call.name, delta=call.arguments)
+                yield Call(index, name=call.name, delta=call.arguments, tokens=1)
                 yield Call(index, final=True)
-        spoken_ms = self._engine.script.word_ms * min(len(words), limit) if ask.speak else 0
-        yield Done(
-            reason="completed" if len(words) <= limit else "length",
-            input={"text": sum(len(_text(item).split()) for item in context)},
-            output={"text": min(len(words), limit) + len(calls), "audio": -(-spoken_ms // 50)},
-        )
+        yield Done(reason="completed" if len(words) <= limit else "length")
+
+    def _read_context(self, ask: Ask) -> tuple[Sequence[Item], Began]:
+        """What the reply answers, and what reading it costs: the beginning may be known."""
+        limit = ask.max_tokens or self._engine.traits.max_output_tokens
+        head = [*ask.instructions.split(), *(tool.name for tool in ask.tools)]
+        room = self._engine.traits.context_tokens - len(head) - limit
+        keeps = ask.keep and ask.context is None
+        window = self._window if keeps else Window() if ask.context else self._window.copy()
+        items = self.history if ask.context is None else list(ask.context)
+        context = window.fit(items, room, ask.truncation, lambda item: len(_words(item)))
+        words = [*head, *(word for item in context for word in _words(item))]
+        known = len(os.path.commonprefix([self._read, words])) if keeps else 0
+        if keeps:
+            self._read = words
+        return context, Began({"text": len(words)}, {"text": known})
 
     async def aclose(self) -> None:
         if self._open:
@@ -192,11 +219,15 @@ def _calls(reply: ScriptedReply, ask: Ask) -> Sequence[ScriptedCall]:
         calls = [call for call in calls if call.name == forced] or [ScriptedCall(forced)]
     elif ask.tool_choice == "required" and not calls and ask.tools:
         calls = [ScriptedCall(ask.tools[0].name)]
-    return calls
+    return calls if ask.parallel_calls else calls[:1]
 
 
 def _text(item: Item) -> str:
     return " ".join(part.text for part in item.parts if part.text)
+
+
+def _words(item: Item) -> list[str]:
+    return [item.call.name, *item.call.arguments.split()] if item.call else _text(item).split()
 
 
 def _last_text(context: Sequence[Item]) -> str:

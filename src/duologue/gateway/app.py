@@ -130,7 +130,7 @@ class Gateway:
 
     def _open(self, parts: Parts) -> None:
         config = self._config
-        start = SessionStart(config, parts.engine.traits.voices, self._clock)
+        start = SessionStart(config, parts.engine.traits, self._clock)
         client_secrets = ClientSecrets(start, self._clock)
         door = Doorkeeper(self._key_source.keys, client_secrets)
         strict = config.unknown_keys == "strict"

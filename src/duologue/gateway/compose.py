@@ -26,9 +26,6 @@ from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
 from duologue.runtime.ports import Engine, NoiseReduction, Transcriber, VoiceActivity
 
-CONTEXT_TOKENS = 4096
-"""What one conversation of the light engine may hold, prompt and reply together."""
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -79,7 +76,7 @@ async def _light(config: ServerConfig) -> Parts:
     mind = await LlamaMind.load(
         _only(paths["mind"], ".gguf"),
         places=config.max_sessions,
-        context_tokens=CONTEXT_TOKENS,
+        context_tokens=config.context_tokens,
         threads=config.threads or os.cpu_count() or 1,
     )
     engine = LightEngine(ear, mind, mouth)

@@ -16,6 +16,7 @@ from duologue.core.talk import Ask
 from duologue.errors import Refusal
 from duologue.events import RealtimeSessionUpdate, ResponseCreateParams, SessionUpdateParams
 from duologue.runtime.ids import IdSource, new_seed
+from duologue.runtime.ports import Traits
 
 OWN_MODEL = "duologue"
 LISTED_MODELS = (OWN_MODEL, "gpt-realtime", "gpt-realtime-mini")
@@ -35,13 +36,13 @@ def is_known(model: str) -> bool:
 class SessionStart:
     """The beginnings of one server's sessions; `clock` gives Unix seconds."""
 
-    def __init__(
-        self, config: ServerConfig, voices: tuple[str, ...], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, config: ServerConfig, traits: Traits, clock: Callable[[], float]) -> None:
         self._config = config
-        self._voices = voices
+        self._traits = traits
         self._clock = clock
-        self._voice = config.voice or next(iter(voices), SessionConfig(id="", model="").voice)
+        self._voice = config.voice or next(
+            iter(traits.voices), SessionConfig(id="", model="").voice
+        )
 
     def check_model(self, model: str, param: str | None = None) -> None:
         """Refuse a model that is not served here, unless any name is."""
@@ -76,7 +77,9 @@ class SessionStart:
             model=model or OWN_MODEL,
             model_is_open=not model,
             voice=self._voice,
-            voices=self._voices,
+            voices=self._traits.voices,
+            context_tokens=self._traits.context_tokens,
+            max_output_tokens=self._traits.max_output_tokens,
             instructions=config.instructions,
             silence_duration_ms=config.silence_duration_ms,
             expires_at=expires_at,

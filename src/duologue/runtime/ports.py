@@ -28,7 +28,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine honestly is. Only one that both hears and speaks is end-to-end.
 
     `hears`/`speaks`: the language model itself takes/makes waveforms. `rewinds`: it can
-    forget what was not heard. `context_tokens`: window of the model.
+    forget what was not heard. `context_tokens`: window of the model, prompt and reply
+    together; `max_output_tokens`: of a reply whose ask names no limit.
     """
 
     hears: bool = False
@@ -39,6 +40,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     sees: bool = False
     voices: tuple[str, ...] = ()
     context_tokens: int = 4096
+    max_output_tokens: int = 1024
 
 
 class Talk(Protocol):
@@ -68,8 +70,10 @@ class Talk(Protocol):
         """Note how much of an assistant item was really heard: its first `end_ms`, `text`."""
 
     def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
-        """Answer: `Say` and `Call` events and one last `Done`; raises `EngineFault`.
+        """Answer: `Began`, `Say` and `Call` events and one last `Done`; raises `EngineFault`.
 
+        A history that is longer than the ask's `truncation` allows fails with the code
+        `context_length_exceeded`, before anything is said.
         `aclose()` on the iterator interrupts. Replies may run side by side.
         """
 

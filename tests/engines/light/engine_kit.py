@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
-from duologue.core.talk import Ask, Done, ReplyEvent, Say
+import msgspec
+
+from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
 from duologue.engines.light.engine import LightEngine
 from duologue.engines.light.reply import Reply
 from duologue.engines.light.talk import LightTalk
@@ -68,7 +70,22 @@ def text(got: Iterable[ReplyEvent]) -> str:
 
 def timeless(got: Iterable[ReplyEvent]) -> list[ReplyEvent]:
     """The events without what depends on time or on what the cache held before."""
-    return [
-        Done(reason=e.reason, input=e.input, output=e.output) if isinstance(e, Done) else e
-        for e in got
-    ]
+    return [_timeless(event) for event in got]
+
+
+def _timeless(event: ReplyEvent) -> ReplyEvent:
+    if isinstance(event, Began):
+        return Began(input=event.input)
+    if isinstance(event, Done):
+        return Done(reason=event.reason)
+    return msgspec.structs.replace(event, tokens=0)
+
+
+def began(got: Iterable[ReplyEvent]) -> Began:
+    """What a reply said that it reads."""
+    return next(event for event in got if isinstance(event, Began))
+
+
+def tokens(got: Iterable[ReplyEvent]) -> int:
+    """The tokens that a reply said it generated."""
+    return sum(event.tokens for event in got if not isinstance(event, Began))

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from duologue.core.talk import Item, Part, Transcript
-from duologue.engines.light.parts import Finish, Piece, Word
+from duologue.engines.light.parts import Begun, Finish, Piece, Word
 from duologue.errors import EngineBusy, EngineFault
 
 MS_PER_CHAR = 10
@@ -106,7 +106,7 @@ class ScriptedLease:
 
     async def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Piece | Finish, None]:
+    ) -> AsyncGenerator[Begun | Piece | Finish, None]:
         assert not self.busy and not self.released, "one request at a time on a lease"
         self.busy = True
         self.prompts.append(prompt)
@@ -156,7 +156,7 @@ class ScriptedMind:
 
     async def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Piece | Finish, None]:
+    ) -> AsyncGenerator[Begun | Piece | Finish, None]:
         self.outside.append(prompt)
         async with contextlib.aclosing(self.generate(prompt, max_tokens, grammar, 0)) as events:
             async for event in events:
@@ -164,11 +164,12 @@ class ScriptedMind:
 
     async def generate(
         self, prompt: str, max_tokens: int, grammar: str | None, cached: int
-    ) -> AsyncGenerator[Piece | Finish, None]:
+    ) -> AsyncGenerator[Begun | Piece | Finish, None]:
         self.grammars.append(grammar)
         self.running += 1
         try:
             text = self._text(prompt)
+            yield Begun(len(prompt), cached)
             pieces = re.findall(r"\s*\S+|\s+$", text[:max_tokens])
             for count, piece in enumerate(pieces):
                 await self.gate.passed()
@@ -176,7 +177,7 @@ class ScriptedMind:
                     raise self.fault
                 yield Piece(piece)
             reason = "length" if len(text) > max_tokens else "stop"
-            yield Finish(reason, len(prompt), cached, sum(map(len, pieces)))
+            yield Finish(reason, sum(map(len, pieces)))
         finally:
             self.running -= 1
 

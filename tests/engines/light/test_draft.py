@@ -8,7 +8,7 @@ from duologue.engines.light.draft import Draft
 
 
 def drafted(pieces: list[str]) -> list[str | Call]:
-    draft = Draft()
+    draft = Draft(calls=True)
     return [event for piece in pieces for event in draft.push(piece)] + draft.flush()
 
 
@@ -20,13 +20,13 @@ CALL = '{"name":"f","arguments":{"a":1}}'
 
 
 def test_words_come_out_as_they_go_in() -> None:
-    draft = Draft()
+    draft = Draft(calls=True)
     assert draft.push("Hello") == ["Hello"]
     assert draft.push(" there.") == [" there."]
 
 
 def test_a_call_comes_out_when_it_is_whole() -> None:
-    draft = Draft()
+    draft = Draft(calls=True)
     assert draft.push(CALL[:-1]) == []
     assert draft.push(CALL[-1]) == [
         Call(0, name="f", delta='{"a":1}'),
@@ -57,8 +57,15 @@ def test_what_is_no_call_is_passed_over() -> None:
     assert drafted(['{"name":5}', '{"other":"x"}', '"x"']) == []
 
 
+def test_where_nothing_can_be_called_json_is_words() -> None:
+    for written in (CALL, f"Look:\n{CALL}", "[1, 2]", '{"name":'):
+        draft = Draft(calls=False)
+        events = [e for c in written for e in draft.push(c)] + draft.flush()
+        assert text(events) == written and not any(isinstance(e, Call) for e in events)
+
+
 def test_a_sentence_said_again_is_the_end() -> None:
-    draft = Draft()
+    draft = Draft(calls=True)
     draft.push("I am not sure. ")
     draft.push("I am not sure. ")
     assert draft.over and draft.push("I am not sure.") == [] and draft.flush() == []

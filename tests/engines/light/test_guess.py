@@ -55,8 +55,8 @@ async def test_a_guess_is_ready_before_it_is_asked_for() -> None:
         asked = asyncio.get_running_loop().time()
         b.talk.put(spoken("u", "Go on.", silence=500))
         reply = b.talk.reply(ASK)
-        first = await anext(reply)
-        assert text([first]) == "Sure,"
+        first = [await anext(reply), await anext(reply)]
+        assert text(first) == "Sure,"
         b.mind.gate.open()
         done = (await events(reply))[-1]
         assert isinstance(done, Done)

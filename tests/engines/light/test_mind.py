@@ -8,12 +8,14 @@ import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from duologue.core.talk import Ask, Tool
+from duologue.core.talk import Ask, Item, Part, Tool
 from duologue.engines.light.grammar import grammar
 from duologue.engines.light.mind import BATCH_TOKENS, LlamaMind, _body, _cuts, _Job
-from duologue.engines.light.parts import Finish, Piece
+from duologue.engines.light.parts import Begun, Finish, Piece
+from duologue.engines.light.prompt import COMMON, Prompts
 from duologue.errors import EngineBusy, EngineFault, ModelFault
 from weights import weights
 
@@ -29,11 +31,25 @@ async def mind() -> AsyncIterator[LlamaMind]:
     await made.aclose()
 
 
-async def read(events: AsyncIterator[Piece | Finish]) -> tuple[str, Finish]:
+class Run(msgspec.Struct):
+    """What a completion said of itself."""
+
+    reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+async def read(events: AsyncIterator[Begun | Piece | Finish]) -> tuple[str, Run]:
     text = ""
+    begun = await anext(events)
+    assert isinstance(begun, Begun)
     async for event in events:
+        assert not isinstance(event, Begun)
         if isinstance(event, Finish):
-            return text, event
+            return text, Run(
+                event.reason, begun.prompt_tokens, begun.cached_tokens, event.output_tokens
+            )
         text += event.text
     raise AssertionError("no finish")
 
@@ -57,6 +73,7 @@ async def test_what_was_prefilled_is_in_the_cache(mind: LlamaMind) -> None:
 async def test_closing_a_completion_frees_its_place_at_once(mind: LlamaMind) -> None:
     lease = mind.lease()
     story = lease.complete(STORY, max_tokens=900)
+    assert isinstance(await anext(story), Begun)
     assert isinstance(await anext(story), Piece)
     await story.aclose()  # type: ignore[attr-defined]
     _, finish = await read(lease.complete(STORY, max_tokens=2))
@@ -78,6 +95,7 @@ async def test_a_cold_prompt_can_be_stopped_before_its_end_is_read(mind: LlamaMi
 
 async def test_closing_one_outside_any_place_lets_the_next_begin(mind: LlamaMind) -> None:
     story = mind.complete(STORY, max_tokens=900)
+    assert isinstance(await anext(story), Begun)
     assert isinstance(await anext(story), Piece)
     await story.aclose()  # type: ignore[attr-defined]
     assert mind._completing == 0
@@ -172,3 +190,57 @@ async def test_no_grammar_lets_another_name_through(mind: LlamaMind, choice: str
     assert not text.startswith('{"name":"convert"')
     if choice == "required":
         assert text.startswith(('{"name":"f"', '{"name":"g"'))
+
+
+DIGITS = "3141592653589793238462643383279502884197" * 2
+SAMPLES = [DIGITS, "!?;:,.-(" * 10, "Ünïcödé – “so” 日本語 🎉", "word " * 50, "", COMMON]
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+async def test_tokens_are_counted_by_the_model_s_own_tokenizer(mind: LlamaMind, text: str) -> None:
+    counted = await asyncio.to_thread(mind.count_tokens, STORY + text)
+    _, run = await read(mind.complete(STORY + text, max_tokens=1))
+    assert counted == run.prompt_tokens
+
+
+async def test_a_history_of_digits_fits_when_it_was_trimmed(mind: LlamaMind) -> None:
+    history = [Item(f"i{n}", "user", (Part(DIGITS),)) for n in range(40)]
+    prompts = Prompts(mind.count_tokens, mind.context_tokens)
+    prompt = await asyncio.to_thread(prompts.render, Ask(), history, 100)
+    _, run = await read(mind.complete(prompt, max_tokens=1))
+    assert run.prompt_tokens <= 924 and prompt.count(DIGITS) >= 2
+
+
+async def test_a_context_is_no_longer_than_the_model_was_trained_for() -> None:
+    path = weights("smollm2-135m-instruct-q4_1")
+    made = await LlamaMind.load(path, places=1, context_tokens=10_000, threads=2)
+    assert made.context_tokens == 8192
+    await made.aclose()
+
+
+@pytest.mark.conformance("C-153")
+@pytest.mark.parametrize(("parallel", "most"), [(True, 4), (False, 1)])
+async def test_how_many_calls_there_can_be(mind: LlamaMind, parallel: bool, most: int) -> None:
+    ask = Ask(tools=(Tool("f"),), tool_choice="required", parallel_calls=parallel)
+    call = '{"name":"f","arguments":{}}\n'
+    text, run = await read(
+        mind.complete(call * 12, max_tokens=200, grammar=grammar(ask), stop=("<|im_end|>",))
+    )
+    assert run.reason == "stop" and 1 <= text.count('"name":"f"') <= most
+
+
+async def test_a_schema_that_cannot_be_held_does_not_let_the_others_go(mind: LlamaMind) -> None:
+    broken = Tool("f", "", {"properties": {"a": {"type": "string", "pattern": "(?=x)"}}})
+    day = {"$defs": {"Day": {"enum": ["today", "tomorrow"]}}}
+    held = {
+        **day,
+        "properties": {"day": {"$ref": "#/$defs/Day"}},
+        "required": ["day"],
+        "additionalProperties": False,
+    }
+    ask = Ask(tools=(broken, Tool("g", "", held)), tool_choice="required", parallel_calls=False)
+    forced = 'Say {"name":"g","arguments":{"day":"yesterday"}}\nSay '
+    text, run = await read(mind.complete(forced, max_tokens=60, grammar=grammar(ask)))
+    made = json.loads(text)
+    assert run.reason == "stop" and made["name"] in ("f", "g")
+    assert made["name"] == "f" or made["arguments"]["day"] in ("today", "tomorrow")

@@ -2,11 +2,13 @@
 
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.talk import Ask, CallPart, Item, Part, Tool
+from duologue.core.talk import Ask, CallPart, Item, Part, Tool, Truncation
 from duologue.engines.light.prompt import COMMON, Prompts
+from duologue.errors import EngineFault
 
 WEATHER = Tool("get_weather", "The weather.", {"type": "object"})
 
@@ -81,10 +83,54 @@ def test_a_history_that_is_too_long_is_cut_once_and_in_a_large_step() -> None:
 
 
 def test_a_result_is_not_kept_without_its_call() -> None:
-    p = prompts(600)
     history = [item(1, "user", "x" * 900), call(2), result(3), item(4, "user", "y" * 900)]
-    prompt = p.render(Ask(tools=(WEATHER,)), history, 50)
-    assert ("answered: sunny" in prompt) == ('"arguments":{"city":"Paris"}}' in prompt)
+    kept = set()
+    for context_tokens in range(950, 1500, 10):
+        prompt = prompts(context_tokens).render(Ask(tools=(WEATHER,)), history, 50)
+        result_is_there = "answered: sunny" in prompt
+        assert result_is_there == ('"arguments":{"city":"Paris"}}' in prompt)
+        kept.add(result_is_there)
+    assert kept == {True, False}
+
+
+@pytest.mark.conformance("C-192")
+def test_instructions_and_tools_are_in_every_prompt_however_much_is_dropped() -> None:
+    p, ask = prompts(1200), Ask(instructions="Speak like a sailor.", tools=(WEATHER,))
+    history = [item(number, "user", f"Question {number}. " + "x" * 200) for number in range(40)]
+    for count in range(1, 41):
+        prompt = p.render(ask, history[:count], 100)
+        assert "Speak like a sailor." in prompt and '"name":"get_weather"' in prompt
+        assert f"Question {count - 1}." in prompt
+    assert "Question 0." not in prompt
+
+
+def test_instructions_that_leave_no_room_are_a_fault_that_says_how_long_they_are() -> None:
+    with pytest.raises(EngineFault, match="instructions and tools take") as fault:
+        prompts(1000).render(Ask(instructions="x" * 4000), [item(1, "user", "Hi.")], 100)
+    assert fault.value.code == "context_length_exceeded"
+
+
+@pytest.mark.conformance("C-191")
+def test_without_truncation_a_long_history_is_a_fault_and_a_shorter_one_is_not() -> None:
+    p, ask = prompts(1200), Ask(truncation=Truncation(allowed=False))
+    history = [item(number, "user", "x" * 200) for number in range(40)]
+    with pytest.raises(EngineFault) as fault:
+        p.render(ask, history, 100)
+    assert fault.value.code == "context_length_exceeded"
+    assert p.render(ask, history[:5], 100).count("x" * 200) == 5
+
+
+@pytest.mark.conformance("C-190")
+def test_a_retention_ratio_keeps_its_share_of_what_follows_the_instructions() -> None:
+    p = prompts(4000)
+    ask = Ask(truncation=Truncation(kept_share=0.5, limit_tokens=400), instructions="y" * 2000)
+    counts = []
+    for number in range(1, 30):
+        history = [item(n, "user", "x" * 120) for n in range(number)]
+        counts.append(p.render(ask, history, 100).count("x" * 120))
+    assert max(counts) * 30 <= 400 and min(counts[max(counts) :]) * 30 <= 200
+    drops = sum(b < a for a, b in zip(counts, counts[1:], strict=False))
+    assert 2 <= drops <= 5
 
 
 def test_an_image_is_said_to_be_unseen() -> None:

@@ -1,6 +1,7 @@
 """The draft of a reply as the mind writes it: generated text in, words and calls out.
 
-The first character tells which it is, so words can be spoken at once. Calls are JSON objects,
+The first character tells which it is, so words can be spoken at once. Where there are no
+functions to call, everything is words, JSON too. Calls are JSON objects,
 one after another; each comes out whole once it is complete. A call that was cut off in the
 middle never comes out. A mind that has begun to say the same sentence again is over.
 """
@@ -17,11 +18,15 @@ REPEATED_WORDS = 3
 
 
 class Draft:
-    """`push` generated text, get text to speak and calls; `over` asks to stop generating."""
+    """`push` generated text, get text to speak and calls; `over` asks to stop generating.
 
-    def __init__(self) -> None:
+    `calls` says whether there is anything to call.
+    """
+
+    def __init__(self, *, calls: bool) -> None:
         self.over = False
-        self._is_call: bool | None = None
+        self._may_call = calls
+        self._is_call: bool | None = None if calls else False
         self._waiting = ""
         self._calls = 0
         self._said: set[str] = set()
@@ -46,6 +51,8 @@ class Draft:
 
     def _take_text(self) -> list[str | Call]:
         text, brace, rest = self._waiting.partition("\n{")
+        if not self._may_call:
+            text, brace = self._waiting, ""
         if brace:
             self._is_call = True
             self._waiting = "{" + rest

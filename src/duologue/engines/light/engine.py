@@ -10,7 +10,7 @@ from duologue.core.talk import Ask
 from duologue.engines.light.parts import Ear, Mind, Mouth
 from duologue.engines.light.precedence import Precedence
 from duologue.engines.light.prompt import COMMON
-from duologue.engines.light.talk import LightTalk
+from duologue.engines.light.talk import MOST_REPLY_TOKENS, LightTalk
 from duologue.runtime.ports import Traits
 
 
@@ -28,6 +28,7 @@ class LightEngine:
             tools=True,
             voices=tuple(mouth.voices),
             context_tokens=mind.context_tokens,
+            max_output_tokens=MOST_REPLY_TOKENS,
         )
         self._ear = ear
         self._mind = mind

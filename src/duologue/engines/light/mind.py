@@ -24,7 +24,8 @@ from typing import Any
 
 import xllamacpp
 
-from duologue.engines.light.parts import Finish, Piece
+from duologue.engines.light.parts import Begun, Finish, Piece
+from duologue.engines.light.tokens import Tokenizer
 from duologue.errors import EngineBusy, EngineFault, ModelFault
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ BATCH_TOKENS = 128
 """Tokens that llama.cpp evaluates at once, and so the longest that stopping a prompt takes."""
 
 GGUF_MAGIC = b"GGUF"
-CHARACTERS_PER_TOKEN = 3
-"""English text has four and more; counting short errs on the safe side."""
 
 
 class _Job:
@@ -81,8 +80,11 @@ class _Job:
 class LlamaMind:
     """Satisfies `Mind`. Make it with `load`."""
 
-    def __init__(self, server: xllamacpp.Server, *, places: int, context_tokens: int) -> None:
+    def __init__(
+        self, server: xllamacpp.Server, tokenizer: Tokenizer, *, places: int, context_tokens: int
+    ) -> None:
         self.context_tokens = context_tokens
+        self.count_tokens = tokenizer.count
         self._server = server
         self._threads = ThreadPoolExecutor(places + 2, thread_name_prefix="mind")
         self._free = list(range(places))
@@ -100,9 +102,18 @@ class LlamaMind:
     async def load(
         cls, model_path: Path, *, places: int, context_tokens: int, threads: int
     ) -> "LlamaMind":
-        """Load the weights off the event loop. Raises `ModelFault`."""
-        server = await asyncio.to_thread(_load, model_path, places, context_tokens, threads)
-        return cls(server, places=places, context_tokens=context_tokens)
+        """Load the weights off the event loop. Raises `ModelFault`.
+
+        A context longer than the model was trained for is shortened to that.
+        """
+        key = secrets.token_urlsafe(32)
+        server = await asyncio.to_thread(_load, model_path, places, context_tokens, threads, key)
+        tokenizer = Tokenizer(str(server.listening_address), key)
+        longest = await asyncio.to_thread(tokenizer.trained_context_tokens)
+        if longest is not None and longest < context_tokens:
+            logger.warning("the model's context is %d tokens, not %d", longest, context_tokens)
+            context_tokens = longest
+        return cls(server, tokenizer, places=places, context_tokens=context_tokens)
 
     async def warm(self, prompt: str) -> None:
         """Have every slot read `prompt`, how all prompts begin: one now, the others in idle time.
@@ -138,17 +149,13 @@ class LlamaMind:
 
     async def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncIterator[Piece | Finish]:
+    ) -> AsyncIterator[Begun | Piece | Finish]:
         """See `Mind.complete`; one at a time."""
         async with self._outside:
             slot = len(self._prompts) - 1
             async with aclosing(self.run(slot, prompt, max_tokens, grammar, stop)) as events:
                 async for event in events:
                     yield event
-
-    def count_tokens(self, text: str) -> int:
-        """An upper estimate of the tokens of a text."""
-        return len(text.encode()) // CHARACTERS_PER_TOKEN + 1
 
     async def aclose(self) -> None:
         """Wait for what runs and free the weights."""
@@ -167,17 +174,21 @@ class LlamaMind:
 
     async def run(
         self, slot: int, prompt: str, max_tokens: int, grammar: str | None, stop: Sequence[str]
-    ) -> AsyncGenerator[Piece | Finish, None]:
+    ) -> AsyncGenerator[Begun | Piece | Finish, None]:
         """A completion in a slot. Closing it returns when the slot is free."""
         self._completing += 1
         self._idle.clear()
         self._prompts[slot] = prompt
         job = _Job(_body(slot, prompt, max_tokens, grammar, stop))
         running = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._server)
+        begun = False
         try:
             while (chunk := await job.chunks.get()) is not None:
                 if "error" in chunk or "choices" not in chunk:
                     raise EngineFault(f"the language model refused: {_message(chunk)}")
+                if (progress := chunk.get("prompt_progress")) and not begun:
+                    begun = True
+                    yield Begun(int(progress["total"]), int(progress["cache"]))
                 choice = chunk["choices"][0]
                 if text := choice.get("text"):
                     yield Piece(text)
@@ -228,7 +239,7 @@ class LlamaLease:
 
     def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncIterator[Piece | Finish]:
+    ) -> AsyncIterator[Begun | Piece | Finish]:
         return self._mind.run(self._slot, prompt, max_tokens, grammar, stop)
 
     def release(self) -> None:
@@ -237,7 +248,9 @@ class LlamaLease:
             self._mind.give_back(self._slot)
 
 
-def _load(model_path: Path, places: int, context_tokens: int, threads: int) -> xllamacpp.Server:
+def _load(
+    model_path: Path, places: int, context_tokens: int, threads: int, key: str
+) -> xllamacpp.Server:
     try:
         with model_path.open("rb") as file:
             magic = file.read(len(GGUF_MAGIC))
@@ -260,7 +273,7 @@ def _load(model_path: Path, places: int, context_tokens: int, threads: int) -> x
     params.verbosity = 0
     params.warmup = True
     # llama.cpp's server listens on a loopback port even in process: nobody gets in there.
-    params.api_keys = [secrets.token_urlsafe(32)]
+    params.api_keys = [key]
     params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
     params.ui = False
     try:
@@ -289,11 +302,8 @@ def _body(
 
 def _finish(chunk: dict[str, Any], choice: dict[str, Any]) -> Finish:
     usage: dict[str, Any] = chunk.get("usage") or {}
-    details: dict[str, Any] = usage.get("prompt_tokens_details") or {}
     return Finish(
         reason="length" if choice["finish_reason"] == "length" else "stop",
-        prompt_tokens=int(usage.get("prompt_tokens", 0)),
-        cached_tokens=int(details.get("cached_tokens", 0)),
         output_tokens=int(usage.get("completion_tokens", 0)),
     )
 

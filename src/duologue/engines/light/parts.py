@@ -28,6 +28,13 @@ class Ear(Protocol):
         """Withdraw a guess: drop the result, stop the work if nobody else wants it."""
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """The prompt is being read: its tokens, and those of them reused from the cache."""
+
+    prompt_tokens: int
+    cached_tokens: int
+
+
 class Piece(msgspec.Struct, frozen=True):
     """Some generated text."""
 
@@ -35,12 +42,10 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """The end of a completion. Tokens: of the prompt, of it reused from the cache, generated."""
+    """The end of a completion, and the tokens that it generated."""
 
     reason: str
     """"stop" or "length"."""
-    prompt_tokens: int
-    cached_tokens: int
     output_tokens: int
 
 
@@ -52,8 +57,11 @@ class Lease(Protocol):
 
     def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncIterator[Piece | Finish]:
-        """Continue `prompt`; the last event is `Finish`. `aclose()` stops generation at once."""
+    ) -> AsyncIterator[Begun | Piece | Finish]:
+        """Continue `prompt`; the first event is `Begun`, the last `Finish`.
+
+        `aclose()` stops generation at once.
+        """
 
     def release(self) -> None: ...
 
@@ -72,10 +80,11 @@ class Mind(Protocol):
 
     def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncIterator[Piece | Finish]:
+    ) -> AsyncIterator[Begun | Piece | Finish]:
         """A completion outside any lease, for out-of-band replies; its prefix is not kept."""
 
-    def count_tokens(self, text: str) -> int: ...
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text, never too few; called in worker threads, for it takes time."""
 
     async def aclose(self) -> None: ...
 

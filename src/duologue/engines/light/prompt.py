@@ -2,17 +2,19 @@
 
 What the mind has read once stays in its cache as long as the prompt goes on from there, so
 rendering is append-only: the prompt of a turn begins with the whole prompt and reply of the
-turn before, unless history was edited. `Prompts` trims a history that has grown too long in
-one large step and keeps that cut for the turns that follow.
+turn before, unless history was edited or cut. `Prompts` measures what there is and leaves the
+cutting of a history that has grown too long to the `Window`.
 
 Words of users and tools cannot end their own message: control tokens are broken up.
 """
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from duologue.core.talk import Ask, Item, Tool
 from duologue.engines.light.examples import PLAIN_EXAMPLES, TOOL_EXAMPLES
+from duologue.engines.window import Window, too_long
 
 RULES = (
     "You are the voice of a live spoken conversation. Answer in one short sentence, two at "
@@ -35,58 +37,62 @@ REQUIRED = "Call one of the functions now."
 STOP = ("<|im_end|>", "<|im_start|>", "<|endoftext|>")
 BEGIN, END = "<|im_start|>", "<|im_end|>\n"
 
-KEPT_SHARE = 0.5
-"""What is left of the room for history after it was trimmed."""
+OPENING = f"{BEGIN}assistant\n"
+MARGIN_TOKENS = 2
+"""For what a model's tokenizer puts before every prompt."""
 
 
 class Prompts:
-    """The prompts of one talk. `count` gives the tokens of a text, `context_tokens` the room."""
+    """The prompts of one talk. `count` gives the tokens of a text, `context_tokens` the room.
 
-    def __init__(self, count: Callable[[str], int], context_tokens: int) -> None:
+    Rendering measures text, which takes time: it is done in worker threads, one at a time.
+    Raises `EngineFault` with the code `context_length_exceeded` where a prompt cannot fit.
+    """
+
+    def __init__(
+        self, count: Callable[[str], int], context_tokens: int, window: Window | None = None
+    ) -> None:
         self._count = count
         self._context_tokens = context_tokens
-        self._first_id: str | None = None
+        self._window = window or Window()
+        self._lock = threading.Lock()
+
+    def copy(self) -> "Prompts":
+        """Prompts for a reply that leaves no trace: the same cut, moved by nobody else."""
+        return Prompts(self._count, self._context_tokens, self._window.copy())
+
+    def forget(self, item_id: str) -> None:
+        """An item was deleted."""
+        with self._lock:
+            self._window.forget(item_id)
 
     def render(self, ask: Ask, items: Sequence[Item], reply_tokens: int) -> str:
         """The whole prompt, up to where the assistant speaks; room is left for its reply."""
         head = _head(ask)
-        items = self._fit(head, items, reply_tokens)
-        return head + "".join(_messages(items)) + _nudge(ask, items) + f"{BEGIN}assistant\n"
+        items = self._fit(head, ask, items, reply_tokens)
+        return head + "".join(_messages(items)) + _nudge(ask, items) + OPENING
 
     def ahead(self, ask: Ask, items: Sequence[Item], reply_tokens: int) -> str:
         """What the next prompt will begin with, whatever the user says next."""
         head = _head(ask)
-        items = self._fit(head, items, reply_tokens)
+        items = self._fit(head, ask, items, reply_tokens)
         return head + "".join(_messages(items)) + f"{BEGIN}user\n"
 
-    def _fit(self, head: str, items: Sequence[Item], reply_tokens: int) -> Sequence[Item]:
-        items = self._from_cut(items)
-        room = self._context_tokens - reply_tokens - self._count(head) - 64
-        sizes = [self._count(text) + 8 for text in map(_plain, items)]
-        if sum(sizes) <= room:
-            return items
-        kept = sum(sizes)
-        start = 0
-        while start < len(items) - 1 and (kept > room * KEPT_SHARE or _is_half(items[start])):
-            kept -= sizes[start]
-            start += 1
-        self._first_id = items[start].id
-        return items[start:]
+    def _fit(self, head: str, ask: Ask, items: Sequence[Item], reply_tokens: int) -> Sequence[Item]:
+        head_tokens = self._count(head)
+        after = self._count(_nudge(ask, items) + OPENING) + MARGIN_TOKENS
+        room = self._context_tokens - reply_tokens - head_tokens - after
+        if room < 0:
+            raise too_long(
+                f"instructions and tools take {head_tokens} of the {self._context_tokens} tokens "
+                "that the model's context has: there is no room for a conversation"
+            )
+        with self._lock:
+            return self._window.fit(items, room, ask.truncation, self._size)
 
-    def _from_cut(self, items: Sequence[Item]) -> Sequence[Item]:
-        for index, item in enumerate(items):
-            if item.id == self._first_id:
-                return items[index:]
-        return items
-
-
-def _is_half(item: Item) -> bool:
-    """A result must not be the first of what is kept: its call would be gone."""
-    return item.role == "result"
-
-
-def _plain(item: Item) -> str:
-    return item.call.name + item.call.arguments if item.call else _text(item)
+    def _size(self, item: Item) -> int:
+        """The tokens of an item as a message of its own; together with others it has no more."""
+        return self._count("".join(_messages([item])))
 
 
 def _text(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""One reply under way: prompt in, `Say`, `Call` and one `Done` out, in two tasks.
+"""One reply under way: prompt in, `Began`, `Say`, `Call` and one `Done` out, in two tasks.
 
     mind ──pieces──► draft ──text──► clauses ══queue══► mouth ──words──► ══queue══► reader
 
@@ -7,6 +7,11 @@ gives each clause its sound. Both queues hold two clauses, so the next clause is
 while one is spoken and neither runs far ahead of the reader. A guess is the same thing
 without a reader yet: it stops by itself when the queues are full, and goes on when it is
 adopted.
+
+Tokens are counted as they are generated, and each event that is read says how many there were
+since the one before: so what was thought ahead counts, and a reply that is closed early has
+said what it used. The mind reads text, so all of the input is text: the user's sound counts as
+the transcript that was read.
 """
 
 import asyncio
@@ -18,11 +23,10 @@ from typing import Protocol, cast
 
 import msgspec
 
-from duologue.audio import pcm as audio
-from duologue.core.talk import Ask, Call, Done, ReplyEvent, Say
+from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
 from duologue.engines.light.clauses import ClauseSplitter
 from duologue.engines.light.draft import Draft
-from duologue.engines.light.parts import Finish, Mouth, Piece
+from duologue.engines.light.parts import Begun, Finish, Mouth, Piece
 from duologue.engines.light.precedence import Precedence
 from duologue.engines.light.tasks import Tasks
 from duologue.errors import EngineFault
@@ -32,15 +36,11 @@ log = logging.getLogger(__name__)
 AHEAD = 2
 """Clauses that may wait between two steps of a reply."""
 
-AUDIO_TOKEN_MS = 50
-"""Of the reply's sound, for accounting: 20 tokens a second (protocol reference, section 8)."""
-
 
 class Plan(msgspec.Struct, frozen=True):
     """What the mind shall complete; `heard_at_s` is when the words it answers were there."""
 
     prompt: str
-    prompt_tokens: int
     max_tokens: int
     grammar: str | None = None
     stop: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Completer(Protocol):
         max_tokens: int,
         grammar: str | None = None,
         stop: tuple[str, ...] = (),
-    ) -> AsyncIterator[Piece | Finish]: ...
+    ) -> AsyncIterator[Begun | Piece | Finish]: ...
 
 
 class Reply:
@@ -89,9 +89,11 @@ class Reply:
         self._thought = False
         self._stages: dict[str, float] = {}
         self._chars = 0
-        self._audio_bytes = 0
+        self._tokens = 0
+        self._tokens_told = 0
         self._clauses: asyncio.Queue[str | Call | Finish] = asyncio.Queue(AHEAD)
-        self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(AHEAD)
+        # One place more than clauses need, for the news that the mind has begun.
+        self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(AHEAD + 1)
         self._batch: deque[ReplyEvent] = deque()
         self._ended = False
         self.failed = False
@@ -136,7 +138,10 @@ class Reply:
             self._batch.extend(got)
         event = self._batch.popleft()
         self._ended = isinstance(event, Done)
-        return event
+        if isinstance(event, Began):
+            return event
+        tokens, self._tokens_told = self._tokens - self._tokens_told, self._tokens
+        return msgspec.structs.replace(event, tokens=tokens) if tokens else event
 
     async def _run(self) -> None:
         try:
@@ -171,23 +176,29 @@ class Reply:
         if plan.heard_at_s is not None:
             self._stages["transcript"] = plan.heard_at_s
         await self._precedence.wait(self._go)
-        draft, splitter = Draft(), ClauseSplitter()
+        calls = bool(self._ask.tools) and self._ask.tool_choice != "none"
+        draft, splitter = Draft(calls=calls), ClauseSplitter()
         finish: Finish | None = None
-        pieces = 0
         async with self._place() as mind:
             stream = mind.complete(
                 plan.prompt, max_tokens=plan.max_tokens, grammar=plan.grammar, stop=plan.stop
             )
-            async with aclosing(cast(AsyncGenerator[Piece | Finish, None], stream)) as events:
+            async with aclosing(
+                cast(AsyncGenerator[Begun | Piece | Finish, None], stream)
+            ) as events:
                 async for event in events:
+                    if isinstance(event, Begun):
+                        await self._out.put([_began(event)])
+                        continue
                     if isinstance(event, Finish):
                         finish = event
+                        self._tokens = max(self._tokens, event.output_tokens)
                         break
                     self._reach("first_token")
-                    pieces += 1
+                    self._tokens += 1
                     await self._route(draft.push(event.text), splitter)
                     if draft.over:
-                        finish = Finish("stop", plan.prompt_tokens, 0, pieces)
+                        finish = Finish("stop", self._tokens)
                         break
         self._stop_counting()
         if finish is None:
@@ -240,7 +251,6 @@ class Reply:
         for word in words:
             end = max(start, min(word.end, len(clause)))
             says.append(Say(text=clause[start:end], pcm=word.pcm, voiced=self._chars + end))
-            self._audio_bytes += len(word.pcm)
             start = end
         self._chars += len(clause)
         if start < len(clause):
@@ -248,16 +258,14 @@ class Reply:
         return says
 
     def _done(self, finish: Finish) -> Done:
-        output = {"text": finish.output_tokens}
-        if audio_ms := audio.ceil_ms_of_samples(self._audio_bytes // audio.SAMPLE_BYTES):
-            output["audio"] = -(-audio_ms // AUDIO_TOKEN_MS)
         return Done(
             reason="length" if finish.reason == "length" else "completed",
-            input={"text": finish.prompt_tokens},
-            cached={"text": finish.cached_tokens},
-            output=output,
             stages=dict(self._stages),
         )
+
+
+def _began(begun: Begun) -> Began:
+    return Began(input={"text": begun.prompt_tokens}, cached={"text": begun.cached_tokens})
 
 
 def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -10,7 +10,7 @@ gets it, with what it has ready; otherwise it is stopped, and leaves no trace.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
@@ -25,12 +25,16 @@ from duologue.engines.light.prompt import STOP, Prompts
 from duologue.engines.light.reply import Completer, Plan, Reply
 from duologue.engines.light.tasks import Tasks
 from duologue.engines.light.transcripts import Transcripts
+from duologue.engines.window import newest
 
 MOST_REPLY_TOKENS = 1024
 """Of a reply whose ask names no limit: some four minutes of speech."""
 
 KEPT_FOR_REPLY = 512
 """Tokens of the window that history leaves for a reply at least, unless the ask wants less."""
+
+LEAST_ITEM_TOKENS = 4
+"""No message is shorter than its frame, which bounds how many items a prompt can hold."""
 
 
 class Guess(msgspec.Struct):
@@ -114,6 +118,7 @@ class LightTalk:
     def drop(self, item_id: str) -> None:
         """Note that an item was deleted; unknown ids are passed over."""
         if (item := self._history.drop(item_id)) is not None:
+            self._prompts.forget(item_id)
             self._transcripts.forget(item)
             self._changed()
 
@@ -150,27 +155,37 @@ class LightTalk:
 
     async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
         """The prompt for a reply to `items`, once their sound is understood."""
-        heard = await self._transcripts.read(items)
-        kept = min(ask.max_tokens or KEPT_FOR_REPLY, KEPT_FOR_REPLY)
-        prompts = self._prompts if ask.context is None else self._new_prompts()
-        prompt, tokens = await asyncio.to_thread(self._render, prompts, ask, heard, kept)
-        return Plan(
-            prompt=prompt,
-            prompt_tokens=tokens,
-            max_tokens=max(
-                1,
-                min(ask.max_tokens or MOST_REPLY_TOKENS, self._mind.context_tokens - tokens),
-            ),
-            grammar=grammar(ask),
-            stop=STOP,
-            heard_at_s=self._transcripts.at_s(items[-1]) if items else None,
+        heard = await self._transcripts.read(self._newest(items))
+        if ask.context is not None:
+            prompts = self._new_prompts()
+        else:
+            prompts = self._prompts if ask.keep else self._prompts.copy()
+        return await asyncio.to_thread(
+            self._render,
+            prompts,
+            ask,
+            heard,
+            self._transcripts.at_s(items[-1]) if items else None,
         )
 
     def _render(
-        self, prompts: Prompts, ask: Ask, items: tuple[Item, ...], kept: int
-    ) -> tuple[str, int]:
+        self, prompts: Prompts, ask: Ask, items: tuple[Item, ...], heard_at_s: float | None
+    ) -> Plan:
+        """In a worker thread: it measures text and checks the tools' schemas."""
+        kept = min(ask.max_tokens or KEPT_FOR_REPLY, KEPT_FOR_REPLY)
         prompt = prompts.render(ask, items, kept)
-        return prompt, self._mind.count_tokens(prompt)
+        room = self._mind.context_tokens - self._mind.count_tokens(prompt)
+        return Plan(
+            prompt=prompt,
+            max_tokens=max(1, min(ask.max_tokens or MOST_REPLY_TOKENS, room)),
+            grammar=grammar(ask),
+            stop=STOP,
+            heard_at_s=heard_at_s,
+        )
+
+    def _newest(self, items: tuple[Item, ...]) -> Sequence[Item]:
+        """What of a very long history may find room at all."""
+        return newest(items, self._mind.context_tokens // LEAST_ITEM_TOKENS)
 
     def _read_ahead(self, *, instead: bool = False) -> None:
         """Have the mind read what the next prompt will begin with, as things stand now.
@@ -184,7 +199,7 @@ class LightTalk:
         self._place.warm(lambda: self._ahead(ask, items), instead=instead)
 
     async def _ahead(self, ask: Ask, items: tuple[Item, ...]) -> str:
-        heard = await self._transcripts.read(items)
+        heard = await self._transcripts.read(self._newest(items))
         return await asyncio.to_thread(self._prompts.ahead, ask, heard, KEPT_FOR_REPLY)
 
     def _new_prompts(self) -> Prompts:
