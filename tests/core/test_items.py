@@ -29,6 +29,7 @@ def play(*events: dict[str, Any]) -> Timeline:
     return t
 
 
+@pytest.mark.conformance("C-106", "C-107", "C-111")
 def test_an_item_is_added_and_done_with_status_completed() -> None:
     t = play(add(user("Hi")))
     added, done = t.events(ConversationItemAdded)[0], t.events(ConversationItemDone)[0]
@@ -37,6 +38,7 @@ def test_an_item_is_added_and_done_with_status_completed() -> None:
     assert t.engine.history[0].parts[0].text == "Hi"
 
 
+@pytest.mark.conformance("C-107", "C-108")
 def test_items_go_where_they_are_put() -> None:
     t = play(
         add(user("b", id="b")),
@@ -48,11 +50,13 @@ def test_items_go_where_they_are_put() -> None:
     assert [item.id for item in t.engine.history] == ["a", "b", "c", "d"]
 
 
+@pytest.mark.conformance("C-109")
 def test_an_unknown_anchor_is_refused_and_the_item_is_not_there() -> None:
     t = play(add(user("a"), previous_item_id="nowhere"))
     assert codes(t) == ["item_create_invalid_previous_item_id"] and t.mirror.order == []
 
 
+@pytest.mark.conformance("C-110", "C-118")
 def test_an_id_is_unique_until_its_item_is_deleted() -> None:
     delete = {"type": "conversation.item.delete", "item_id": "a"}
     t = play(add(user("1", id="a")), add(user("2", id="a")), delete, add(user("3", id="a")))
@@ -61,6 +65,7 @@ def test_an_id_is_unique_until_its_item_is_deleted() -> None:
     assert t.events(ConversationItemDeleted)[0].item_id == "a"
 
 
+@pytest.mark.conformance("C-118", "C-119", "C-142")
 @pytest.mark.parametrize(
     ("event", "code"),
     [
@@ -97,11 +102,13 @@ def test_a_refusal_echoes_the_event_id_and_changes_nothing(
     assert t.types() == ["session.created", "error"]
 
 
+@pytest.mark.conformance("C-142")
 def test_cancel_without_a_target_says_so_in_the_words_clients_look_for() -> None:
     t = play({"type": "response.cancel"})
     assert t.events(Error)[0].error.message.startswith("Cancellation failed")
 
 
+@pytest.mark.conformance("C-112", "C-113")
 @pytest.mark.parametrize(
     ("role", "part", "path"),
     [
@@ -119,6 +126,7 @@ def test_content_that_a_role_cannot_have_is_refused_by_path(
     assert t.events(Error)[0].error.param == path and t.mirror.order == []
 
 
+@pytest.mark.conformance("C-115", "C-119")
 def test_sound_in_an_item_is_kept_and_not_echoed() -> None:
     sound = {"type": "input_audio", "audio": SILENCE}
     item = {"type": "message", "id": "s", "role": "user", "content": [sound]}
@@ -128,6 +136,7 @@ def test_sound_in_an_item_is_kept_and_not_echoed() -> None:
     assert len(t.engine.history[0].parts[0].pcm or b"") == 4800
 
 
+@pytest.mark.conformance("C-112", "C-113", "C-117")
 def test_history_can_be_brought_along() -> None:
     t = play(
         add({"type": "message", "role": "system", "content": [_text("Be kind.")]}),
@@ -145,6 +154,7 @@ def test_history_can_be_brought_along() -> None:
     assert codes(t) == []
 
 
+@pytest.mark.conformance("C-139")
 def test_a_second_response_is_refused_by_naming_the_first() -> None:
     t = Timeline()
     t.engine.says("A long answer that goes on for a while.", step_s=0.2)
@@ -157,6 +167,7 @@ def test_a_second_response_is_refused_by_naming_the_first() -> None:
     assert t.events(ResponseDone)[0].response.status == "completed"
 
 
+@pytest.mark.conformance("C-140")
 def test_a_response_can_follow_at_once() -> None:
     t = Timeline()
     t.engine.says("One.")
@@ -169,6 +180,7 @@ def test_a_response_can_follow_at_once() -> None:
     assert codes(t) == [] and len(t.events(ResponseDone)) == 2
 
 
+@pytest.mark.conformance("C-143")
 def test_cancel_by_id_hits_an_out_of_band_response() -> None:
     t = Timeline()
     t.engine.says("Beside it.", after_s=2.0)
@@ -179,6 +191,7 @@ def test_cancel_by_id_hits_an_out_of_band_response() -> None:
     assert (done.status, done.status_details.reason) == ("cancelled", "client_cancelled")
 
 
+@pytest.mark.conformance("C-146")
 def test_settings_of_one_response_do_not_leak() -> None:
     t = Timeline()
     tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}

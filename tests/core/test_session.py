@@ -177,6 +177,7 @@ def test_barge_in_closes_what_was_open_before_the_next_response() -> None:
     assert t.engine.cancelled == ["job_1"]
 
 
+@pytest.mark.conformance("C-158")
 def test_barge_in_before_anything_was_said_gives_an_empty_response() -> None:
     t = Timeline()
     t.engine.says("Too late.", after_s=5.0)
@@ -204,6 +205,7 @@ def test_push_to_talk_commits_and_answers_when_told() -> None:
     ]
 
 
+@pytest.mark.conformance("C-161", "C-163", "C-165")
 def test_a_function_call_waits_for_its_output_and_the_talk_goes_on() -> None:
     t = Timeline()
     t.engine.calls("get_weather", '{"city":"Paris"}')
@@ -238,6 +240,7 @@ def test_a_function_call_waits_for_its_output_and_the_talk_goes_on() -> None:
     assert roles == ["call", "assistant", "result", "assistant"]
 
 
+@pytest.mark.conformance("C-166", "C-167")
 def test_a_message_and_calls_stand_at_successive_indices() -> None:
     t = Timeline()
     t.engine.answers(
@@ -266,6 +269,7 @@ def test_arguments_that_are_no_json_are_never_called_done() -> None:
     assert t.engine.history == []
 
 
+@pytest.mark.conformance("C-150", "C-131")
 def test_an_out_of_band_response_leaves_no_trace_and_runs_beside_another() -> None:
     t = Timeline()
     t.engine.says("In the conversation.", step_s=0.3)
@@ -288,6 +292,7 @@ def test_an_out_of_band_response_leaves_no_trace_and_runs_beside_another() -> No
     assert t.engine.asks[1].context == () and not t.engine.asks[1].keep
 
 
+@pytest.mark.conformance("C-152")
 def test_an_interruption_spares_out_of_band_responses() -> None:
     t = Timeline()
     t.engine.says("Beside it, for a long time.", after_s=0.5, step_s=0.3)
@@ -358,6 +363,7 @@ def test_the_engine_is_told_what_to_expect_at_the_first_silence() -> None:
     assert len(sound) < len(longer) < len(t.engine.history[0].parts[0].pcm or b"")
 
 
+@pytest.mark.conformance("C-145")
 def test_an_engine_failure_is_a_failed_response_and_no_error_event() -> None:
     t = Timeline()
     t.engine.answers(Say("Well", b"\0" * 4800, 4), ReplyFailed("", "engine_error", "out of tea"))
@@ -372,6 +378,7 @@ def test_an_engine_failure_is_a_failed_response_and_no_error_event() -> None:
     assert fine.status == "completed" and t.events(Error) == []
 
 
+@pytest.mark.conformance("C-144")
 def test_the_token_limit_makes_a_response_incomplete() -> None:
     t = Timeline()
     t.engine.answers(Say("Well", b"\0" * 4800, 4), Done(reason="length"))
@@ -419,6 +426,7 @@ def test_a_spoken_item_is_retrieved_with_sound_and_transcript() -> None:
     assert len(assistant.content[0].audio) == 200 * 48
 
 
+@pytest.mark.conformance("C-120")
 def test_an_item_being_generated_can_be_retrieved() -> None:
     t = Timeline()
     t.engine.says("One two three.", step_s=0.5)
@@ -428,6 +436,7 @@ def test_an_item_being_generated_can_be_retrieved() -> None:
     assert t.events(ConversationItemRetrieved)[0].item.status == "in_progress"
 
 
+@pytest.mark.conformance("C-137")
 def test_no_sound_stands_in_item_events() -> None:
     t = Timeline()
     t.engine.says("Fine.")

@@ -49,6 +49,7 @@ def test_history_holds_the_words_that_were_heard(end_ms: int, heard: str) -> Non
     assert len(item.content[0].audio or b"") == end_ms * 48
 
 
+@pytest.mark.conformance("C-122")
 def test_slightly_past_the_end_is_clamped() -> None:
     t, item_id = spoken()
     t.client_sends(1.1, truncate(item_id, 1100))
@@ -112,6 +113,7 @@ def test_text_that_was_never_voiced_is_not_in_history() -> None:
     assert t.engine.history[-1].parts[0].text == "One"
 
 
+@pytest.mark.conformance("C-123")
 def test_only_spoken_messages_of_the_assistant_can_be_truncated() -> None:
     t = Timeline()
     t.engine.answers(Say("Hi"), Done())
