@@ -13,12 +13,14 @@ class History:
 
     def __init__(self) -> None:
         self.revision = 0
-        self._order: list[str] = []
-        self._items: dict[str, Item] = {}
+        self._items: list[Item] = []
+        self._ids: list[str] = []
+        """The ids of the items, in the same order: a list of strings is searched quickly."""
+        self._known: set[str] = set()
 
     @property
     def items(self) -> tuple[Item, ...]:
-        return tuple(map(self._items.__getitem__, self._order))
+        return tuple(self._items)
 
     def put(self, item: Item, after: str | None = None) -> bool:
         """Enter `item` after item `after` ("" = front, None = end); True when it is now last.
@@ -27,12 +29,16 @@ class History:
         end: the item it named was dropped while this note was on its way.
         """
         self.revision += 1
-        if item.id not in self._items:
-            before = None if after is None else -1 if after == "" else self._find(after)
-            place = len(self._order) if before is None else before + 1
-            self._order.insert(place, item.id)
-        self._items[item.id] = item
-        return self._order[-1] == item.id
+        known = self._find(item.id)
+        if known is not None:
+            self._items[known] = item
+            return known == len(self._items) - 1
+        before = None if after is None else -1 if after == "" else self._find(after)
+        place = len(self._items) if before is None else before + 1
+        self._items.insert(place, item)
+        self._ids.insert(place, item.id)
+        self._known.add(item.id)
+        return place == len(self._items) - 1
 
     def drop(self, item_id: str) -> Item | None:
         """Delete an item and return it; None when there is none of that id."""
@@ -40,23 +46,25 @@ class History:
         if place is None:
             return None
         self.revision += 1
-        del self._order[place]
-        return self._items.pop(item_id)
+        del self._ids[place]
+        self._known.discard(item_id)
+        return self._items.pop(place)
 
     def cut(self, item_id: str, text: str) -> bool:
         """Leave of an item's words only `text`; False when there is no item of that id."""
-        item = self._items.get(item_id)
-        if item is None:
+        place = self._find(item_id)
+        if place is None:
             return False
         self.revision += 1
-        self._items[item_id] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
+        item = self._items[place]
+        self._items[place] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
         return True
 
     def _find(self, item_id: str) -> int | None:
-        if item_id not in self._items:
+        if item_id not in self._known:
             return None
-        # Nearly always it is one of the latest; a list is searched quickly for the others.
-        for place in range(len(self._order) - 1, max(-1, len(self._order) - 9), -1):
-            if self._order[place] == item_id:
+        # Nearly always it is one of the latest.
+        for place in range(len(self._ids) - 1, max(-1, len(self._ids) - 9), -1):
+            if self._ids[place] == item_id:
                 return place
-        return self._order.index(item_id)
+        return self._ids.index(item_id)

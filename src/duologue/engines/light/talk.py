@@ -194,8 +194,10 @@ class LightTalk:
         it, not another turn of the user, comes next.
         """
         ask, items = self._ask, self._history.items
-        while items and items[-1].role in ("user", "result"):
-            items = items[:-1]
+        end = len(items)
+        while end and items[end - 1].role in ("user", "result"):
+            end -= 1
+        items = items[:end]
         self._place.warm(lambda: self._ahead(ask, items), instead=instead)
 
     async def _ahead(self, ask: Ask, items: tuple[Item, ...]) -> str:
