@@ -1,5 +1,7 @@
 """Responses beside each other, their own settings, and function calls that come and go."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -12,12 +14,15 @@ from duologue.events import (
     Error,
     ResponseCreated,
     ResponseDone,
+    ResponseFunctionCallArgumentsDelta,
     ResponseFunctionCallArgumentsDone,
     ResponseOutputItemDone,
     SessionCreated,
     SessionUpdated,
+    encode_server_event,
 )
 from duologue.testing.timeline import Timeline
+from oracle import validate_server_event
 from session_kit import add, codes, create, update, user
 
 SMALL = SessionConfig(
@@ -361,3 +366,93 @@ def test_empty_tools_and_instructions_clear() -> None:
     full, empty = (e.session for e in t.events(SessionUpdated))
     assert (len(full.tools), full.instructions) == (1, "x")
     assert (empty.tools, empty.instructions) == ((), "")
+
+
+@pytest.mark.conformance("C-127", "C-130", "C-138")
+def test_a_response_begins_empty_and_ends_once() -> None:
+    t = Timeline()
+    t.engine.says("One two.")
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(2.0)
+    created = t.events(ResponseCreated)[0].response
+    assert (created.status, created.output) == ("in_progress", ())
+    assert created.usage is None and created.status_details is None
+    assert [e.response.id for e in t.events(ResponseDone)] == [created.id]
+
+
+@pytest.mark.conformance("C-133", "C-134", "C-135", "C-136")
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_parts_and_deltas_name_their_place_and_add_up(modality: str) -> None:
+    t = Timeline()
+    t.engine.says("One two three.", word_ms=100)
+    t.client_sends(0.1, create(output_modalities=[modality]))
+    t.run(2.0)
+    events = [json.loads(encode_server_event(event)) for _, event in t.sent]
+    for event in events:
+        validate_server_event(json.dumps(event))
+    response = events[-1]["response"]
+    item = response["output"][0]
+    inside = [e for e in events if e["type"].startswith(("response.content", "response.output_"))]
+    parts = [e for e in inside if "item" not in e]
+    place = {"response_id": response["id"], "item_id": item["id"]}
+    assert len(parts) > 4
+    assert all(place.items() <= e.items() for e in parts)
+    assert all((e["output_index"], e["content_index"]) == (0, 0) for e in parts)
+    assert {e["part"]["type"] for e in parts if "part" in e} == {modality}
+    assert item["content"][0]["type"] == f"output_{modality}"
+    words = "response.output_text" if modality == "text" else "response.output_audio_transcript"
+    key = "text" if modality == "text" else "transcript"
+    said = "".join(e["delta"] for e in events if e["type"] == f"{words}.delta")
+    done = next(e for e in events if e["type"] == f"{words}.done")
+    assert said == done[key] == item["content"][0][key] == "One two three."
+    types = [e["type"] for e in events]
+    sound = [e for e in events if e["type"] == "response.output_audio.delta"]
+    samples = sum(len(base64.b64decode(e["delta"])) for e in sound) // 2
+    if modality == "text":
+        assert samples == 0 and "response.output_audio.done" not in types
+    else:
+        assert samples == 300 * 24
+        last = max(n for n, e in enumerate(events) if e["type"] == "response.output_audio.delta")
+        assert types.index("response.output_audio.done") > last
+
+
+@pytest.mark.conformance("C-163", "C-162")
+def test_arguments_add_up_to_json_and_the_item_is_in_the_response() -> None:
+    t = Timeline()
+    pieces = ['{"ci', 'ty":"Par', 'is"}']
+    t.engine.answers(
+        *(Call(0, name="weather" if n == 0 else "", delta=p) for n, p in enumerate(pieces)),
+        Call(0, final=True),
+        Done(),
+    )
+    t.client_sends(0.1, create())
+    t.run(2.0)
+    deltas = "".join(e.delta for e in t.events(ResponseFunctionCallArgumentsDelta))
+    done = t.events(ResponseFunctionCallArgumentsDone)[0]
+    item = t.events(ResponseOutputItemDone)[0].item
+    assert deltas == done.arguments == item.arguments == '{"city":"Paris"}'
+    assert (done.name, done.call_id) == ("weather", item.call_id)
+    assert item.status == "completed"
+    assert t.events(ResponseDone)[0].response.output == (item,)
+
+
+@pytest.mark.conformance("C-141", "C-126")
+def test_a_cancelled_response_closes_its_item_and_new_items_can_come_meanwhile() -> None:
+    t = Timeline()
+    t.engine.says("On and on it goes.", step_s=0.3)
+    t.client_sends(0.1, create())
+    t.client_sends(0.5, add(user("By the way.")))
+    t.client_sends(0.8, {"type": "response.cancel"})
+    t.run(3.0)
+    assert t.types()[-6:] == [
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    response = t.events(ResponseDone)[0].response
+    assert (response.status, response.status_details.reason) == ("cancelled", "client_cancelled")
+    assert response.output[0].status == "incomplete"
+    assert [item.role for item in t.engine.history] == ["assistant", "user"] and codes(t) == []

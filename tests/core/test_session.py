@@ -62,6 +62,7 @@ def user_text(text: str, **item: object) -> dict[str, object]:
     }
 
 
+@pytest.mark.conformance("C-129")
 def test_a_voice_turn_gets_a_spoken_answer() -> None:
     t = Timeline()
     t.client_sends(0.1, TRANSCRIBED)
@@ -123,6 +124,7 @@ def test_speech_starts_before_the_onset_by_the_padding() -> None:
     assert t.events(InputAudioBufferSpeechStarted)[0].audio_start_ms == 2016 - 300
 
 
+@pytest.mark.conformance("C-128")
 def test_a_text_turn_follows_its_order() -> None:
     t = Timeline()
     t.client_sends(0.1, user_text("Hi"))
@@ -147,6 +149,7 @@ def test_a_text_turn_follows_its_order() -> None:
     assert t.events(ResponseDone)[0].response.output[0].content[0].text == "Hello there."
 
 
+@pytest.mark.conformance("C-156")
 def test_barge_in_closes_what_was_open_before_the_next_response() -> None:
     t = Timeline()
     t.engine.says("One two three four five six seven eight nine ten.", step_s=0.2)

@@ -26,6 +26,7 @@ def schema(made: str | None) -> list[str]:
     return [choice["name"]["const"] for choice in calls(made)]
 
 
+@pytest.mark.conformance("C-153")
 def test_without_tools_anything_may_be_said() -> None:
     assert grammar(Ask()) is None
     assert grammar(Ask(tools=TOOLS, tool_choice="none")) is None
@@ -36,11 +37,13 @@ def test_auto_admits_words_or_any_tool() -> None:
     assert made is not None and "start: TEXT |" in made and schema(made) == ["f", "g"]
 
 
+@pytest.mark.conformance("C-153")
 def test_required_admits_no_words() -> None:
     made = grammar(Ask(tools=TOOLS, tool_choice="required"))
     assert made is not None and "TEXT" not in made and schema(made) == ["f", "g"]
 
 
+@pytest.mark.conformance("C-153")
 def test_a_function_is_the_only_one() -> None:
     assert schema(grammar(Ask(tools=TOOLS, tool_choice="function:g"))) == ["g"]
 

@@ -136,6 +136,7 @@ async def test_two_conversations_run_side_by_side_and_a_third_is_refused(
     mind.lease()
 
 
+@pytest.mark.conformance("C-153")
 async def test_a_grammar_holds_calls_to_their_schema(mind: LlamaMind) -> None:
     day = {"type": "string", "enum": ["today", "tomorrow"]}
     parameters = {"type": "object", "properties": {"day": day}, "required": ["day"]}
