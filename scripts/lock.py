@@ -36,7 +36,8 @@ def stamp(groups: list[str]) -> str:
 def compile_lock(name: str, groups: list[str], upgrade: bool) -> None:
     """Write requirements/<name>.txt: every version and hash, for every platform."""
     target = ROOT / "requirements" / f"{name}.txt"
-    command = ["uv", "pip", "compile", "pyproject.toml", "-o", str(target.relative_to(ROOT))]
+    uv = Path(sys.executable).with_name("uv")
+    command = [str(uv), "pip", "compile", "pyproject.toml", "-o", str(target.relative_to(ROOT))]
     command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"]
     command += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-annotate"]
     command += [word for group in groups for word in ("--group", group)]

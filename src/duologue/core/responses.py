@@ -18,7 +18,7 @@ from duologue.core.outputs import Cancel, DropAudio, Respond
 from duologue.core.rate_limits import UNLIMITED, Allowance
 from duologue.core.response import ResponseMachine, ResponseSettings
 from duologue.core.settings import Settings, check_tool_choice, check_tools
-from duologue.core.talk import Call, Done, Say
+from duologue.core.talk import Began, Call, Done, Say
 from duologue.errors import Refusal
 from duologue.events import (
     FunctionChoice,
@@ -77,8 +77,9 @@ class Responses:
         job = self._new_id("job")
         response = ResponseMachine(
             self._batch,
-            self._conversation if keeps else None,
+            self._conversation,
             self._new_id,
+            keeps=keeps,
             job=job,
             ask=ask,
             settings=self._shown(params, ask),
@@ -120,6 +121,8 @@ class Responses:
         match entry:
             case ReplyFailed(code=code, message=message):
                 response.fail(code, message)
+            case ReplyEvent(event=Began() as began):
+                response.begin(began)
             case ReplyEvent(event=Say() as say):
                 response.say(say, now)
                 self.voice_locked |= response.voiced
@@ -172,6 +175,7 @@ class Responses:
                 f"Prompt '{params.prompt.id}' does not exist on this server.",
                 "response.prompt.id",
             )
+        self._settings.check_response(params)
         voice = params.audio.output.voice if params.audio and params.audio.output else UNSET
         if voice:
             param = "response.audio.output.voice"
@@ -182,7 +186,7 @@ class Responses:
 
     def _resolve(self, item: InputItem, param: str) -> talk.Item:
         if isinstance(item, ItemReference):
-            return self._conversation.get(item.id, "invalid_value", f"{param}.id").to_talk()
+            return self._conversation.find(item.id, "invalid_value", f"{param}.id").to_talk()
         whole, pcm = complete_item(item, self._new_id, param)
         return Entry(whole, pcm=pcm).to_talk()
 

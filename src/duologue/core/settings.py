@@ -172,8 +172,6 @@ class Settings:
         if change.max_output_tokens is not UNSET:
             room = self._config.context_tokens
             check_output_limit(change.max_output_tokens, room, "response.max_output_tokens")
-        if change.audio and change.audio.output and change.audio.output.format is not UNSET:
-            check_format(change.audio.output.format, "response.audio.output.format")
 
     def _check_budget(self, change: RealtimeSessionUpdate) -> None:
         limit = change.max_output_tokens or self.session.max_output_tokens
