@@ -96,7 +96,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="Language model in place of the profile's: a name of the catalogue, a "
-            "path, or a hub id (`hf:owner/repo`). So too for the next two."
+            "path, or a hub id (`hf:owner/repo`). So too for the next three."
         ),
     ] = None
     stt: Annotated[
@@ -104,6 +104,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     vad: Annotated[
         str | None, Meta(description="Voice activity model in place of the profile's.")
+    ] = None
+    turn_end: Annotated[
+        str | None,
+        Meta(description="Model that `semantic_vad` asks, in place of the profile's."),
     ] = None
     threads: Annotated[
         Count | None, Meta(description="Threads of the language model. Unset: one per core.")

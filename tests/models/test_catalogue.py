@@ -16,15 +16,15 @@ def page_tables() -> str:
         f"| {entry.bytes / 1e6:.1f} | {entry.upstream} |"
         for entry in CATALOGUE
     ]
-    lines += ["", "| profile | activity | ear | mind | mouth | MB to download |"]
-    lines += ["| --- | --- | --- | --- | --- | --- |"]
+    lines += ["", "| profile | activity | turn_end | ear | mind | mouth | MB to download |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     store = Store()
     for each in PROFILES:
         packages = {p for name in each.models for p in store.entry(name).packages}
         size = sum(package.bytes for package in packages) / 1e6
         lines.append(
-            f"| `{each.name}` | {each.activity} | {each.ear} | {each.mind} | {each.mouth} "
-            f"| {size:.0f} |"
+            f"| `{each.name}` | {each.activity} | {each.turn_end} | {each.ear} | {each.mind} "
+            f"| {each.mouth} | {size:.0f} |"
         )
     for entry in CATALOGUE:
         lines += ["", f"### {entry.name}", "", "| file | bytes | sha256 |", "| --- | --- | --- |"]
@@ -68,8 +68,10 @@ def test_a_profile_names_one_model_of_each_role():
     roles = {entry.name: entry.role for entry in CATALOGUE}
     for each in PROFILES:
         assert roles[each.activity] == "activity"
+        assert roles[each.turn_end] == "turn_end"
         assert roles[each.ear] == "ear"
         assert roles[each.mind] == "mind"
         assert roles[each.mouth] == "mouth"
         assert profile(each.name) is each
-        assert sorted(each.models) == sorted([each.activity, each.ear, each.mind, each.mouth])
+        chosen = [each.activity, each.turn_end, each.ear, each.mind, each.mouth]
+        assert sorted(each.models) == sorted(chosen)

@@ -2,8 +2,9 @@
 
 For tests, documentation and load: it is a fake and says so in its traits' only voice name,
 "tone". Asks come in; the script's replies come out, voiced as a tone, one `Say` per word.
-Its transcriber hands out configured transcripts in order and its voice activity is loudness,
-so that a whole server runs deterministically with nothing to download.
+Its transcriber hands out configured transcripts in order, its voice activity is loudness and
+its turn ends are a matter of length, so that a whole server runs deterministically with
+nothing to download.
 """
 
 import array
@@ -137,7 +138,7 @@ class ScriptedTalk:
         self.history.insert(index, self._hear(item))
 
     def _hear(self, item: Item) -> Item:
-        if item.role != "user" or not any(part.pcm for part in item.parts):
+        if item.role != "user" or not any((part.pcm or b"").strip(b"\0") for part in item.parts):
             return item
         transcripts = self._engine.script.transcripts
         text = transcripts[len(self._spoken) % len(transcripts)] if transcripts else ""
@@ -265,6 +266,27 @@ class _LoudnessStream:
 
     def close(self) -> None:
         """Nothing kept."""
+
+
+class LoudnessTurnEnd:
+    """Satisfies `TurnEnd`, and is a fake: a turn is complete when enough of it was loud.
+
+    It understands nothing. A client's tests get an "unfinished" turn from less than
+    `COMPLETE_MS` of sound and a "finished" one from more.
+    """
+
+    COMPLETE_MS = 500
+    """Loud sound in the last eight seconds that makes a turn complete."""
+
+    async def score(self, pcm: bytes) -> float:
+        # One sample in 10 ms tells loud from quiet; this runs on the event loop.
+        end = pcm[-8000 * audio.BYTES_PER_MS :]
+        some = memoryview(end)[: len(end) // 2 * 2].cast("h")[:: audio.samples_of_ms(10)].tolist()
+        loud_ms = 10 * sum(abs(sample) >= LoudnessActivity.THRESHOLD for sample in some)
+        return float(loud_ms >= self.COMPLETE_MS)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
 
 
 def _speech(window: bytes) -> float:

@@ -15,6 +15,7 @@ import msgspec
 from duologue.config import ServerConfig
 from duologue.engines.scripted import (
     LoudnessActivity,
+    LoudnessTurnEnd,
     Script,
     ScriptedEngine,
     ScriptedTranscriber,
@@ -24,7 +25,7 @@ from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.provision import specs, store_of
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
-from duologue.runtime.ports import Engine, NoiseReduction, Transcriber, VoiceActivity
+from duologue.runtime.ports import Engine, NoiseReduction, Transcriber, TurnEnd, VoiceActivity
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Parts:
     transcriber: Transcriber
     activity: VoiceActivity
     noise: NoiseReduction
+    turn_end: TurnEnd
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=())
     """What else is to be closed, after the engine."""
 
@@ -44,6 +46,7 @@ class Parts:
             self.engine.aclose,
             *self.closers,
             self.noise.aclose,
+            self.turn_end.aclose,
             self.activity.aclose,
         ):
             await close()
@@ -56,7 +59,13 @@ async def compose(config: ServerConfig) -> Parts:
 
 def _scripted(config: ServerConfig) -> Parts:
     engine = ScriptedEngine(script(config.script))
-    return Parts(engine, ScriptedTranscriber(engine), LoudnessActivity(), DeepFilterReduction())
+    return Parts(
+        engine,
+        ScriptedTranscriber(engine),
+        LoudnessActivity(),
+        DeepFilterReduction(),
+        LoudnessTurnEnd(),
+    )
 
 
 async def _light(config: ServerConfig) -> Parts:
@@ -68,9 +77,11 @@ async def _light(config: ServerConfig) -> Parts:
     from duologue.engines.light.mouth import HibariMouth
     from duologue.hearing.ear import WhisperEar, WhisperTranscriber
     from duologue.hearing.silero import SileroActivity
+    from duologue.hearing.turn_end import SmartTurnEnd
 
     paths = await asyncio.to_thread(_resolve, config)
     activity = await asyncio.to_thread(SileroActivity, _only(paths["activity"], ".onnx"))
+    turn_end = await SmartTurnEnd.load(_only(paths["turn_end"], ".onnx"))
     ear = await WhisperEar.load(paths["ear"])
     mouth = await asyncio.to_thread(HibariMouth, _only(paths["mouth"], ".onnx"))
     mind = await LlamaMind.load(
@@ -81,7 +92,14 @@ async def _light(config: ServerConfig) -> Parts:
     )
     engine = LightEngine(ear, mind, mouth)
     await engine.warm()
-    return Parts(engine, WhisperTranscriber(ear), activity, DeepFilterReduction(), (ear.aclose,))
+    return Parts(
+        engine,
+        WhisperTranscriber(ear),
+        activity,
+        DeepFilterReduction(),
+        turn_end,
+        (ear.aclose,),
+    )
 
 
 def _resolve(config: ServerConfig) -> dict[Role, Path]:

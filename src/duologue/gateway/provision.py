@@ -28,6 +28,7 @@ def specs(config: ServerConfig) -> dict[Role, str]:
     chosen = profile(config.profile)
     return {
         "activity": config.vad or chosen.activity,
+        "turn_end": config.turn_end or chosen.turn_end,
         "ear": config.stt or chosen.ear,
         "mind": config.llm or chosen.mind,
         "mouth": chosen.mouth,

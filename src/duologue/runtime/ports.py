@@ -1,4 +1,4 @@
-"""The ports: what the asyncio shell asks of engines, voice activity and transcription.
+"""The ports: what the asyncio shell asks of engines, voice activity, turn ends, transcription.
 
 Calls go down, events come back by iteration or as a result; nothing calls upward.
 An adapter implements a port and imports nothing above this module.
@@ -131,6 +131,18 @@ class NoiseReduction(Protocol):
 
     async def open(self, kind: NoiseKind, strength: float) -> NoiseStream:
         """A stream for a microphone that is near or far; `strength` is 0 (off) to 1."""
+
+    async def aclose(self) -> None: ...
+
+
+class TurnEnd(Protocol):
+    """Tells the end of a turn from a pause in it, for all sessions; `semantic_vad` asks it."""
+
+    async def score(self, pcm: bytes) -> float:
+        """How likely the user's turn is complete, 0..1; raises `EngineFault`.
+
+        `pcm` is the turn so far, padding before it and the pause behind it included.
+        """
 
     async def aclose(self) -> None: ...
 
