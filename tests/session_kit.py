@@ -50,3 +50,14 @@ def truncate(item_id: str, end_ms: int) -> dict[str, Any]:
         "content_index": 0,
         "audio_end_ms": end_ms,
     }
+
+
+def detect(kind: str | None = "server_vad", **turn_detection: Any) -> dict[str, Any]:
+    """A change of turn detection; None switches it off."""
+    chosen = {"type": kind, **turn_detection} if kind else None
+    return update(audio={"input": {"turn_detection": chosen}})
+
+
+def times(t: Timeline, kind: type[Any]) -> list[float]:
+    """When the events of a class left, in seconds."""
+    return [at for at, event in t.sent if isinstance(event, kind)]

@@ -28,6 +28,7 @@ SESSION_CHANGES = [
     update(
         audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     ),
+    update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}),
     update(audio={"input": {"transcription": {"model": "whisper-1"}}}),
     update(audio={"output": {"voice": "cedar"}}),
 ]
@@ -66,7 +67,7 @@ class AnySession(RuleBasedStateMachine):
         self.t.now += 0.02
         batch = self.t.session.handle(entry, self.t.now)
         for output in batch:
-            if isinstance(output, outputs.Respond | outputs.Transcribe):
+            if isinstance(output, outputs.Respond | outputs.Transcribe | outputs.ScoreTurn):
                 self.jobs.append(output.job)
             if isinstance(output, outputs.Respond):
                 assert self.t.now >= self.open_at, "begun beyond the limits"
@@ -130,6 +131,11 @@ class AnySession(RuleBasedStateMachine):
         self.open_at = self.t.now + wait_s
         self.enter(inputs.AllowanceChanged(Allowance(self.open_at, "requests", 1)))
 
+    @rule(place=st.integers(0, 50), probability=st.floats(0, 1))
+    def turn_end_says(self, place: int, probability: float) -> None:
+        job = self.jobs[-1 - place % len(self.jobs)]
+        self.enter(inputs.TurnScored(job, probability))
+
     @rule()
     def nothing(self) -> None:
         self.enter(inputs.Tick())
@@ -155,6 +161,10 @@ class AnySession(RuleBasedStateMachine):
     def every_usage_adds_up(self) -> None:
         for event in self.t.events(ResponseDone):
             check_usage(event.response.usage)
+
+    @invariant()
+    def a_turn_is_judged_only_while_it_is_spoken(self) -> None:
+        assert self.t.session._turn.speaking or self.t.session._turn._judging is None
 
     def teardown(self) -> None:
         for job in self.jobs:

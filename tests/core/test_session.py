@@ -93,6 +93,7 @@ def test_a_voice_turn_gets_a_spoken_answer() -> None:
     assert done.output[0].content[0].transcript == "Sixteen of them."
 
 
+@pytest.mark.conformance("C-086")
 @pytest.mark.parametrize("silence_ms", [200, 500, 1000])
 @pytest.mark.parametrize("speech_end_s", [0.8, 2.016])
 def test_silence_ends_the_turn_within_a_window_of_what_was_set(

@@ -8,6 +8,7 @@ from duologue.core.settings import SessionConfig
 from duologue.core.talk import Ask
 from duologue.engines.scripted import (
     LoudnessActivity,
+    LoudnessTurnEnd,
     Script,
     ScriptedEngine,
     ScriptedTranscriber,
@@ -44,6 +45,7 @@ async def test_a_session_whose_key_was_revoked_while_it_was_opened_ends_at_once(
         await engine.open(Ask()),
         ScriptedTranscriber(engine),
         LoudnessActivity().open(),
+        LoudnessTurnEnd(),
     )
     anna.revoked = True
     with sessions.running(runner, anna):

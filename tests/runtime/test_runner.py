@@ -14,6 +14,7 @@ from duologue.core.settings import SessionConfig
 from duologue.core.talk import Ask
 from duologue.engines.scripted import (
     LoudnessActivity,
+    LoudnessTurnEnd,
     Script,
     ScriptedCall,
     ScriptedEngine,
@@ -21,17 +22,20 @@ from duologue.engines.scripted import (
     ScriptedTranscriber,
     tone,
 )
+from duologue.errors import EngineFault
 from duologue.events import (
     ClientEvent,
     ConversationItemInputAudioTranscriptionCompleted,
     Error,
     InputAudioBufferAppend,
+    InputAudioBufferSpeechStopped,
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
     ServerEvent,
     SessionCreated,
 )
+from duologue.runtime.ports import TurnEnd
 from duologue.runtime.runner import Runner
 from duologue.testing.client import ClientMirror
 from duologue.testing.replay import replay
@@ -68,7 +72,9 @@ class Call:
 
 
 @asynccontextmanager
-async def call(script: Script | None = None, **options: object) -> AsyncIterator[Call]:
+async def call(
+    script: Script | None = None, turn_end: TurnEnd | None = None, **options: object
+) -> AsyncIterator[Call]:
     engine = ScriptedEngine(script or Script())
     talk = await engine.open(Ask())
     config = SessionConfig(id="sess_runner", model="scripted")
@@ -77,6 +83,7 @@ async def call(script: Script | None = None, **options: object) -> AsyncIterator
         talk,
         ScriptedTranscriber(engine),
         LoudnessActivity().open(),
+        turn_end or LoudnessTurnEnd(),
         **options,  # type: ignore[arg-type]
     )
     async with asyncio.TaskGroup() as tasks:
@@ -249,3 +256,41 @@ async def test_bad_frames_are_answered_in_their_place_in_line() -> None:
             "error",
             "response.created",
         ]
+
+
+SEMANTIC = {"input": {"turn_detection": {"type": "semantic_vad"}}}
+
+
+async def test_a_turn_that_is_judged_complete_ends_long_before_the_longest_silence() -> None:
+    async with call() as c:
+        await c.send(update(audio=SEMANTIC))
+        await c.speak(SILENCE + tone(1200) + SILENCE)
+        stopped = await c.until(InputAudioBufferSpeechStopped)
+        assert isinstance(stopped, InputAudioBufferSpeechStopped)
+        assert 2200 <= stopped.audio_end_ms <= 3200
+        await c.until(ResponseDone)
+
+
+class BrokenTurnEnd(LoudnessTurnEnd):
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def score(self, pcm: bytes) -> float:
+        self.asked.set()
+        raise EngineFault("no weights today")
+
+
+async def test_a_turn_that_nobody_can_judge_ends_by_the_longest_silence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = BrokenTurnEnd()
+    async with call(turn_end=broken) as c:
+        await c.send(update(audio=SEMANTIC))
+        await c.speak(SILENCE + tone(1200) + SILENCE)
+        await broken.asked.wait()
+        await c.speak(SILENCE * 4)
+        stopped = await c.until(InputAudioBufferSpeechStopped)
+        assert isinstance(stopped, InputAudioBufferSpeechStopped)
+        assert 6200 <= stopped.audio_end_ms <= 6200 + 64
+        await c.until(ResponseDone)
+    assert "no weights today" in caplog.text

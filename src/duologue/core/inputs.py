@@ -85,6 +85,13 @@ class Dismissed(msgspec.Struct, frozen=True, tag=True):
     close_code: int
 
 
+class TurnScored(msgspec.Struct, frozen=True, tag=True):
+    """The turn-end model has judged `job`: how likely the user's turn is complete, 0..1."""
+
+    job: str
+    probability: float
+
+
 class Tick(msgspec.Struct, frozen=True, tag=True):
     """Nothing happened, but `Session.deadline` has come."""
 
@@ -104,6 +111,7 @@ Input = (
     | AllowanceChanged
     | LimitsUpdated
     | Dismissed
+    | TurnScored
     | Tick
     | Disconnected
 )

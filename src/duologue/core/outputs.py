@@ -1,8 +1,8 @@
 """What may leave a session. The runner carries outputs out in the order they are returned.
 
-`Send`, `DropAudio` and `Close` go to the client; `Respond`, `Transcribe` and `Cancel` start
-and stop jobs, whose results come back as inputs with the job's id; the rest are notes to
-the engine's `Talk` (`runtime/ports.py`), which return at once.
+`Send`, `DropAudio` and `Close` go to the client; `Respond`, `Transcribe`, `ScoreTurn` and
+`Cancel` start and stop jobs, whose results come back as inputs with the job's id; the rest are
+notes to the engine's `Talk` (`runtime/ports.py`), which return at once.
 """
 
 import msgspec
@@ -44,6 +44,13 @@ class Transcribe(msgspec.Struct, frozen=True, tag=True):
     item_id: str
     pcm: bytes
     ask: TranscriptionAsk
+
+
+class ScoreTurn(msgspec.Struct, frozen=True, tag=True):
+    """Judge whether the user's turn is complete; comes back as `TurnScored`, or never."""
+
+    job: str
+    pcm: bytes
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
@@ -98,6 +105,7 @@ Output = (
     | Close
     | Respond
     | Transcribe
+    | ScoreTurn
     | Cancel
     | Spent
     | Configure

@@ -30,6 +30,7 @@ from duologue.core.inputs import (
     Tick,
     Transcribed,
     TranscriptionFailed,
+    TurnScored,
 )
 from duologue.core.items import complete_item
 from duologue.core.outputs import Close, Configure, Cut, Drop, DropAudio, Output, Put
@@ -89,9 +90,8 @@ class Session:
         self._turn = UserTurn(self._batch, self._conversation, new_id)
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
-        self._turn.configure(
-            self._settings.session.audio.input.turn_detection, own=self._settings.own_turn_policy
-        )
+        turn_detection = self._settings.session.audio.input.turn_detection
+        self._turn.configure(turn_detection, own=self._settings.own_turn_policy)
 
     @property
     def scores_audio(self) -> bool:
@@ -131,6 +131,8 @@ class Session:
                 self._batch.send(RateLimitsUpdated, rate_limits=limits)
             case Dismissed(code=code, message=message, close_code=close_code):
                 self._dismiss(Refusal(code, message), close_code)
+            case TurnScored():
+                self._refusable(lambda: self._judge(entry, now), None)
             case Tick():
                 self._tick(now)
             case Disconnected():
@@ -196,12 +198,12 @@ class Session:
     # Settings
 
     def _update(self, event: SessionUpdate) -> None:
-        before = self._settings.session.audio.input.turn_detection
-        self._settings.update(event.session, voice_locked=self._responses.voice_locked)
-        self._batch.send(SessionUpdated, session=self._settings.session)
-        turn_detection = self._settings.session.audio.input.turn_detection
-        own = self._settings.own_turn_policy
-        if turn_detection != before or not own:
+        settings = self._settings
+        before = settings.session.audio.input.turn_detection, settings.own_turn_policy
+        settings.update(event.session, voice_locked=self._responses.voice_locked)
+        self._batch.send(SessionUpdated, session=settings.session)
+        turn_detection, own = settings.session.audio.input.turn_detection, settings.own_turn_policy
+        if (turn_detection, own) != before:
             self._turn.configure(turn_detection, own=own)
         self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
 
@@ -214,17 +216,26 @@ class Session:
             return
         if heard == "started":
             self._start_speech(interrupts=turn_detection.interrupt_response is True)
-            return
+        else:
+            self._end_turn(now)
+
+    def _judge(self, result: TurnScored, now: float) -> None:
+        if self._turn.judge(result) == "stopped":
+            self._end_turn(now)
+
+    def _end_turn(self, now: float) -> None:
         self._turn.announce_stop()
         speech_end = self._turn.speech_end
         entry = self._turn.commit()
-        self._transcription.start(entry, self._settings.session.audio.input.transcription)
-        # While a response runs there is no automatic second one, and no error (GAP-23).
-        if turn_detection.create_response is True and self._responses.active is None:
-            response = self._responses.create(
-                ResponseCreateParams(), now, speech_end, automatic=True
-            )
-            response.note_stage("decision", now)
+        session = self._settings.session
+        self._transcription.start(entry, session.audio.input.transcription)
+        turn_detection = session.audio.input.turn_detection
+        if turn_detection is None or turn_detection.create_response is not True:
+            return
+        if self._responses.active is not None:
+            return  # no second response beside one that runs, and no error (GAP-23)
+        response = self._responses.create(ResponseCreateParams(), now, speech_end, automatic=True)
+        response.note_stage("decision", now)
 
     def _start_speech(self, *, interrupts: bool) -> None:
         active = self._responses.active

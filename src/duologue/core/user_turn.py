@@ -1,27 +1,34 @@
 """The user's side of a turn: sound and scores in, speech events and a committed item out.
 
     append ─► buffer ─► turn detection ─► speech_started … speech_stopped ─► commit
-    client: commit, clear ────────────────────────────────────────────────────┘
+                          │      ▲                                             │
+                          ▼ ask  │ judge                    client: commit, clear
+                        ScoreTurn, TurnScored
 
 The item id is made when speech starts, so that the announced id is the committed one (G3).
 At the first silent window of a pause the engine is told what to expect; it may work ahead.
+In `semantic_vad` a pause that lasts is judged: one job a pause, dead when the pause ends.
 The story of one turn is here; what follows it (the reply) is the session's.
 """
 
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec import Struct
+
 from duologue.audio import pcm as audio
 from duologue.core import talk
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.input_audio_buffer import COMMIT_MINIMUM_MS, InputAudioBuffer
-from duologue.core.outputs import Expect, Put
+from duologue.core.inputs import TurnScored
+from duologue.core.outputs import Cancel, Expect, Put, ScoreTurn
 from duologue.core.turn_detection import TurnDetection
 from duologue.errors import Refusal
 from duologue.events import (
     ConversationItemAdded,
     ConversationItemDone,
+    Eagerness,
     InputAudio,
     InputAudioBufferCleared,
     InputAudioBufferCommitted,
@@ -41,8 +48,24 @@ ONSET_MARGIN_MS = 200
 SHORT_SPEECH_PATIENCE_MS = 250
 """What the server's own policy adds after short speech (`turn_detection`)."""
 
-SILENCE_MS_BY_EAGERNESS = {"low": 800, "medium": 400, "auto": 400, "high": 250}
-"""What `semantic_vad` waits for in silence, by the server's own policy: it asks no model yet."""
+
+class Patience(Struct, frozen=True):
+    """What `semantic_vad` waits for: silence behind a complete turn, more of it after short speech
+    (a lone "Stop." is complete and yet often a beginning), and the longest silence of all."""
+
+    silence_duration_ms: int
+    short_speech_ms: int
+    longest_silence_ms: int
+
+
+PATIENCE_BY_EAGERNESS: dict[Eagerness, Patience] = {
+    "low": Patience(600, 400, 8000),
+    "medium": Patience(200, 450, 4000),
+    "auto": Patience(200, 450, 4000),
+    "high": Patience(200, 150, 2000),
+}
+"""By eagerness; the longest silences are the protocol's (C-091). 200 ms is the pause that is asked
+about, so a complete turn ends with the answer; 650 ms behind short speech as in `server_vad`."""
 
 Heard = Literal["started", "stopped"]
 
@@ -60,6 +83,7 @@ class UserTurn:
         self._detector: TurnDetection | None = None
         self._item_id: str | None = None
         self._expected = False
+        self._judging: str | None = None
         self._full = False
         self.speech_end: float | None = None
         """When the last voiced window arrived, in monotonic seconds; None while speaking."""
@@ -67,6 +91,11 @@ class UserTurn:
     @property
     def scores_audio(self) -> bool:
         return self._detector is not None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the user is in the middle of a turn that was announced."""
+        return self._detector is not None and self._detector.speaking
 
     def configure(self, settings: TurnDetectionSettings | None, *, own: bool) -> None:
         """Take the session's turn detection; null ends a segment without a word (GAP-24).
@@ -77,21 +106,14 @@ class UserTurn:
             self._abandon()
             self._detector = None
             return
-        if isinstance(settings, SemanticVad):
-            own = True
-            settings = ServerVad(silence_duration_ms=SILENCE_MS_BY_EAGERNESS[settings.eagerness])
-        self._detect(
-            TurnDetection(
-                threshold=settings.threshold,
-                prefix_padding_ms=settings.prefix_padding_ms,
-                silence_duration_ms=settings.silence_duration_ms,
-                short_speech_patience_ms=SHORT_SPEECH_PATIENCE_MS if own else 0,
-            )
+        detector = (
+            semantic(settings.eagerness)
+            if isinstance(settings, SemanticVad)
+            else server(settings, own)
         )
-
-    def _detect(self, detector: TurnDetection) -> None:
-        if self._detector is not None and self._detector.speaking:
+        if self._detector is not None:
             detector.resume(self._detector)
+        self._stop_judging()
         self._detector = detector
 
     def hear(self, pcm: bytes, speech: float | None, now: float) -> Heard | None:
@@ -153,8 +175,24 @@ class UserTurn:
             part = talk.Part(pcm=self._buffer.peek())
             self._batch.add(Expect(talk.Item(self._item_id, "user", (part,))))
             self._expected = True
+        elif decision == "asked":
+            self._judging = self._new_id("job")
+            self._batch.add(ScoreTurn(self._judging, self._buffer.peek()))
         elif decision == "resumed":
+            self._stop_judging()
             self._withdraw()
+
+    def judge(self, result: TurnScored) -> Literal["stopped"] | None:
+        """Take the judgement of a pause; nothing if the pause is over. Says if the turn is."""
+        if result.job != self._judging or self._detector is None:
+            return None
+        self._judging = None
+        return "stopped" if self._detector.judge(result.probability) == "stopped" else None
+
+    def _stop_judging(self) -> None:
+        if self._judging is not None:
+            self._batch.add(Cancel(self._judging))
+            self._judging = None
 
     def commit(self) -> Entry:
         """Make an item of what is held: committed, added, done, and the engine is told."""
@@ -169,16 +207,19 @@ class UserTurn:
         content = (InputAudio(),)
         item = MessageItem(id=item_id, role="user", status="completed", content=content)
         entry = Entry(item, pcm=self._buffer.take())
-        previous = self._conversation.add(entry)
-        self._conversation.keep_sound(entry)
-        self._batch.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=item_id)
-        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=item)
-        self._batch.send(ConversationItemDone, previous_item_id=previous, item=item)
-        self._batch.add(Put(entry.to_talk(), self._conversation.anchor(item_id)))
-        entry.known = True
+        self._enter(entry, item)
         self._expected = False
         self._abandon()
         return entry
+
+    def _enter(self, entry: Entry, item: MessageItem) -> None:
+        previous = self._conversation.add(entry)
+        self._conversation.keep_sound(entry)
+        self._batch.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=entry.id)
+        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=item)
+        self._batch.send(ConversationItemDone, previous_item_id=previous, item=item)
+        self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
+        entry.known = True
 
     def clear(self) -> None:
         """Drop what is held and any segment that is open (reference 3.4)."""
@@ -187,6 +228,7 @@ class UserTurn:
         self._batch.send(InputAudioBufferCleared)
 
     def _abandon(self) -> None:
+        self._stop_judging()
         self._withdraw()
         self._item_id = None
         self._full = False
@@ -197,3 +239,26 @@ class UserTurn:
         if self._expected:
             self._expected = False
             self._batch.add(Expect(None))
+
+
+def server(settings: ServerVad, own: bool) -> TurnDetection:
+    """The detector of `server_vad`; `own`: by the server's own policy."""
+    return TurnDetection(
+        threshold=settings.threshold,
+        prefix_padding_ms=settings.prefix_padding_ms,
+        silence_duration_ms=settings.silence_duration_ms,
+        short_speech_patience_ms=SHORT_SPEECH_PATIENCE_MS if own else 0,
+    )
+
+
+def semantic(eagerness: Eagerness) -> TurnDetection:
+    """The detector of `semantic_vad`."""
+    sound = ServerVad()  # how speech is told from silence is the same in both
+    patience = PATIENCE_BY_EAGERNESS[eagerness]
+    return TurnDetection(
+        threshold=sound.threshold,
+        prefix_padding_ms=sound.prefix_padding_ms,
+        silence_duration_ms=patience.silence_duration_ms,
+        short_speech_patience_ms=patience.short_speech_ms,
+        longest_silence_ms=patience.longest_silence_ms,
+    )

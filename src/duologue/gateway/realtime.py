@@ -122,6 +122,7 @@ class Realtime:
             talk,
             self._parts.transcriber,
             self._parts.activity.open(),
+            self._parts.turn_end,
             noise=self._parts.noise,
             outbox_bytes=config.outbox_bytes,
             limiter=passage.key.limiter,

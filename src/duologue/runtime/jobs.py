@@ -1,8 +1,9 @@
 """Jobs by id: work that the core asked for, each a task that puts its results in the inbox.
 
-Outputs `Respond` and `Transcribe` come in, inputs with the same job id go out. A cancelled
-job may still say something; the core ignores it. No exception leaves a job: a fault that
-has a name becomes a failed input with it, any other is logged and becomes `internal_error`.
+Outputs `Respond`, `Transcribe` and `ScoreTurn` come in, inputs with the same job id go out. A
+cancelled job may still say something; the core ignores it. No exception leaves a job: a fault
+that has a name becomes a failed input with it, any other is logged and becomes
+`internal_error`.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from duologue.core import inputs, outputs
 from duologue.errors import EngineFault
-from duologue.runtime.ports import Talk, Transcriber
+from duologue.runtime.ports import Talk, Transcriber, TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -23,21 +24,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[inputs.Input], Awaitable[None]]
+Work = outputs.Respond | outputs.Transcribe | outputs.ScoreTurn
 
 
 class Jobs:
     """The running jobs of one session. `deliver` waits while the inbox is full: backpressure."""
 
-    def __init__(self, talk: Talk, transcriber: Transcriber, deliver: Deliver) -> None:
+    def __init__(
+        self, talk: Talk, transcriber: Transcriber, turn_end: TurnEnd, deliver: Deliver
+    ) -> None:
         self._talk = talk
         self._transcriber = transcriber
+        self._turn_end = turn_end
         self._deliver = deliver
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, output: outputs.Respond | outputs.Transcribe) -> None:
+    def start(self, output: Work) -> None:
         """Begin the work that `output` names."""
-        work = self._reply(output) if isinstance(output, outputs.Respond) else self._write(output)
-        task = asyncio.create_task(work, name=output.job)
+        task = asyncio.create_task(self._work(output), name=output.job)
         self._tasks[output.job] = task
         task.add_done_callback(lambda _: self._tasks.pop(output.job, None))
 
@@ -52,6 +56,15 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, output: Work) -> None:
+        match output:
+            case outputs.Respond():
+                await self._reply(output)
+            case outputs.Transcribe():
+                await self._write(output)
+            case outputs.ScoreTurn():
+                await self._judge(output)
 
     async def _reply(self, output: outputs.Respond) -> None:
         try:
@@ -76,3 +89,14 @@ class Jobs:
             logger.exception("job %s: the transcriber broke", output.job)
             message = "The transcription failed."
             await self._deliver(inputs.TranscriptionFailed(output.job, "internal_error", message))
+
+    async def _judge(self, output: outputs.ScoreTurn) -> None:
+        """A judgement that fails is not delivered: the turn then ends by its longest silence."""
+        try:
+            probability = await self._turn_end.score(output.pcm)
+        except EngineFault as fault:
+            logger.warning("job %s: the turn was not judged: %s", output.job, fault)
+        except Exception:
+            logger.exception("job %s: the turn-end model broke", output.job)
+        else:
+            await self._deliver(inputs.TurnScored(output.job, probability))

@@ -24,7 +24,7 @@ from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
 from duologue.runtime.meter import Meter
 from duologue.runtime.outbox import Outbox
-from duologue.runtime.ports import ActivityStream, NoiseReduction, Talk, Transcriber
+from duologue.runtime.ports import ActivityStream, NoiseReduction, Talk, Transcriber, TurnEnd
 from duologue.runtime.recorder import Recorder, TapeHeader
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Runner:
         talk: Talk,
         transcriber: Transcriber,
         activity: ActivityStream,
+        turn_end: TurnEnd,
         *,
         noise: NoiseReduction | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
@@ -65,7 +66,7 @@ class Runner:
         self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue(INBOX_INPUTS)
         self._outbox = Outbox(outbox_bytes)
-        self._jobs = Jobs(talk, transcriber, self._inbox.put)
+        self._jobs = Jobs(talk, transcriber, turn_end, self._inbox.put)
         self._intake = Intake(
             activity,
             self._inbox.put,
@@ -172,7 +173,7 @@ class Runner:
                     if self._meter:
                         self._meter.begin(job, ask, now)
                     self._jobs.start(output)
-                case outputs.Transcribe():
+                case outputs.Transcribe() | outputs.ScoreTurn():
                     self._jobs.start(output)
                 case outputs.Spent(job, tokens):
                     if self._meter:

@@ -87,11 +87,18 @@ class TimelineEngine:
 
 
 class Timeline:
-    """One session with its user, client and engine. Times are in seconds from its start."""
+    """One session with its user, client and engine. Times are in seconds from its start.
+
+    `turn_scores` are the turn-end model's answers, `microphone` False sends no sound at all.
+    """
 
     def __init__(self, config: SessionConfig | None = None) -> None:
         self.engine = TimelineEngine()
         self.transcripts: list[str] = []
+        self.turn_scores: list[float] = []
+        self.turn_score_after_s = 0.1
+        self.judged: list[outputs.ScoreTurn] = []
+        self.microphone = True
         self.mirror = ClientMirror()
         self.sent: list[tuple[float, ServerEvent]] = []
         self.closed: outputs.Close | None = None
@@ -124,7 +131,7 @@ class Timeline:
         heapq.heappush(self._heap, (at_s, self._count, entry))
 
     def run(self, until_s: float) -> None:
-        """Play until `until_s`: the microphone is open all the time."""
+        """Play until `until_s`: the microphone is open all the time, unless it is switched off."""
         self._record_until(until_s)
         while self._heap and self._heap[0][0] <= until_s:
             at, _, entry = heapq.heappop(self._heap)
@@ -158,14 +165,16 @@ class Timeline:
             middle_s = (self._audio_ms + WINDOW_MS / 2) / 1000
             voiced = any(start <= middle_s < end for start, end in self._speech)
             self._audio_ms += WINDOW_MS
+            if not self.microphone:
+                continue
             score = 1.0 if voiced else 0.0
             speech = score if self.session.scores_audio else None
             self.enter(self._audio_ms / 1000, inputs.AudioReceived(window, speech))
 
     def _tick_before(self, at_s: float) -> None:
-        deadline = self.session.deadline
-        if deadline is not None and deadline <= at_s:
-            self._carry_out(self.session.handle(inputs.Tick(), deadline))
+        while (deadline := self.session.deadline) is not None and deadline <= at_s:
+            self.now = max(self.now, deadline)
+            self._carry_out(self.session.handle(inputs.Tick(), self.now))
 
     def _carry_out(self, batch: list[outputs.Output]) -> None:
         for output in batch:
@@ -180,6 +189,11 @@ class Timeline:
                     text = self.transcripts.pop(0) if self.transcripts else ""
                     seconds = audio.samples(pcm) / audio.RATE_HZ
                     self.enter(self.now + 0.2, inputs.Transcribed(job, Transcript(text, seconds)))
+                case outputs.ScoreTurn(job, _):
+                    self.judged.append(output)
+                    if self.turn_scores:
+                        result = inputs.TurnScored(job, self.turn_scores.pop(0))
+                        self.enter(self.now + self.turn_score_after_s, result)
                 case outputs.Cancel(job):
                     self.engine.cancelled.append(job)
                 case outputs.Close():
