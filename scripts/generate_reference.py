@@ -23,7 +23,7 @@ from duologue.gateway.faults import CODES
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
-NOT_SENT = ("mcp", "dtmf", "output_audio_buffer", "timeout", "segment")
+NOT_SENT = ("mcp", "dtmf", "output_audio_buffer", "segment")
 """Types of the vocabulary that no part of the server sends yet."""
 BETA_ONLY = "conversation.created"
 """A type of the vocabulary that only beta connections are sent (GAP-3)."""

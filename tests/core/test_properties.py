@@ -28,6 +28,17 @@ SESSION_CHANGES = [
     update(
         audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     ),
+    update(
+        audio={
+            "input": {
+                "turn_detection": {
+                    "type": "server_vad",
+                    "interrupt_response": False,
+                    "idle_timeout_ms": 5000,
+                }
+            }
+        }
+    ),
     update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}),
     update(audio={"input": {"transcription": {"model": "whisper-1"}}}),
     update(audio={"output": {"voice": "cedar"}}),
@@ -139,6 +150,17 @@ class AnySession(RuleBasedStateMachine):
     @rule()
     def nothing(self) -> None:
         self.enter(inputs.Tick())
+
+    @rule(early=st.booleans())
+    def the_deadline_comes(self, early: bool) -> None:
+        deadline = self.t.session.deadline
+        if deadline is None or deadline > self.t.now + 60:  # the end of the session is elsewhere
+            return
+        self.t.now = max(self.t.now, deadline - 0.04 if early else deadline)
+        self.enter(inputs.Tick())
+        following = self.t.session.deadline
+        if not early:
+            assert following is None or following > self.t.now, "a tick that changes nothing"
 
     @invariant()
     def the_client_has_the_session_s_conversation(self) -> None:

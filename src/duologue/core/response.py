@@ -82,6 +82,11 @@ class ResponseMachine:
         self._calls: dict[int, CallOutput] = {}
         batch.send(ResponseCreated, response=self._object("in_progress"))
 
+    @property
+    def speaks(self) -> bool:
+        """Whether its sound goes to the client."""
+        return self._ask.speak
+
     def note_stage(self, stage: str, at: float) -> None:
         """Remember when a stage of the turn was first reached, in monotonic seconds."""
         self._stages.setdefault(stage, at)

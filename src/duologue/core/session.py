@@ -7,6 +7,7 @@ item), `responses` and `response` (reply to wire events), `conversation` (order)
     (a) voice turn   hear ─► started … stopped ─► commit ─► response
     (c) barge-in     hear ─► started ─► active response cancelled
     (d) push to talk commit, response.create      (e) tools: item.create, response.create
+    (l) idle         tick ─► timeout_triggered ─► silence committed ─► response
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from msgspec import UNSET, structs
 from duologue.audio import pcm as audio
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
+from duologue.core.idle_timeout import IdleTimeout
 from duologue.core.inputs import (
     AllowanceChanged,
     AudioReceived,
@@ -33,9 +35,10 @@ from duologue.core.inputs import (
     TurnScored,
 )
 from duologue.core.items import complete_item
-from duologue.core.outputs import Close, Configure, Cut, Drop, DropAudio, Output, Put
+from duologue.core.outputs import Close, Configure, Cut, Drop, DropAudio, Output, Put, Send
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
+from duologue.core.talk import Say
 from duologue.core.transcription import Transcription
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
@@ -80,7 +83,7 @@ class Session:
 
     def __init__(self, config: SessionConfig, *, new_id: Callable[[str], str], now: float) -> None:
         self.id = config.id
-        self.deadline: float | None = now + config.max_s
+        self._ends_at: float | None = now + config.max_s
         self._max_s = config.max_s
         self._new_id = new_id
         self._batch = Batch(config.id)
@@ -91,7 +94,16 @@ class Session:
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
         turn_detection = self._settings.session.audio.input.turn_detection
+        self._idle = IdleTimeout()
         self._turn.configure(turn_detection, own=self._settings.own_turn_policy)
+        self._idle.configure(turn_detection)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `handle` wants a `Tick` at the latest; None once the session is over."""
+        if self._ends_at is None or self._idle.deadline is None:
+            return self._ends_at
+        return min(self._ends_at, self._idle.deadline)
 
     @property
     def scores_audio(self) -> bool:
@@ -122,7 +134,7 @@ class Session:
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
                 self._error(Refusal(code, message, param), event_id)
             case ReplyEvent() | ReplyFailed():
-                self._responses.take(entry, now)
+                self._reply(entry, now)
             case Transcribed() | TranscriptionFailed():
                 self._transcription.take(entry)
             case AllowanceChanged(allowance=allowance):
@@ -134,10 +146,14 @@ class Session:
             case TurnScored():
                 self._refusable(lambda: self._judge(entry, now), None)
             case Tick():
-                self._tick(now)
+                self._refusable(lambda: self._tick(now), None)
             case Disconnected():
-                self.deadline = None
-        return self._batch.drain()
+                self._ends_at = None
+        batch = self._batch.drain()
+        for output in batch:
+            if isinstance(output, Send):
+                self._idle.sent(output.event, now, speaking=self._turn.speaking)
+        return batch
 
     def _refusable(self, act: Callable[[], None], event_id: str | None) -> None:
         try:
@@ -156,15 +172,18 @@ class Session:
         self._batch.send(Error, error=detail)
 
     def _tick(self, now: float) -> None:
-        if self.deadline is None or now < self.deadline:
+        if self._ends_at is None:
             return
-        self.deadline = None
+        if now < self._ends_at:
+            self._prompt_idle(now)
+            return
+        self._ends_at = None
         message = f"Your session hit the maximum duration of {self._max_s / 60:g} minutes."
         self._error(Refusal("session_expired", message), None)
         self._batch.add(Close(1001, message))
 
     def _dismiss(self, refusal: Refusal, close_code: int) -> None:
-        self.deadline = None
+        self._ends_at = None
         self._error(refusal, None)
         self._batch.add(Close(close_code, f"{refusal.type}.{refusal.code}"))
 
@@ -205,11 +224,13 @@ class Session:
         turn_detection, own = settings.session.audio.input.turn_detection, settings.own_turn_policy
         if (turn_detection, own) != before:
             self._turn.configure(turn_detection, own=own)
+            self._idle.configure(turn_detection)
         self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
 
     # The user's voice
 
     def _hear(self, pcm: bytes, speech: float | None, now: float) -> None:
+        self._idle.heard(self._turn.position_ms, now)
         heard = self._turn.hear(pcm, speech, now)
         turn_detection = self._settings.session.audio.input.turn_detection
         if heard is None or turn_detection is None:
@@ -236,6 +257,22 @@ class Session:
             return  # no second response beside one that runs, and no error (GAP-23)
         response = self._responses.create(ResponseCreateParams(), now, speech_end, automatic=True)
         response.note_stage("decision", now)
+
+    def _prompt_idle(self, now: float) -> None:
+        """The user has been silent for the idle timeout: commit silence and answer it."""
+        silence = self._idle.expire(self._turn.position_ms, now)
+        if silence is None:
+            return
+        entry = self._turn.commit_silence(*silence)
+        self._transcription.start(entry, self._settings.session.audio.input.transcription)
+        self._responses.create(ResponseCreateParams(), now, automatic=True)
+
+    def _reply(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
+        active = self._responses.active
+        if active is not None and active.job == entry.job and active.speaks:
+            if isinstance(entry, ReplyEvent) and isinstance(entry.event, Say):
+                self._idle.plays(entry.event.pcm, now)
+        self._responses.take(entry, now)
 
     def _start_speech(self, *, interrupts: bool) -> None:
         active = self._responses.active

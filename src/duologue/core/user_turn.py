@@ -34,6 +34,7 @@ from duologue.events import (
     InputAudioBufferCommitted,
     InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
+    InputAudioBufferTimeoutTriggered,
     MessageItem,
     SemanticVad,
     ServerVad,
@@ -96,6 +97,11 @@ class UserTurn:
     def speaking(self) -> bool:
         """Whether the user is in the middle of a turn that was announced."""
         return self._detector is not None and self._detector.speaking
+
+    @property
+    def position_ms(self) -> int:
+        """The end of the sound received so far, on the audio clock."""
+        return self._buffer.end_ms
 
     def configure(self, settings: TurnDetectionSettings | None, *, own: bool) -> None:
         """Take the session's turn detection; null ends a segment without a word (GAP-24).
@@ -210,6 +216,25 @@ class UserTurn:
         self._enter(entry, item)
         self._expected = False
         self._abandon()
+        return entry
+
+    def commit_silence(self, start_ms: int, end_ms: int) -> Entry:
+        """Nobody spoke for the idle timeout: say so and commit silence (reference 4.3 l).
+
+        The silence is digital and as short as an item may be (GAP-47). What is held stays: it
+        may be the beginning of a word.
+        """
+        item_id = self._new_id("item")
+        self._batch.send(
+            InputAudioBufferTimeoutTriggered,
+            item_id=item_id,
+            audio_start_ms=start_ms,
+            audio_end_ms=end_ms,
+        )
+        content = (InputAudio(),)
+        item = MessageItem(id=item_id, role="user", status="completed", content=content)
+        entry = Entry(item, pcm=bytes(COMMIT_MINIMUM_MS * audio.BYTES_PER_MS))
+        self._enter(entry, item)
         return entry
 
     def _enter(self, entry: Entry, item: MessageItem) -> None:

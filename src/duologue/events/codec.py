@@ -13,7 +13,7 @@ import msgspec
 from duologue.errors import Refusal
 from duologue.events.client import CLIENT_EVENTS, ClientEvent, InputAudioBufferAppend
 from duologue.events.faults import bad_choice, refusal_of
-from duologue.events.rules import check_items, check_no_unknown_keys
+from duologue.events.rules import check_idle_timeout, check_items, check_no_unknown_keys
 from duologue.events.server import ServerEvent
 from duologue.events.tidy import accept_old_spellings, tidy
 
@@ -48,6 +48,7 @@ def decode_client_event(data: str | bytes, *, strict: bool = False) -> ClientEve
     if not strict:
         accept_old_spellings(raw)
     event: ClientEvent = typed(raw, CLIENT_EVENTS, strict=strict)
+    check_idle_timeout(raw, event)
     check_items(event)
     return event
 

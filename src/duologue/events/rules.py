@@ -1,4 +1,4 @@
-"""Rules on client events that types cannot say: parts by role, and no unknown keys.
+"""Rules on client events that types cannot say: parts by role, keys that fit one kind only.
 
 Each rule raises the `Refusal` that names the offending path, or returns quietly.
 """
@@ -8,7 +8,12 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from duologue.errors import Refusal
-from duologue.events.client import ClientEvent, ConversationItemCreate, ResponseCreate
+from duologue.events.client import (
+    ClientEvent,
+    ConversationItemCreate,
+    ResponseCreate,
+    SessionUpdate,
+)
 from duologue.events.faults import bad_choice
 from duologue.events.items import (
     Content,
@@ -19,6 +24,7 @@ from duologue.events.items import (
     OutputAudio,
     OutputText,
 )
+from duologue.events.session import SemanticVad, TranscriptionSemanticVad
 
 _PARTS: dict[str, tuple[type[Content], ...]] = {
     "system": (InputText,),
@@ -59,6 +65,19 @@ def _check_message(item: MessageItem, path: str) -> None:
                 f"Missing required parameter: '{where}.{missing}'.",
                 f"{where}.{missing}",
             )
+
+
+def check_idle_timeout(raw: dict[str, Any], event: ClientEvent) -> None:
+    """Refuse an idle timeout of `semantic_vad`, which has none: it would never come (C-056)."""
+    if not isinstance(event, SessionUpdate) or not event.session.audio:
+        return
+    given = event.session.audio.input
+    if not given or not isinstance(given.turn_detection, SemanticVad | TranscriptionSemanticVad):
+        return
+    if raw["session"]["audio"]["input"]["turn_detection"].get("idle_timeout_ms") is not None:
+        where = "session.audio.input.turn_detection.idle_timeout_ms"
+        message = f"Invalid '{where}': only turn detection of type 'server_vad' has one."
+        raise Refusal("invalid_value", message, where)
 
 
 def check_no_unknown_keys(raw: Any, typed: Any, path: str = "") -> None:
