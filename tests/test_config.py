@@ -23,6 +23,7 @@ SAMPLES = {
     "profile": "small",
     "silence_duration_ms": "350",
     "context_tokens": "8192",
+    "turn_during_response": "answer",
     "unknown_keys": "strict",
     "missing_model": "strict",
     "unknown_model": "lenient",

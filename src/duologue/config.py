@@ -145,6 +145,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "250 ms more after a single word.",
         ),
     ] = 400
+    turn_during_response: Annotated[
+        Literal["skip", "answer"],
+        Meta(
+            description="A turn that ended while a response ran that it may not interrupt: not "
+            "answered of itself, or answered when that response is done."
+        ),
+    ] = "skip"
     unknown_keys: Annotated[
         Literal["lenient", "strict"],
         Meta(description="Keys of client events that are not known: ignored, or refused."),

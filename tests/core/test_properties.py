@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from duologue.core import inputs, outputs
 from duologue.core.rate_limits import Allowance
+from duologue.core.settings import SessionConfig
 from duologue.core.talk import Began, Call, Done, Say, Transcript
-from duologue.events import ResponseDone
+from duologue.events import ClientEvent, ResponseDone
 from duologue.testing.timeline import Timeline, read
 from session_kit import add, check_usage, create, truncate, update, user
 
@@ -67,9 +68,11 @@ ENGINE_EVENTS = [
 
 
 class AnySession(RuleBasedStateMachine):
+    config = SessionConfig(id="sess_any", model="scripted")
+
     def __init__(self) -> None:
         super().__init__()
-        self.t = Timeline()
+        self.t = Timeline(self.config)
         self.jobs: list[str] = ["job_never"]
         self.ids: list[str] = ["item_never"]
         self.open_at = 0.0
@@ -196,8 +199,13 @@ class AnySession(RuleBasedStateMachine):
         assert len(done) == len(set(done)) == len(self.t.spent)
 
 
+class AnySessionThatAnswersLate(AnySession):
+    config = SessionConfig(id="sess_any", model="scripted", turn_during_response="answer")
+
+
 TestAnySession = AnySession.TestCase
-TestAnySession.settings = settings(
+TestAnySessionThatAnswersLate = AnySessionThatAnswersLate.TestCase
+TestAnySession.settings = TestAnySessionThatAnswersLate.settings = settings(
     max_examples=40,
     stateful_step_count=40,
     deadline=None,

@@ -37,9 +37,13 @@ class InputAudioBuffer:
     def held_ms(self) -> int:
         return audio.ms_of_samples(self.end - self.start)
 
+    def fits(self, pcm: bytes) -> bool:
+        """Whether `pcm` may be added before the next commit."""
+        return audio.ms_of_samples(self.end - self.start + audio.samples(pcm)) <= LIMIT_MS
+
     def append(self, pcm: bytes) -> None:
         """Add whole samples at the end."""
-        if audio.ms_of_samples(self.end - self.start + audio.samples(pcm)) > LIMIT_MS:
+        if not self.fits(pcm):
             raise Refusal(
                 "input_audio_buffer_full",
                 f"The input audio buffer holds {self.held_ms}ms already; "

@@ -85,6 +85,8 @@ class Session:
         self.id = config.id
         self._ends_at: float | None = now + config.max_s
         self._max_s = config.max_s
+        self._answers_late = config.turn_during_response == "answer"
+        self._owes_answer = False
         self._new_id = new_id
         self._batch = Batch(config.id)
         self._settings = Settings(config)
@@ -149,6 +151,7 @@ class Session:
                 self._refusable(lambda: self._tick(now), None)
             case Disconnected():
                 self._ends_at = None
+        self._refusable(lambda: self._answer_late(now), None)
         batch = self._batch.drain()
         for output in batch:
             if isinstance(output, Send):
@@ -225,11 +228,14 @@ class Session:
         if (turn_detection, own) != before:
             self._turn.configure(turn_detection, own=own)
             self._idle.configure(turn_detection)
+            self._owes_answer = False
         self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
 
     # The user's voice
 
     def _hear(self, pcm: bytes, speech: float | None, now: float) -> None:
+        if self._turn.overflows(pcm):
+            self._end_turn(now)  # what was announced is also ended (GAP-25, GAP-26)
         self._idle.heard(self._turn.position_ms, now)
         heard = self._turn.hear(pcm, speech, now)
         turn_detection = self._settings.session.audio.input.turn_detection
@@ -247,16 +253,25 @@ class Session:
     def _end_turn(self, now: float) -> None:
         self._turn.announce_stop()
         speech_end = self._turn.speech_end
-        entry = self._turn.commit()
+        entry = self._turn.commit(minimum_ms=0)
         session = self._settings.session
         self._transcription.start(entry, session.audio.input.transcription)
         turn_detection = session.audio.input.turn_detection
         if turn_detection is None or turn_detection.create_response is not True:
             return
         if self._responses.active is not None:
-            return  # no second response beside one that runs, and no error (GAP-23)
+            # No second response beside one that runs, and no error (GAP-23).
+            self._owes_answer = self._answers_late
+            return
         response = self._responses.create(ResponseCreateParams(), now, speech_end, automatic=True)
         response.note_stage("decision", now)
+
+    def _answer_late(self, now: float) -> None:
+        """Answer a turn that ended while a response ran, once that one is done."""
+        if self._owes_answer and self._responses.active is None:
+            self._owes_answer = False
+            if not self._turn.speaking:  # else what is being said is answered together with it
+                self._responses.create(ResponseCreateParams(), now, automatic=True)
 
     def _prompt_idle(self, now: float) -> None:
         """The user has been silent for the idle timeout: commit silence and answer it."""

@@ -5,7 +5,7 @@ changed. Merging follows reference 2.4 and GAP-7: `audio.input` and `audio.outpu
 key, tagged objects are replaced as a unit. From the settings come the engine's `Ask`s.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, structs
@@ -64,6 +64,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     silence_duration_ms: int = 400
     context_tokens: int = 32_768
     max_output_tokens: int = 4096
+    turn_during_response: Literal["skip", "answer"] = "skip"
     expires_at: int = 0
     max_s: float = 3600.0
     start: SessionUpdateParams | None = None

@@ -122,6 +122,10 @@ class UserTurn:
         self._stop_judging()
         self._detector = detector
 
+    def overflows(self, pcm: bytes) -> bool:
+        """Whether the turn under way has become too long for one window more."""
+        return self.speaking and not self._buffer.fits(pcm)
+
     def hear(self, pcm: bytes, speech: float | None, now: float) -> Heard | None:
         """Take one window; says when speech has started or the turn is over (not committed yet)."""
         start_ms = self._buffer.end_ms
@@ -200,9 +204,12 @@ class UserTurn:
             self._batch.add(Cancel(self._judging))
             self._judging = None
 
-    def commit(self) -> Entry:
-        """Make an item of what is held: committed, added, done, and the engine is told."""
-        if self._buffer.held_ms < COMMIT_MINIMUM_MS:
+    def commit(self, *, minimum_ms: int = COMMIT_MINIMUM_MS) -> Entry:
+        """Make an item of what is held: committed, added, done, and the engine is told.
+
+        A turn that was announced is committed however short it is (GAP-25): `minimum_ms` 0.
+        """
+        if self._buffer.held_ms < minimum_ms:
             raise Refusal(
                 "input_audio_buffer_commit_empty",
                 "Error committing input audio buffer: buffer too small. Expected at least "

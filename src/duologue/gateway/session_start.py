@@ -82,6 +82,7 @@ class SessionStart:
             max_output_tokens=self._traits.max_output_tokens,
             instructions=config.instructions,
             silence_duration_ms=config.silence_duration_ms,
+            turn_during_response=config.turn_during_response,
             expires_at=expires_at,
             max_s=config.session_max_s,
             start=start,

@@ -1,0 +1,279 @@
+"""The user's turn: what `server_vad` does by its settings, by hand, and when it is changed."""
+
+import pytest
+
+from duologue.core.inputs import AudioReceived
+from duologue.core.settings import SessionConfig
+from duologue.core.user_turn import COMMIT_MINIMUM_MS
+from duologue.events import (
+    Error,
+    InputAudioBufferCommitted,
+    InputAudioBufferSpeechStarted,
+    InputAudioBufferSpeechStopped,
+    ResponseCreated,
+    ResponseDone,
+    SessionUpdated,
+)
+from duologue.testing.timeline import Timeline
+from session_kit import codes, create, detect, times
+
+COMMIT = {"type": "input_audio_buffer.commit"}
+CLEAR = {"type": "input_audio_buffer.clear"}
+LONG = "On and on it goes without an end."  # eight words, 0.4 s between them
+
+
+def vad(**settings: object) -> Timeline:
+    t = Timeline()
+    t.client_sends(0.05, detect("server_vad", **settings))
+    return t
+
+
+@pytest.mark.conformance("C-053")
+def test_null_switches_detection_off_and_is_echoed() -> None:
+    t = Timeline()
+    t.client_sends(0.05, detect(None))
+    t.user_speaks(0.5, 2.0)
+    t.run(4.0)
+    assert t.events(SessionUpdated)[0].session.audio.input.turn_detection is None
+    assert t.types() == ["session.created", "session.updated"]
+
+
+@pytest.mark.conformance("C-054")
+def test_what_is_left_out_of_server_vad_is_filled_in() -> None:
+    t = vad(threshold=0.6)
+    t.run(0.1)
+    echoed = t.events(SessionUpdated)[0].session.audio.input.turn_detection
+    assert (echoed.threshold, echoed.prefix_padding_ms) == (0.6, 300)
+    assert (echoed.silence_duration_ms, echoed.idle_timeout_ms) == (500, None)
+    assert echoed.create_response is True and echoed.interrupt_response is True
+
+
+@pytest.mark.conformance("C-076")
+def test_sound_alone_makes_no_event() -> None:
+    t = Timeline()
+    t.run(3.0)
+    assert t.types() == ["session.created"]
+
+
+@pytest.mark.parametrize(("score", "starts"), [(0.55, False), (0.65, True)])
+def test_the_threshold_tells_speech_from_noise(score: float, starts: bool) -> None:
+    t = vad(threshold=0.6)
+    t.microphone = False
+    for n in range(4):
+        t.enter(0.1 + 0.032 * n, AudioReceived(bytes(1536), score))
+    t.run(1.0)
+    assert bool(t.events(InputAudioBufferSpeechStarted)) is starts
+
+
+@pytest.mark.conformance("C-083")
+@pytest.mark.parametrize(
+    ("padding_ms", "start_s", "audio_start_ms"),
+    [(0, 1.024, 1024), (300, 1.024, 724), (1000, 2.016, 1016), (1000, 0.512, 0)],
+)
+def test_speech_starts_by_the_padding_before_its_onset(
+    padding_ms: int, start_s: float, audio_start_ms: int
+) -> None:
+    t = vad(prefix_padding_ms=padding_ms)
+    t.user_speaks(start_s, start_s + 1.024)
+    t.run(5.0)
+    assert t.events(InputAudioBufferSpeechStarted)[0].audio_start_ms == audio_start_ms
+    stopped = t.events(InputAudioBufferSpeechStopped)[0]
+    pcm = t.engine.history[0].parts[0].pcm
+    assert pcm is not None
+    held_ms = len(pcm) / 48  # whole windows are kept, so up to one more
+    assert 0 <= held_ms - (stopped.audio_end_ms - audio_start_ms) <= 32
+
+
+@pytest.mark.conformance("C-084", "C-085")
+def test_offsets_keep_counting_across_commits_and_clears() -> None:
+    t = vad()
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(3.0, CLEAR)
+    t.client_sends(3.5, COMMIT)
+    t.user_speaks(5.024, 6.016)
+    t.run(8.0)
+    first, second = t.events(InputAudioBufferSpeechStarted)
+    ends = [event.audio_end_ms for event in t.events(InputAudioBufferSpeechStopped)]
+    assert (first.audio_start_ms, second.audio_start_ms) == (212, 4724)
+    assert ends == [pytest.approx(2016, abs=32), pytest.approx(6528, abs=32)]
+    stops = t.events(InputAudioBufferSpeechStopped)
+    assert [event.item_id for event in stops] == [first.item_id, second.item_id]
+    committed = [event.item_id for event in t.events(InputAudioBufferCommitted)]
+    assert committed[0] == first.item_id and committed[-1] == second.item_id
+
+
+@pytest.mark.conformance("C-087")
+def test_a_turn_is_committed_and_not_answered_without_create_response() -> None:
+    t = vad(create_response=False)
+    t.user_speaks(0.5, 1.5)
+    t.run(4.0)
+    assert len(t.events(InputAudioBufferCommitted)) == 1
+    assert t.events(ResponseCreated) == []
+
+
+@pytest.mark.parametrize("create_response", [True, False])
+@pytest.mark.parametrize("interrupt_response", [True, False])
+@pytest.mark.conformance("C-087", "C-088", "C-089", "C-096")
+def test_the_two_switches_in_all_combinations(
+    create_response: bool, interrupt_response: bool
+) -> None:
+    t = vad(create_response=create_response, interrupt_response=interrupt_response)
+    t.engine.says(LONG, step_s=0.4)
+    t.engine.says("Yes?")
+    t.client_sends(0.1, create())
+    t.user_speaks(0.512, 1.504)  # while the response runs, until 3.2 s
+    t.run(6.0)
+    assert len(t.events(InputAudioBufferSpeechStarted)) == 1
+    assert len(t.events(InputAudioBufferSpeechStopped)) == 1
+    assert len(t.events(InputAudioBufferCommitted)) == 1
+    statuses = [event.response.status for event in t.events(ResponseDone)]
+    if not interrupt_response:
+        assert statuses == ["completed"], "the turn's end finds a response running: skipped"
+    elif create_response:
+        assert statuses == ["cancelled", "completed"]
+    else:
+        assert statuses == ["cancelled"]
+    assert t.events(Error) == []
+
+
+def answering(**settings: object) -> Timeline:
+    config = SessionConfig(id="sess_late", model="scripted", turn_during_response="answer")
+    t = Timeline(config)
+    t.client_sends(0.05, detect("server_vad", interrupt_response=False, **settings))
+    t.engine.says(LONG, step_s=0.4)
+    t.engine.says("Yes?")
+    t.client_sends(0.1, create())
+    return t
+
+
+def test_a_turn_during_a_response_is_answered_when_that_is_done_if_so_configured() -> None:
+    t = answering()
+    t.user_speaks(0.512, 1.504)
+    t.run(6.0)
+    first_done = times(t, ResponseDone)[0]
+    assert times(t, ResponseCreated) == [0.1, first_done]
+    assert [item.role for item in t.engine.history] == ["assistant", "user", "assistant"]
+
+
+def test_a_turn_still_going_on_when_the_response_is_done_is_answered_at_its_end() -> None:
+    t = answering()
+    t.user_speaks(0.512, 1.504)
+    t.user_speaks(2.528, 4.0)  # again, and longer than the response
+    t.run(8.0)
+    stopped = times(t, InputAudioBufferSpeechStopped)
+    assert times(t, ResponseCreated) == [0.1, stopped[1]]
+
+
+def test_a_cancelled_response_is_followed_by_the_answer_that_waited() -> None:
+    t = answering()
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(2.5, {"type": "response.cancel"})
+    t.run(6.0)
+    assert times(t, ResponseCreated) == [0.1, 2.5]
+
+
+def test_no_answer_waits_where_none_is_wanted() -> None:
+    t = answering(create_response=False)
+    t.user_speaks(0.512, 1.504)
+    t.run(6.0)
+    assert times(t, ResponseCreated) == [0.1]
+
+
+def test_other_turn_detection_forgets_the_answer_that_waited() -> None:
+    t = answering()
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(2.5, detect(None))
+    t.run(6.0)
+    assert times(t, ResponseCreated) == [0.1]
+
+
+@pytest.mark.conformance("C-090")
+def test_a_manual_commit_during_speech_ends_the_segment_without_a_stop() -> None:
+    t = vad()
+    t.user_speaks(0.512, 3.008)
+    t.client_sends(1.6, COMMIT)
+    t.run(5.0)
+    first, second = t.events(InputAudioBufferSpeechStarted)  # who goes on speaking starts anew
+    committed = [event.item_id for event in t.events(InputAudioBufferCommitted)]
+    assert committed == [first.item_id, second.item_id]
+    assert [event.item_id for event in t.events(InputAudioBufferSpeechStopped)] == [second.item_id]
+    assert second.audio_start_ms >= 1600 - 32, "no sound stands in two items"
+    assert times(t, InputAudioBufferCommitted)[0] == 1.6
+    assert times(t, ResponseCreated) == [times(t, InputAudioBufferSpeechStopped)[0]]
+
+
+@pytest.mark.parametrize("event", [CLEAR, detect(None)], ids=["clear", "null"])
+def test_a_segment_that_is_given_up_ends_without_a_word(event: dict[str, object]) -> None:
+    t = vad()
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(1.55, event)
+    t.run(4.0)
+    assert len(t.events(InputAudioBufferSpeechStarted)) == 1
+    assert t.events(InputAudioBufferSpeechStopped) == []
+    assert t.events(InputAudioBufferCommitted) == []
+    assert t.engine.expected[-1] is None, "what the engine expected is withdrawn"
+
+
+def test_what_was_said_before_detection_was_switched_off_can_be_committed() -> None:
+    t = vad()
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(1.2, detect(None))
+    t.client_sends(2.0, COMMIT)
+    t.run(3.0)
+    announced = t.events(InputAudioBufferSpeechStarted)[0].item_id
+    assert t.events(InputAudioBufferCommitted)[0].item_id != announced
+    pcm = t.engine.history[0].parts[0].pcm
+    assert pcm is not None and len(pcm) / 48 == pytest.approx(2000 - 212, abs=64)
+
+
+def test_another_silence_duration_in_mid_speech_goes_on_with_the_segment() -> None:
+    t = vad(silence_duration_ms=2000)
+    t.user_speaks(0.512, 2.016)
+    t.client_sends(1.0, detect("server_vad", silence_duration_ms=200))
+    t.run(4.0)
+    assert len(t.events(InputAudioBufferSpeechStarted)) == 1
+    (stopped,) = times(t, InputAudioBufferSpeechStopped)
+    assert stopped == pytest.approx(2.016 + 0.2, abs=0.032)
+
+
+def test_a_change_within_an_onset_loses_none_of_it() -> None:
+    t = vad()
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(0.55, detect("server_vad", silence_duration_ms=300))  # after the first window
+    t.run(0.58)
+    assert t.events(InputAudioBufferSpeechStarted)[0].audio_start_ms == 212
+
+
+def test_the_shortest_burst_that_was_announced_is_stopped_and_committed() -> None:
+    t = vad(prefix_padding_ms=0, silence_duration_ms=0)
+    t.user_speaks(0.512, 0.576)  # two windows, and one of silence: less than may be committed
+    t.run(2.0)
+    started, stopped, committed = (
+        t.events(kind)[0].item_id
+        for kind in (
+            InputAudioBufferSpeechStarted,
+            InputAudioBufferSpeechStopped,
+            InputAudioBufferCommitted,
+        )
+    )
+    assert started == stopped == committed and codes(t) == []
+    pcm = t.engine.history[0].parts[0].pcm
+    assert pcm is not None and len(pcm) / 48 < COMMIT_MINIMUM_MS
+
+
+def test_a_turn_that_never_ends_is_ended_when_the_buffer_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("duologue.core.input_audio_buffer.LIMIT_MS", 5000)
+    t = vad(interrupt_response=False)
+    t.user_speaks(0.512, 20.0)
+    t.run(12.0)
+    started, stopped = (
+        times(t, InputAudioBufferSpeechStarted),
+        times(t, InputAudioBufferSpeechStopped),
+    )
+    assert len(started) == 3 and len(stopped) == 2, "each piece is a turn"
+    assert stopped[0] == pytest.approx(0.212 + 5, abs=0.064) and codes(t) == []
+    ends = [event.audio_end_ms for event in t.events(InputAudioBufferSpeechStopped)]
+    starts = [event.audio_start_ms for event in t.events(InputAudioBufferSpeechStarted)]
+    assert starts[1:] == ends, "nothing is lost between them"
