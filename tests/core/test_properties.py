@@ -15,7 +15,7 @@ from duologue.core import inputs, outputs
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Began, Call, Done, Say, Transcript
-from duologue.events import ClientEvent, ResponseDone
+from duologue.events import ResponseDone
 from duologue.testing.timeline import Timeline, read
 from session_kit import add, check_usage, create, truncate, update, user
 

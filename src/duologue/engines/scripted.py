@@ -275,7 +275,7 @@ class LoudnessTurnEnd:
     `COMPLETE_MS` of sound and a "finished" one from more.
     """
 
-    COMPLETE_MS = 500
+    COMPLETE_MS = 300
     """Loud sound in the last eight seconds that makes a turn complete."""
 
     async def score(self, pcm: bytes) -> float:
