@@ -355,6 +355,34 @@ def test_a_manual_commit_during_speech_uses_the_announced_id_and_says_no_stop() 
     assert t.events(InputAudioBufferSpeechStopped) == []
 
 
+def test_a_commit_that_crosses_the_server_s_own_is_no_error_but_a_second_one_is() -> None:
+    t = Timeline()
+    detection = {"type": "server_vad", "silence_duration_ms": 200}
+    t.client_sends(0.1, update(audio={"input": {"turn_detection": detection}}))
+    t.user_speaks(0.512, 1.504)
+    t.run(1.75)
+    assert len(t.events(InputAudioBufferCommitted)) == 1
+    t.client_sends(1.76, {"type": "input_audio_buffer.commit"})
+    t.run(1.77)
+    assert t.events(Error) == []
+    t.client_sends(1.78, {"type": "input_audio_buffer.commit", "event_id": "mine"})
+    t.run(1.79)
+    error = t.events(Error)[0].error
+    assert (error.code, error.event_id) == ("input_audio_buffer_commit_empty", "mine")
+    assert len(t.events(InputAudioBufferCommitted)) == 1
+
+
+def test_an_empty_commit_after_a_clear_is_an_error_in_every_mode() -> None:
+    t = Timeline()
+    detection = {"type": "server_vad", "silence_duration_ms": 200}
+    t.client_sends(0.1, update(audio={"input": {"turn_detection": detection}}))
+    t.user_speaks(0.512, 1.504)
+    t.client_sends(1.76, {"type": "input_audio_buffer.clear"})
+    t.client_sends(1.77, {"type": "input_audio_buffer.commit"})
+    t.run(1.79)
+    assert [e.error.code for e in t.events(Error)] == ["input_audio_buffer_commit_empty"]
+
+
 def test_the_engine_is_told_what_to_expect_at_the_first_silence() -> None:
     t = Timeline()
     t.user_speaks(0.5, 1.0)

@@ -93,6 +93,7 @@ class Session:
         self._conversation = Conversation(new_id("conv"))
         self._announces_conversation = config.announces_conversation
         self._turn = UserTurn(self._batch, self._conversation, new_id)
+        self._server_committed = False
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
         self._transcription = Transcription(self._batch, self._conversation, new_id)
         turn_detection = self._settings.session.audio.input.turn_detection
@@ -195,9 +196,9 @@ class Session:
             case SessionUpdate():
                 self._update(event)
             case InputAudioBufferCommit():
-                entry = self._turn.commit()
-                self._transcription.start(entry, self._settings.session.audio.input.transcription)
+                self._commit()
             case InputAudioBufferClear():
+                self._server_committed = False
                 self._turn.clear()
             case ResponseCreate(response=params):
                 self._responses.create(params, now)
@@ -254,6 +255,7 @@ class Session:
         self._turn.announce_stop()
         speech_end = self._turn.speech_end
         entry = self._turn.commit(minimum_ms=0)
+        self._server_committed = True
         session = self._settings.session
         self._transcription.start(entry, session.audio.input.transcription)
         turn_detection = session.audio.input.turn_detection
@@ -288,6 +290,22 @@ class Session:
             if isinstance(entry, ReplyEvent) and isinstance(entry.event, Say):
                 self._idle.plays(entry.event.pcm, now)
         self._responses.take(entry, now)
+
+    def _commit(self) -> None:
+        """The client's commit.
+
+        One for sound that the end of the turn has just taken crossed it on the way: that is no
+        mistake, and Pipecat reads nothing more after an error (reference 9.4, C-210).
+        """
+        crossed = self._server_committed and self._turn.scores_audio
+        self._server_committed = False
+        try:
+            entry = self._turn.commit()
+        except Refusal:
+            if crossed:
+                return
+            raise
+        self._transcription.start(entry, self._settings.session.audio.input.transcription)
 
     def _start_speech(self, *, interrupts: bool) -> None:
         active = self._responses.active
