@@ -16,19 +16,21 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = {"run": ["build"], "dev": ["build", "dev"]}
+GROUPS = {"run": ["build"], "dev": ["build", "dev"], "clients": ["clients"]}
+ALONE = {"clients"}
+"""Locks of an environment of their own: without this project, not bound by what it runs on."""
 STAMP = "# Locked by scripts/lock.py from pyproject.toml, inputs sha256:"
 
 
-def stamp(groups: list[str]) -> str:
-    """The first line of the lock made from the dependencies and these groups."""
+def stamp(name: str, groups: list[str]) -> str:
+    """The first line of the lock of this name, made from the dependencies and these groups."""
     with open(ROOT / "pyproject.toml", "rb") as file:
         pyproject = tomllib.load(file)
     project = pyproject["project"]
     inputs = [
         project["requires-python"],
-        sorted(project["dependencies"]),
-        {name: sorted(pyproject["dependency-groups"][name]) for name in groups},
+        [] if name in ALONE else sorted(project["dependencies"]),
+        {group: sorted(pyproject["dependency-groups"][group]) for group in groups},
     ]
     return STAMP + hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
@@ -37,23 +39,24 @@ def compile_lock(name: str, groups: list[str], upgrade: bool) -> None:
     """Write requirements/<name>.txt: every version and hash, for every platform."""
     target = ROOT / "requirements" / f"{name}.txt"
     uv = Path(sys.executable).with_name("uv")
-    command = [str(uv), "pip", "compile", "pyproject.toml", "-o", str(target.relative_to(ROOT))]
+    command = [str(uv), "pip", "compile", "-o", str(target.relative_to(ROOT))]
+    command += [] if name in ALONE else ["pyproject.toml"]
     command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"]
     command += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-annotate"]
     command += [word for group in groups for word in ("--group", group)]
-    if name != "run":  # what runs in tests is what runs
+    if name not in {"run", *ALONE}:  # what runs in tests is what runs
         command += ["--constraint", "requirements/run.txt"]
     if upgrade:
         command.append("--upgrade")
     subprocess.run(command, cwd=ROOT, check=True)
-    target.write_text(f"{stamp(groups)}\n{target.read_text()}")
+    target.write_text(f"{stamp(name, groups)}\n{target.read_text()}")
     print(f"{target.relative_to(ROOT)}: {target.read_text().count('==')} packages")
 
 
 def stale(name: str, groups: list[str]) -> bool:
     """Whether requirements/<name>.txt was made from other dependencies than pyproject.toml's."""
     with open(ROOT / "requirements" / f"{name}.txt") as file:
-        return file.readline().rstrip("\n") != stamp(groups)
+        return file.readline().rstrip("\n") != stamp(name, groups)
 
 
 def main() -> int:
