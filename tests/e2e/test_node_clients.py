@@ -1,0 +1,96 @@
+"""The stock Node clients, `openai` and `@openai/agents-realtime`, against a whole server."""
+
+from pathlib import Path
+
+import pytest
+
+from duologue.config import ServerConfig
+from duologue.engines.scripted import tone
+from e2e.stock_clients import run_node
+from e2e.tls_relay import tls_in_front
+from live_server import KEY, scripted, serving
+from recordings import recording
+from weights import weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+SILENCE = bytes(48_000)
+SCRIPT = """
+transcripts = ["What is the weather in Paris?", "Stop."]
+[[replies]]
+when = "What is the weather"
+calls = [{ name = "get_weather", arguments = '{"city":"Paris"}' }]
+[[replies]]
+when = "sunny"
+text = "It is sunny in Paris today and it will stay so for the whole week."
+word_delay_ms = 100
+[[replies]]
+text = "You said: {heard}"
+"""
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> tuple[Path, Path]:
+    """A question and an interruption."""
+    question, interruption = tmp_path / "question.pcm", tmp_path / "interruption.pcm"
+    question.write_bytes(SILENCE + tone(800) + SILENCE)
+    interruption.write_bytes(tone(400) + SILENCE)
+    return question, interruption
+
+
+async def test_the_openai_package_talks_over_tls(spoken: tuple[Path, Path], tmp_path: Path) -> None:
+    async with (
+        serving(scripted(script=SCRIPT)) as base_url,
+        tls_in_front(base_url, tmp_path) as (https, trusted),
+    ):
+        seen = await run_node(
+            "openai.mjs", *spoken, base_url=https, NODE_EXTRA_CA_CERTS=str(trusted)
+        )
+    assert seen["url"].startswith("wss://localhost:")
+    assert seen["transcripts"] == ["What is the weather in Paris?", "Stop."]
+    assert seen["responses"] == [
+        ["completed", "function_call"],
+        ["cancelled", "message"],
+        ["completed", "message"],
+        ["completed", "message"],
+    ]
+    assert seen["arguments"] == {"city": "Paris"} and seen["kept"] == "It"
+    assert seen["aside"] == [{"topic": "aside"}, "You said: Stop."]
+    assert [(e["code"], e["event_id"]) for e in seen["errors"]] == [
+        ("item_delete_invalid_item_id", "mine")
+    ]
+    assert seen["closed"] == 1000
+
+
+async def test_the_agents_package_talks_over_websocket_without_one_dropped_event(
+    spoken: tuple[Path, Path],
+) -> None:
+    async with serving(scripted(script=SCRIPT)) as base_url:
+        seen = await run_node("agents.mjs", *spoken, base_url=base_url)
+    assert (seen["errors"], seen["dropped"]) == ([], [])
+    assert seen["tools"] == ["Paris"]
+    assert seen["interruptions"] == 2  # told at every onset; the first answer was played by then
+    said = [(item["role"], item["text"]) for item in seen["history"]]
+    assert said == [
+        ("user", "Good day"),
+        ("assistant", "You said: Good day"),
+        ("user", "What is the weather in Paris?"),
+        ("function_call", "sunny in Paris"),
+        ("assistant", "It"),
+        ("user", "Stop."),
+        ("assistant", "You said: Stop."),
+    ]
+
+
+@pytest.mark.weights
+async def test_the_agents_package_talks_with_a_real_engine(tmp_path: Path) -> None:
+    for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
+        weights(name)
+    question = tmp_path / "question.pcm"
+    question.write_bytes(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    async with serving(config) as base_url:
+        seen = await run_node("agents.mjs", question, base_url=base_url)
+    assert (seen["errors"], seen["dropped"]) == ([], [])
+    assert [item["role"] for item in seen["history"]] == ["user", "assistant"] * 2
+    assert "ounces" in seen["history"][2]["text"]
+    assert seen["history"][3]["text"] and seen["sound_bytes"] > 48 * 200
