@@ -17,6 +17,7 @@ from livekit.agents import llm
 from livekit.plugins.openai.realtime import RealtimeModel
 
 FRAME_BYTES = 960
+SOUNDS = [Path(name).read_bytes() for name in sys.argv[2:]]
 complaints: list[str] = []
 
 
@@ -125,7 +126,7 @@ async def texts(session: Any, report: dict[str, Any]) -> None:
 
 async def voice(session: Any, report: dict[str, Any]) -> None:
     """A spoken question, an interruption with truncation, and the turn after it."""
-    first, second = (Path(name).read_bytes() for name in sys.argv[2:4])
+    first, second = SOUNDS
     generations: asyncio.Queue[Any] = asyncio.Queue()
     transcripts: asyncio.Queue[str] = asyncio.Queue()
     report["speech"] = []
@@ -171,7 +172,7 @@ async def question(session: Any, report: dict[str, Any]) -> None:
         "input_audio_transcription_completed",
         lambda event: transcripts.put_nowait(event.transcript) if event.is_final else None,
     )
-    push(session, Path(sys.argv[2]).read_bytes())
+    push(session, SOUNDS[0])
     report["spoken"] = await consume(await generations.get())
     report["transcript"] = await transcripts.get()
     report["forced"] = await reply(session, tools=[get_weather], tool_choice="required")

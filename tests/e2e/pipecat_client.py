@@ -52,6 +52,7 @@ SHOWN = (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
+SOUNDS = [Path(name).read_bytes() for name in sys.argv[2:]]
 complaints: list[str] = []
 
 
@@ -165,7 +166,7 @@ class Call:
 
 async def voice(call: Call, report: dict[str, Any]) -> None:
     """Greeting, spoken question with a tool, an interruption, and an empty commit in between."""
-    question, interruption = (Path(name).read_bytes() for name in sys.argv[2:4])
+    question, interruption = SOUNDS
     await call.worker.queue_frame(LLMRunFrame())
     await call.watch.until("BotStoppedSpeaking", 1)
     await call.microphone.say(question)
@@ -185,7 +186,7 @@ async def voice(call: Call, report: dict[str, Any]) -> None:
 
 async def manual(call: Call, report: dict[str, Any]) -> None:
     """Turns that the application drives itself: clear, cancel, commit, create."""
-    speech = Path(sys.argv[2]).read_bytes()
+    speech = SOUNDS[0]
     await call.worker.queue_frame(LLMRunFrame())
     await call.watch.until("BotStartedSpeaking", 1)
     for turn in (1, 2):
@@ -205,7 +206,7 @@ async def question(call: Call, report: dict[str, Any]) -> None:
     await call.worker.queue_frame(LLMRunFrame())
     await call.watch.until("LLMFullResponseEnd", 1)
     report["greeting_bytes"] = call.watch.sound_bytes
-    await call.microphone.say(Path(sys.argv[2]).read_bytes())
+    await call.microphone.say(SOUNDS[0])
     await call.watch.until("Transcription", 1)
     await call.watch.until("LLMFullResponseEnd", 2)
 

@@ -6,8 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimeRunner
+from agents.realtime.model_inputs import RealtimeModelSendSessionUpdate
 from openai import AsyncOpenAI
+from openai.types.responses import ToolChoiceFunction
 
 from duologue.config import ServerConfig
 from live_server import KEY, serving, ws_url
@@ -164,3 +167,52 @@ async def test_the_agents_sdk_talks_with_it_turn_after_turn() -> None:
             assert [item.role for item in said] == ["user", "assistant"] * 2
             assert "ounces" in said[0].content[0].transcript
             assert "Tokyo" in said[2].content[0].transcript
+
+
+async def test_the_agents_sdk_calls_a_tool_and_can_be_interrupted() -> None:
+    weights("whisper-tiny.en")
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    asked = []
+
+    @function_tool
+    async def get_weather(city: str) -> str:
+        """The weather in a city."""
+        asked.append(city)
+        free = RealtimeModelSendSessionUpdate(session_settings={"tool_choice": "none"})
+        await session.model.send_event(free)  # or the next response would have to call again
+        return f"It is sunny in {city}, with a light wind from the sea in the afternoon."
+
+    async with serving(config) as base_url:
+        model_config: Any = {
+            "api_key": KEY,
+            "url": ws_url(base_url),
+            "initial_model_settings": {
+                "model_name": "gpt-realtime",
+                "tool_choice": ToolChoiceFunction(type="function", name="get_weather"),
+            },
+        }
+        agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
+        session = await RealtimeRunner(agent).run(model_config=model_config)
+        async with session, asyncio.timeout(120):
+            await session.send_message("What is the weather in Paris?")
+            kinds: list[str] = []
+            async for event in session:
+                assert event.type != "error", event
+                kinds.append(event.type)
+                if event.type == "audio" and kinds.count("audio") == 1:
+                    await session.send_audio(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
+                if _answered(session):
+                    break
+            assert len(asked) == 1
+            assert "tool_end" in kinds and "audio_interrupted" in kinds
+            roles = [getattr(item, "role", item.type) for item in session._history]
+            assert roles == ["user", "function_call", "assistant", "user", "assistant"]
+            assert "ounces" in session._history[3].content[0].transcript
+
+
+def _answered(session: Any) -> bool:
+    """Whether the spoken question has been heard and answered."""
+    said = [item for item in session._history if item.type == "message"]
+    if len(said) < 4 or said[3].status != "completed":
+        return False
+    return bool(said[2].content[0].transcript and said[3].content[0].transcript)
