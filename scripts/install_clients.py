@@ -19,15 +19,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "clients.txt"
 VENV = ROOT / ".venv-clients"
+UV = ROOT / ".venv" / "bin" / "uv"
 NODE = ROOT / "tests" / "e2e" / "node"
 STAMP = ".installed-from"
 
 
 def python_clients() -> None:
-    """A new .venv-clients with what the lock names, checked against its hashes."""
+    """A new .venv-clients with what the lock names, checked against its hashes.
+
+    By uv, which takes seconds where pip takes a minute; by pip where there is no uv, or where
+    only pip is told how to reach the index.
+    """
     venv.create(VENV, with_pip=True, clear=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "--require-hashes", "-r", str(LOCK)], check=True)
+    python = str(VENV / "bin" / "python")
+    wanted = ["--quiet", "--require-hashes", "-r", str(LOCK)]
+    by_uv = [str(UV), "pip", "install", "--python", python, *wanted]
+    if UV.is_file() and subprocess.run(by_uv).returncode == 0:
+        return
+    by_pip = [python, "-m", "pip", "--disable-pip-version-check", "install", *wanted]
+    subprocess.run(by_pip, check=True)
 
 
 def node_clients() -> None:
