@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+import trustme
 
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_node
-from e2e.tls_relay import tls_in_front
 from live_server import KEY, scripted, serving
 from recordings import recording
 from weights import weights
@@ -38,14 +38,18 @@ def spoken(tmp_path: Path) -> tuple[Path, Path]:
 
 
 async def test_the_openai_package_talks_over_tls(spoken: tuple[Path, Path], tmp_path: Path) -> None:
-    async with (
-        serving(scripted(script=SCRIPT)) as base_url,
-        tls_in_front(base_url, tmp_path) as (https, trusted),
-    ):
-        seen = await run_node(
-            "openai.mjs", *spoken, base_url=https, NODE_EXTRA_CA_CERTS=str(trusted)
-        )
-    assert seen["url"].startswith("wss://localhost:")
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    certificate, key, trusted = (
+        str(tmp_path / name) for name in ("chain.pem", "key.pem", "ca.pem")
+    )
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(trusted)
+    config = scripted(script=SCRIPT, tls_certificate=certificate, tls_key=key)
+    async with serving(config) as base_url:
+        seen = await run_node("openai.mjs", *spoken, base_url=base_url, NODE_EXTRA_CA_CERTS=trusted)
+    assert seen["url"].startswith("wss://127.0.0.1:")
     assert seen["transcripts"] == ["What is the weather in Paris?", "Stop."]
     assert seen["responses"] == [
         ["completed", "function_call"],
