@@ -139,7 +139,8 @@ class Call:
             base_url=os.environ["BASE_URL"].replace("http", "ws", 1) + "/realtime",
             settings=OpenAIRealtimeLLMService.Settings(
                 system_instruction="Be brief.",
-                session_properties=events.SessionProperties(audio=audio),
+                # A limit, since small models can repeat themselves without end.
+                session_properties=events.SessionProperties(audio=audio, max_output_tokens=48),
             ),
         )
         self.context = LLMContext([{"role": "user", "content": "Say hello!"}], [get_weather])

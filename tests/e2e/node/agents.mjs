@@ -36,7 +36,12 @@ const agent = new RealtimeAgent({
   instructions: 'Be brief.',
   tools: interruption ? [weather] : [],
 });
-const session = new RealtimeSession(agent, { transport: 'websocket', model: 'gpt-realtime' });
+const session = new RealtimeSession(agent, {
+  transport: 'websocket',
+  model: 'gpt-realtime',
+  // A limit, since small models can repeat themselves without end.
+  config: { providerData: { max_output_tokens: 64 } },
+});
 
 let news = () => {};
 let turns = 0;
