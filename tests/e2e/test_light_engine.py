@@ -3,12 +3,11 @@
 import asyncio
 import base64
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimeRunner
-from agents.realtime.model_inputs import RealtimeModelSendSessionUpdate
 from openai import AsyncOpenAI
 from openai.types.responses import ToolChoiceFunction
 
@@ -169,18 +168,16 @@ async def test_the_agents_sdk_talks_with_it_turn_after_turn() -> None:
             assert "Tokyo" in said[2].content[0].transcript
 
 
-async def test_the_agents_sdk_calls_a_tool_and_can_be_interrupted() -> None:
-    weights("whisper-tiny.en")
+async def test_the_agents_sdk_runs_the_tool_that_the_engine_calls_by_its_schema() -> None:
+    weights("smollm2-135m-instruct-q4_1")
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    asked = []
+    asked: list[str] = []
 
     @function_tool
-    async def get_weather(city: str) -> str:
-        """The weather in a city."""
-        asked.append(city)
-        free = RealtimeModelSendSessionUpdate(session_settings={"tool_choice": "none"})
-        await session.model.send_event(free)  # or the next response would have to call again
-        return f"It is sunny in {city}, with a light wind from the sea in the afternoon."
+    def get_weather(day: Literal["today", "tomorrow"]) -> str:
+        """The weather of a day."""
+        asked.append(day)
+        return "sunny, 21 degrees"
 
     async with serving(config) as base_url:
         model_config: Any = {
@@ -195,25 +192,12 @@ async def test_the_agents_sdk_calls_a_tool_and_can_be_interrupted() -> None:
         agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
         session = await RealtimeRunner(agent).run(model_config=model_config)
         async with session, asyncio.timeout(120):
-            await session.send_message("What is the weather in Paris?")
-            kinds: list[str] = []
+            await session.send_message("What will the weather be tomorrow?")
             async for event in session:
                 assert event.type != "error", event
-                kinds.append(event.type)
-                if event.type == "audio" and kinds.count("audio") == 1:
-                    await session.send_audio(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
-                if _answered(session):
+                if event.type == "tool_end":
                     break
-            assert len(asked) == 1
-            assert "tool_end" in kinds and "audio_interrupted" in kinds
+            assert event.output == "sunny, 21 degrees"
+            assert asked[0] in ("today", "tomorrow")
             roles = [getattr(item, "role", item.type) for item in session._history]
-            assert roles == ["user", "function_call", "assistant", "user", "assistant"]
-            assert "ounces" in session._history[3].content[0].transcript
-
-
-def _answered(session: Any) -> bool:
-    """Whether the spoken question has been heard and answered."""
-    said = [item for item in session._history if item.type == "message"]
-    if len(said) < 4 or said[3].status == "in_progress":
-        return False
-    return bool(said[2].content[0].transcript and said[3].content[0].transcript)
+            assert roles[:2] == ["user", "function_call"]
