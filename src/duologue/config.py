@@ -172,6 +172,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "serve"
 
+    image_hosts: Annotated[
+        str,
+        Meta(
+            description="Hosts from which images are fetched by https URL, `name` or "
+            "`name:port`, with commas between. Empty: images are taken as data URIs only."
+        ),
+    ] = ""
+
     # How much
     max_sessions: Annotated[
         Count, Meta(description="Sessions at the same time; one more is refused at the door.")
@@ -180,6 +188,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: Annotated[
         Count, Meta(description="Longest message of a client; 15 MiB of audio needs 20 MiB.")
     ] = 21 * MIB
+    max_image_bytes: Annotated[
+        Count, Meta(description="Largest image file that a client may send or have fetched.")
+    ] = 10 * MIB
     outbox_bytes: Annotated[
         Count,
         Meta(

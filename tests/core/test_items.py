@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from duologue.core import inputs
+from duologue.core.conversation import IMAGES_KEPT_CHARACTERS
 from duologue.events import (
     ConversationItemAdded,
     ConversationItemDeleted,
@@ -298,3 +299,22 @@ def test_too_much_waiting_sound_is_refused_once() -> None:
 
 def _text(text: str) -> dict[str, str]:
     return {"type": "input_text", "text": text}
+
+
+def test_a_conversation_holds_images_up_to_a_bound_and_again_when_some_are_deleted() -> None:
+    half = "data:image/png;base64," + "A" * (IMAGES_KEPT_CHARACTERS // 2 - 100)
+
+    def image(item_id: str) -> dict[str, Any]:
+        content = [{"type": "input_image", "image_url": half}]
+        return add({"type": "message", "id": item_id, "role": "user", "content": content})
+
+    t = play(image("a"), image("b"), image("c"))
+    assert codes(t) == ["image_file_too_large"] and t.mirror.order == ["a", "b"]
+    t = play(
+        image("a"),
+        image("b"),
+        {"type": "conversation.item.delete", "item_id": "a"},
+        image("c"),
+    )
+    assert codes(t) == [] and t.mirror.order == ["b", "c"]
+    assert t.engine.history[0].parts[0].image_url == half

@@ -14,6 +14,7 @@ from agents.realtime.model_inputs import RealtimeModelSendRawMessage
 
 from duologue.engines.scripted import tone
 from live_server import KEY, scripted, serving, ws_url
+from pictures import data_uri, drawn, file
 
 SCRIPT = """
 transcripts = ["What is the weather in Paris?", "Stop."]
@@ -118,3 +119,33 @@ def _text(item: Any) -> str | None:
     part = item.content[0]
     words: str | None = part.text if part.type in ("input_text", "text") else part.transcript
     return words
+
+
+async def test_a_message_with_an_image_is_one_message_in_its_history() -> None:
+    agent = RealtimeAgent(name="Ava", instructions="Be brief.")
+    image = data_uri(file(drawn("Hello")))
+    async with serving(scripted(script=SCRIPT)) as base_url:
+        model_config: Any = {
+            "api_key": KEY,
+            "url": ws_url(base_url),
+            "initial_model_settings": {"model_name": "gpt-realtime"},
+        }
+        session = await RealtimeRunner(agent).run(model_config=model_config)
+        async with session, asyncio.timeout(30):
+            await session.send_message(
+                {
+                    "type": "message",
+                    "role": "user",
+                    "content": [
+                        {"type": "input_image", "image_url": image},
+                        {"type": "input_text", "text": "Look."},
+                    ],
+                }
+            )
+            async for event in session:
+                assert event.type != "error", event
+                if event.type == "agent_end":
+                    break
+            user: Any = session._history[0]
+            assert [part.type for part in user.content] == ["input_image", "input_text"]
+            assert _text(session._history[1]) == "Fine."

@@ -12,7 +12,8 @@ from openai import AsyncOpenAI
 from openai.types.responses import ToolChoiceFunction
 
 from duologue.config import ServerConfig
-from live_server import KEY, serving, ws_url
+from live_server import KEY, http_get, serving, ws_url
+from pictures import data_uri, drawn, file
 from recordings import recording
 from weights import weights
 
@@ -139,6 +140,65 @@ async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken() -> None
             spoken = (await until(connection, "response.done", seen)).response
             assert spoken.status == "completed"
             assert spoken.output[0].content[0].transcript
+
+
+async def test_what_is_written_in_an_image_reaches_the_model() -> None:
+    weights("smollm2-135m-instruct-q4_1")
+    image = data_uri(file(drawn("Platform 9 departs at 14:25", "Bring your passport")))
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    async with serving(config) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            content: Any = [
+                {"type": "input_image", "image_url": image},
+                {"type": "input_text", "text": "When does it leave?"},
+            ]
+            await connection.conversation.item.create(
+                item={"type": "message", "role": "user", "content": content}
+            )
+            await connection.response.create(response={"output_modalities": ["text"]})
+            done = await until(connection, "response.done", [])
+            assert done.response.status == "completed"
+            details = done.response.usage.input_token_details
+            # '(an image; text read in it: "…")' with those two lines: some thirty tokens.
+            assert 20 < details.image_tokens < 50
+            assert details.image_tokens + details.text_tokens == done.response.usage.input_tokens
+
+
+@pytest.mark.slow
+async def test_the_default_model_answers_from_an_image_and_says_that_it_cannot_see() -> None:
+    for name in ("whisper-base", "qwen2.5-coder-1.5b-instruct-q4_k_m"):
+        weights(name)
+    page = data_uri(file(drawn("Platform 9 departs at 14:25", "Bring your passport")))
+    blank = data_uri(file(drawn(paper="steelblue")))
+    config = ServerConfig(engine="light", port=0, api_key=KEY, max_sessions=1)
+    async with serving(config) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+
+        async def ask(image: str, question: str) -> str:
+            async with client.realtime.connect(model="gpt-realtime") as connection:
+                content: Any = [
+                    {"type": "input_image", "image_url": image},
+                    {"type": "input_text", "text": question},
+                ]
+                await connection.conversation.item.create(
+                    item={"type": "message", "role": "user", "content": content}
+                )
+                await connection.response.create(response={"output_modalities": ["text"]})
+                done = await until(connection, "response.done", [])
+                text: str = done.response.output[0].content[0].text
+            await until_free(base_url)
+            return text
+
+        assert "14:25" in await ask(page, "When does the train leave?")
+        assert "passport" in await ask(page, "What do I need to bring?")
+        for question in ("What animal is in this picture?", "What colour is the car?"):
+            assert "can't see" in await ask(blank, question)
+
+
+async def until_free(base_url: str) -> None:
+    while (await http_get(base_url.removesuffix("/v1") + "/healthz"))[2]["sessions"]["open"]:
+        pass
 
 
 async def test_the_agents_sdk_talks_with_it_turn_after_turn() -> None:

@@ -54,10 +54,10 @@ def test_a_client_event_survives_the_wire_or_its_parts_are_refused(name):
         try:
             assert decode_client_event(data) == event
         except Refusal as refusal:
-            # Types allow what only the rules on parts forbid: sound of the assistant, no sound.
+            # Types allow what only the rules on parts forbid: sound of the assistant, nothing.
             assert refusal.code == "missing_required_parameter"
             assert refusal.param is not None
-            assert refusal.param.endswith((".text", ".audio"))
+            assert refusal.param.endswith((".text", ".audio", ".image_url"))
         else:
             assert decode_client_event(data, strict=True) == event
 

@@ -37,6 +37,9 @@ AUDIO_KEPT_S = 1200
 BESIDE_KEPT = 1000
 """Items of out-of-band responses that can be retrieved and referred to; older ones go."""
 
+IMAGES_KEPT_CHARACTERS = 64 * 1024 * 1024
+"""Characters of data URIs that one conversation may hold; the next image is refused."""
+
 
 class Entry:
     """One item: `item` without sound bytes, `pcm` of a user item, `ledger` of a spoken reply."""
@@ -96,7 +99,7 @@ class Entry:
             case InputAudio(transcript=transcript):
                 return talk.Part(transcript, self.pcm)
             case InputImage(image_url=url):
-                return talk.Part(image_url=url)
+                return talk.Part(image_url=url or None)
             case OutputAudio(transcript=transcript):
                 heard = self.ledger.heard_text if self.ledger else transcript or ""
                 return talk.Part(heard)
@@ -215,6 +218,20 @@ class Conversation:
             del self._beside[oldest]
             self._let_go(oldest)
 
+    def check_room(self, item: Item, param: str) -> None:
+        """Refuse images beyond what a conversation may hold."""
+        more = _image_characters(item)
+        if not more:
+            return
+        held = sum(_image_characters(entry.item) for entry in self._entries.values())
+        if held + more > IMAGES_KEPT_CHARACTERS:
+            raise Refusal(
+                "image_file_too_large",
+                f"The images of a conversation may hold {IMAGES_KEPT_CHARACTERS >> 20} MiB as "
+                "data URIs; delete items with images to make room.",
+                param,
+            )
+
     def keep_sound(self, entry: Entry) -> None:
         """Count the sound of a finished entry and let the oldest sound go beyond the bound."""
         if not (size_bytes := len(entry.sound)):
@@ -241,3 +258,9 @@ class Conversation:
             self._last = before
         else:
             after.before = before
+
+
+def _image_characters(item: Item) -> int:
+    if not isinstance(item, MessageItem):
+        return 0
+    return sum(len(part.image_url or "") for part in item.content if isinstance(part, InputImage))

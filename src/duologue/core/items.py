@@ -55,6 +55,20 @@ def complete_item(item: Item, new_id: Callable[[str], str], param: str) -> tuple
     )
 
 
+def without_images(item: Item) -> Item:
+    """`item` as it is shown when it is added: images, like sound, come only when retrieved.
+
+    Clients keep the images they sent, and what is shown twice need not fill their frames.
+    """
+    if not isinstance(item, MessageItem):
+        return item
+    content = tuple(
+        structs.replace(part, image_url=UNSET) if isinstance(part, InputImage) else part
+        for part in item.content
+    )
+    return structs.replace(item, content=content)
+
+
 def _part(part: Content, param: str) -> tuple[Content, bytes]:
     match part:
         case OutputAudio() | InputAudio(audio=msgspec.UNSET):
@@ -64,6 +78,9 @@ def _part(part: Content, param: str) -> tuple[Content, bytes]:
             whole = len(sound) - len(sound) % audio.SAMPLE_BYTES
             return InputAudio(transcript=part.transcript), sound[:whole]
         case InputImage(image_url=url):
+            if url is UNSET:
+                message = f"Missing required parameter: '{param}.image_url'."
+                raise Refusal("missing_required_parameter", message, f"{param}.image_url")
             if not url.startswith(IMAGE_PREFIXES):
                 message = "Invalid value. Images must be data URIs of PNG or JPEG."
                 raise Refusal("invalid_value", message, f"{param}.image_url")

@@ -34,7 +34,7 @@ from duologue.core.inputs import (
     TranscriptionFailed,
     TurnScored,
 )
-from duologue.core.items import complete_item
+from duologue.core.items import complete_item, without_images
 from duologue.core.outputs import Close, Configure, Cut, Drop, DropAudio, Output, Put, Send
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
@@ -332,11 +332,13 @@ class Session:
                 "item.call_id",
             )
         whole, pcm = complete_item(item, self._new_id, "item")
+        self._conversation.check_room(whole, "item.content")
         entry = Entry(whole, pcm=pcm)
         previous = self._conversation.add(entry, event.previous_item_id)
         self._conversation.keep_sound(entry)
-        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=whole)
-        self._batch.send(ConversationItemDone, previous_item_id=previous, item=whole)
+        shown = without_images(whole)
+        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=shown)
+        self._batch.send(ConversationItemDone, previous_item_id=previous, item=shown)
         self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
         entry.known = True
         if pcm:

@@ -1,8 +1,8 @@
 """Conversation items and their content parts: one struct per item type, both directions.
 
 `id` and `status` are absent (UNSET) while a client has not named them; the session fills
-them in before the item goes out. `audio` is bytes here and base64 on the wire; it is absent
-except where a client sends sound or retrieves an item.
+them in before the item goes out. `audio` is bytes here and base64 on the wire; it and
+`image_url` are absent except where a client sends them or retrieves an item.
 """
 
 from typing import Any, Literal
@@ -28,9 +28,9 @@ class InputAudio(Struct, frozen=True, kw_only=True, tag_field="type", tag="input
 
 
 class InputImage(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_image"):
-    """An image as a data URI."""
+    """An image as a data URI; it is absent except where a client sends or retrieves it."""
 
-    image_url: str
+    image_url: str | UnsetType = UNSET
     detail: Literal["auto", "low", "high"] = "auto"
 
 

@@ -57,6 +57,8 @@ def _check_message(item: MessageItem, path: str) -> None:
             if isinstance(part, OutputAudio)
             else "audio"
             if isinstance(part, InputAudio) and part.audio is UNSET
+            else "image_url"
+            if isinstance(part, InputImage) and part.image_url is UNSET
             else None
         )
         if missing:

@@ -25,7 +25,16 @@ from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.provision import specs, store_of
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
-from duologue.runtime.ports import Engine, NoiseReduction, Transcriber, TurnEnd, VoiceActivity
+from duologue.runtime.ports import (
+    Engine,
+    Images,
+    NoiseReduction,
+    Transcriber,
+    TurnEnd,
+    VoiceActivity,
+)
+from duologue.seeing.fetch import Fetch
+from duologue.seeing.images import CleanImages
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Parts:
     activity: VoiceActivity
     noise: NoiseReduction
     turn_end: TurnEnd
+    images: Images
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=())
     """What else is to be closed, after the engine."""
 
@@ -48,6 +58,7 @@ class Parts:
             self.noise.aclose,
             self.turn_end.aclose,
             self.activity.aclose,
+            self.images.aclose,
         ):
             await close()
 
@@ -65,7 +76,14 @@ def _scripted(config: ServerConfig) -> Parts:
         LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
+        _images(config),
     )
+
+
+def _images(config: ServerConfig) -> CleanImages:
+    limit = config.max_image_bytes
+    hosts = (host.strip().lower() for host in config.image_hosts.split(","))
+    return CleanImages(Fetch(frozenset(filter(None, hosts)), limit_bytes=limit), limit_bytes=limit)
 
 
 async def _light(config: ServerConfig) -> Parts:
@@ -78,6 +96,7 @@ async def _light(config: ServerConfig) -> Parts:
     from duologue.hearing.ear import WhisperEar, WhisperTranscriber
     from duologue.hearing.silero import SileroActivity
     from duologue.hearing.turn_end import SmartTurnEnd
+    from duologue.seeing.eye import RapidOcrEye
 
     paths = await asyncio.to_thread(_resolve, config)
     activity = await asyncio.to_thread(SileroActivity, _only(paths["activity"], ".onnx"))
@@ -90,7 +109,7 @@ async def _light(config: ServerConfig) -> Parts:
         context_tokens=config.context_tokens,
         threads=config.threads or os.cpu_count() or 1,
     )
-    engine = LightEngine(ear, mind, mouth)
+    engine = LightEngine(ear, mind, mouth, RapidOcrEye())
     await engine.warm()
     return Parts(
         engine,
@@ -98,6 +117,7 @@ async def _light(config: ServerConfig) -> Parts:
         activity,
         DeepFilterReduction(),
         turn_end,
+        _images(config),
         (ear.aclose,),
     )
 

@@ -124,6 +124,7 @@ class Realtime:
             self._parts.activity.open(),
             self._parts.turn_end,
             noise=self._parts.noise,
+            images=self._parts.images,
             outbox_bytes=config.outbox_bytes,
             limiter=passage.key.limiter,
             tape=self._tape(settings.id),

@@ -1,11 +1,12 @@
-"""What happens to a client event before the inbox: sound is decoded, cleaned, cut and scored.
+"""What happens to a client event before the inbox: sound is cut and scored, images made safe.
 
     append ─► decode (G.711) ─► clean (noise reduction) ─► windows ─► score ─► inbox
 
-Client events in, inputs out, in arrival order. A window's score rides with it into the
-core. A change of the session's settings is a barrier: sound after it is not looked at until
-the core has taken the change, so that it is read, cleaned and scored as the client asked.
-A session that asks for neither telephone sound nor cleaning goes straight to the windows.
+Client events in, inputs out, in arrival order. A window's score rides with it into the core;
+the images of an item are made anew. A change of the session's settings is a barrier: sound
+after it is not looked at until the core has taken the change, so that it is read, cleaned and
+scored as the client asked. A session that asks for neither telephone sound nor cleaning goes
+straight to the windows.
 """
 
 import asyncio
@@ -28,9 +29,11 @@ from duologue.events import (
     NoiseReduction as NoiseSettings,
 )
 from duologue.runtime.formats import INLINE_MS, decode_items, law_of
+from duologue.runtime.input_images import with_clean_images
 from duologue.runtime.ports import (
     WINDOW_SAMPLES,
     ActivityStream,
+    Images,
     NoiseReduction,
     NoiseStream,
 )
@@ -60,6 +63,7 @@ class Intake:
         is_scored: Callable[[], bool],
         listening: Callable[[], AudioInput],
         noise: NoiseReduction | None = None,
+        images: Images | None = None,
     ) -> None:
         self._activity = activity
         self._deliver = deliver
@@ -67,6 +71,7 @@ class Intake:
         self._is_scored = is_scored
         self._listening = listening
         self._noise = noise
+        self._images = images
         self._windows = audio.Windows(WINDOW_SAMPLES)
         self._law: g711.Law | None = None
         self._decoder: g711.Decoder | None = None
@@ -92,8 +97,8 @@ class Intake:
                 await self._deliver(inputs.Received(event))
                 await self._settled()
                 await self._retune()
-            case ConversationItemCreate() | ResponseCreate() if self._law is not None:
-                await self._deliver(inputs.Received(await decode_items(event, self._law)))
+            case ConversationItemCreate() | ResponseCreate():
+                await self._deliver(await self._item(event))
             case _:
                 await self._deliver(inputs.Received(event))
 
@@ -121,6 +126,15 @@ class Intake:
                 cleaner.close()
             else:
                 self._cleaner = cleaner
+
+    async def _item(
+        self, event: ConversationItemCreate | ResponseCreate
+    ) -> inputs.Received | inputs.BadEvent:
+        if self._law is not None:
+            event = await decode_items(event, self._law)
+        if self._images is not None:
+            return await with_clean_images(event, self._images)
+        return inputs.Received(event)
 
     async def _append(self, sound: bytes) -> None:
         if self._decoder is None:

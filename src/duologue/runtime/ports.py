@@ -147,6 +147,15 @@ class TurnEnd(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Images(Protocol):
+    """Makes a client's image one that is safe to keep, off the event loop."""
+
+    async def take(self, image_url: str) -> str:
+        """A data URI of the image made anew; raises `Refusal` without a param."""
+
+    async def aclose(self) -> None: ...
+
+
 class Transcriber(Protocol):
     """Writes the user's speech down for the client, beside the engine and never in its way."""
 

@@ -24,7 +24,14 @@ from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
 from duologue.runtime.meter import Meter
 from duologue.runtime.outbox import Outbox
-from duologue.runtime.ports import ActivityStream, NoiseReduction, Talk, Transcriber, TurnEnd
+from duologue.runtime.ports import (
+    ActivityStream,
+    Images,
+    NoiseReduction,
+    Talk,
+    Transcriber,
+    TurnEnd,
+)
 from duologue.runtime.recorder import Recorder, TapeHeader
 
 logger = logging.getLogger(__name__)
@@ -39,9 +46,9 @@ OUTBOX_BYTES = 64 * 1024 * 1024
 class Runner:
     """One session's shell. `run` is its life; `close_code` and `close_reason` say how it ended.
 
-    Made inside a running event loop. Without `noise` no sound is cleaned. `limiter` has the
-    limits that the session shares with others of its key; `tape` is a file to record the
-    session's inputs in.
+    Made inside a running event loop. Without `noise` no sound is cleaned; without `images`
+    only the form of a data URI is looked at, not the image in it. `limiter` has the limits that
+    the session shares with others of its key; `tape` is a file to record the session's inputs in.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Runner:
         turn_end: TurnEnd,
         *,
         noise: NoiseReduction | None = None,
+        images: Images | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
         tape: Path | None = None,
@@ -74,6 +82,7 @@ class Runner:
             lambda: session.scores_audio,
             lambda: session.audio_input,
             noise,
+            images,
         )
         self._meter = Meter(limiter) if limiter else None
         self._dismissal: inputs.Dismissed | None = None

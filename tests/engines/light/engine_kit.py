@@ -10,7 +10,13 @@ from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
 from duologue.engines.light.engine import LightEngine
 from duologue.engines.light.reply import Reply
 from duologue.engines.light.talk import LightTalk
-from engines.light.parts_kit import Script, ScriptedEar, ScriptedMind, ScriptedMouth
+from engines.light.parts_kit import (
+    Script,
+    ScriptedEar,
+    ScriptedEye,
+    ScriptedMind,
+    ScriptedMouth,
+)
 
 
 class Bench:
@@ -19,12 +25,14 @@ class Bench:
     ear: ScriptedEar
     mind: ScriptedMind
     mouth: ScriptedMouth
+    eye: ScriptedEye
     engine: LightEngine
     talk: LightTalk
 
     async def start(self, script: Script, ask: Ask) -> None:
         self.ear, self.mind, self.mouth = ScriptedEar(), ScriptedMind(script), ScriptedMouth()
-        self.engine = LightEngine(self.ear, self.mind, self.mouth)
+        self.eye = ScriptedEye()
+        self.engine = LightEngine(self.ear, self.mind, self.mouth, self.eye)
         self.talk = await self.engine.open(ask)
 
     @property
@@ -46,6 +54,7 @@ async def bench(script: Script = "Yes.", ask: Ask | None = None) -> AsyncIterato
     await b.engine.aclose()
     assert asyncio.all_tasks() == outside
     assert b.mind.running == 0 and b.mind.leases == [] and b.mind.closed and b.mouth.closed
+    assert b.eye.closed
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -81,6 +81,26 @@ class ScriptedEar:
         self.forgotten.append(item_id)
 
 
+class ScriptedEye:
+    """The text of an image is what stands after the comma of its data URI."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.fault: EngineFault | None = None
+        self.read_urls: list[str] = []
+        self.closed = False
+
+    async def read(self, image_url: str) -> str:
+        self.read_urls.append(image_url)
+        await self.gate.passed()
+        if self.fault is not None:
+            raise self.fault
+        return image_url.partition(",")[2]
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
 Script = Callable[[str], str] | Mapping[str, str] | str
 """What is generated: from the prompt, by the last words of the user, or always the same."""
 

@@ -7,7 +7,7 @@ model itself. The composition root hands the parts in; talks come out, one lease
 import asyncio
 
 from duologue.core.talk import Ask
-from duologue.engines.light.parts import Ear, Mind, Mouth
+from duologue.engines.light.parts import Ear, Eye, Mind, Mouth
 from duologue.engines.light.precedence import Precedence
 from duologue.engines.light.prompt import COMMON
 from duologue.engines.light.talk import MOST_REPLY_TOKENS, LightTalk
@@ -15,13 +15,13 @@ from duologue.runtime.ports import Traits
 
 
 class LightEngine:
-    """See `runtime.ports.Engine`. It owns the mind and the mouth; the ear belongs to others too.
+    """See `runtime.ports.Engine`. It owns mind, mouth and eye; the ear belongs to others too.
 
     `traits` are what the parts are: composed, with the voices of the mouth and the window of
     the mind.
     """
 
-    def __init__(self, ear: Ear, mind: Mind, mouth: Mouth) -> None:
+    def __init__(self, ear: Ear, mind: Mind, mouth: Mouth, eye: Eye | None = None) -> None:
         self.traits = Traits(
             hears=False,
             speaks=False,
@@ -33,6 +33,7 @@ class LightEngine:
         self._ear = ear
         self._mind = mind
         self._mouth = mouth
+        self._eye = eye
         self._precedence = Precedence()
         self._talks: set[LightTalk] = set()
 
@@ -48,6 +49,7 @@ class LightEngine:
             mind=self._mind,
             lease=self._mind.lease(COMMON),
             mouth=self._mouth,
+            eye=self._eye,
             precedence=self._precedence,
             closed=self._talks.discard,
         )
@@ -55,7 +57,9 @@ class LightEngine:
         return talk
 
     async def aclose(self) -> None:
-        """Close the talks that are open, then mind and mouth."""
+        """Close the talks that are open, then mind, mouth and eye."""
         await asyncio.gather(*[talk.aclose() for talk in self._talks])
         await self._mind.aclose()
         await self._mouth.aclose()
+        if self._eye is not None:
+            await self._eye.aclose()

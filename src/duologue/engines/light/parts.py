@@ -1,7 +1,7 @@
-"""The three parts of the composed engine as it sees them: an ear, a mind and a mouth.
+"""The parts of the composed engine as it sees them: an ear, a mind, a mouth and an eye.
 
 `engine.py` joins them; each can be replaced alone. The composition root hands them in, so
-nothing here knows Whisper, llama.cpp or hibari. Sound is 24 kHz mono s16le.
+nothing here knows Whisper, llama.cpp, hibari or RapidOCR. Sound is 24 kHz mono s16le.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,6 +26,15 @@ class Ear(Protocol):
 
     def forget(self, item_id: str) -> None:
         """Withdraw a guess: drop the result, stop the work if nobody else wants it."""
+
+
+class Eye(Protocol):
+    """Reads the text in an image, and knows nothing else of it."""
+
+    async def read(self, image_url: str) -> str:
+        """The text, line by line; "" where there is none. Raises `EngineFault`."""
+
+    async def aclose(self) -> None: ...
 
 
 class Begun(msgspec.Struct, frozen=True):

@@ -38,10 +38,14 @@ AHEAD = 2
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What the mind shall complete; `heard_at_s` is when the words it answers were there."""
+    """What the mind shall complete; `heard_at_s` is when the words it answers were there.
+
+    `image_tokens` are those of `prompt_tokens` that stand for what was read in images.
+    """
 
     prompt: str
     max_tokens: int
+    image_tokens: int = 0
     grammar: str | None = None
     stop: tuple[str, ...] = ()
     heard_at_s: float | None = None
@@ -91,6 +95,7 @@ class Reply:
         self._chars = 0
         self._tokens = 0
         self._tokens_told = 0
+        self._image_tokens = 0
         self._clauses: asyncio.Queue[str | Call | Finish] = asyncio.Queue(AHEAD)
         # One place more than clauses need, for the news that the mind has begun.
         self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(AHEAD + 1)
@@ -175,6 +180,7 @@ class Reply:
         plan = await self._prepare()
         if plan.heard_at_s is not None:
             self._stages["transcript"] = plan.heard_at_s
+        self._image_tokens = plan.image_tokens
         await self._precedence.wait(self._go)
         calls = bool(self._ask.tools) and self._ask.tool_choice != "none"
         draft, splitter = Draft(calls=calls), ClauseSplitter()
@@ -188,7 +194,7 @@ class Reply:
             ) as events:
                 async for event in events:
                     if isinstance(event, Begun):
-                        await self._out.put([_began(event)])
+                        await self._out.put([self._began(event)])
                         continue
                     if isinstance(event, Finish):
                         finish = event
@@ -257,15 +263,22 @@ class Reply:
             says.append(Say(text=clause[start:], voiced=self._chars))
         return says
 
+    def _began(self, begun: Begun) -> Began:
+        return Began(
+            input=self._by_modality(begun.prompt_tokens, begun.prompt_tokens),
+            cached=self._by_modality(begun.prompt_tokens, begun.cached_tokens),
+        )
+
+    def _by_modality(self, prompt_tokens: int, tokens: int) -> dict[str, int]:
+        """`tokens` of a prompt, text first: what is beyond all its text stands for images."""
+        text = min(tokens, prompt_tokens - self._image_tokens)
+        return {"text": text, "image": tokens - text} if tokens > text else {"text": text}
+
     def _done(self, finish: Finish) -> Done:
         return Done(
             reason="length" if finish.reason == "length" else "completed",
             stages=dict(self._stages),
         )
-
-
-def _began(begun: Begun) -> Began:
-    return Began(input={"text": begun.prompt_tokens}, cached={"text": begun.cached_tokens})
 
 
 def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -18,11 +18,12 @@ import msgspec
 from duologue.core.talk import Ask, Item
 from duologue.engines.light.grammar import grammar
 from duologue.engines.light.history import History
-from duologue.engines.light.parts import Ear, Lease, Mind, Mouth
+from duologue.engines.light.parts import Ear, Eye, Lease, Mind, Mouth
 from duologue.engines.light.place import Place
 from duologue.engines.light.precedence import Precedence
-from duologue.engines.light.prompt import STOP, Prompts
+from duologue.engines.light.prompt import STOP, Prompts, guard
 from duologue.engines.light.reply import Completer, Plan, Reply
+from duologue.engines.light.sights import Sights
 from duologue.engines.light.tasks import Tasks
 from duologue.engines.light.transcripts import Transcripts
 from duologue.engines.window import newest
@@ -61,6 +62,7 @@ class LightTalk:
         mouth: Mouth,
         precedence: Precedence,
         closed: Callable[["LightTalk"], None],
+        eye: Eye | None = None,
     ) -> None:
         self._ask = ask
         self._mind = mind
@@ -72,6 +74,7 @@ class LightTalk:
         self._prompts = self._new_prompts()
         self._history = History()
         self._transcripts = Transcripts(ear, self._tasks)
+        self._sights = Sights(eye, self._tasks)
         self._is_closed = False
         self._expected: Item | None = None
         self._guess: Guess | None = None
@@ -101,6 +104,7 @@ class LightTalk:
         """Note an item; one that was expected makes the guess on it good."""
         guess, before = self._guess, self._history.revision
         last = self._history.put(item, after)
+        self._sights.begin(item)
         if self._expected is not None and self._expected.id == item.id:
             expected, self._expected = self._expected, None
             if guess is not None and last and guess.revision == before and _grown(expected, item):
@@ -120,6 +124,7 @@ class LightTalk:
         if (item := self._history.drop(item_id)) is not None:
             self._prompts.forget(item_id)
             self._transcripts.forget(item)
+            self._sights.forget(item)
             self._changed()
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
@@ -155,7 +160,7 @@ class LightTalk:
 
     async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
         """The prompt for a reply to `items`, once their sound is understood."""
-        heard = await self._transcripts.read(self._newest(items))
+        heard = await self._sights.read(await self._transcripts.read(self._newest(items)))
         if ask.context is not None:
             prompts = self._new_prompts()
         else:
@@ -180,8 +185,14 @@ class LightTalk:
             max_tokens=max(1, min(ask.max_tokens or MOST_REPLY_TOKENS, room)),
             grammar=grammar(ask),
             stop=STOP,
+            image_tokens=self._read_tokens(items, prompt),
             heard_at_s=heard_at_s,
         )
+
+    def _read_tokens(self, items: tuple[Item, ...], prompt: str) -> int:
+        """Tokens of a prompt that are what was read in images."""
+        read = [guard(p.text) for i in items for p in i.parts if p.image_url and p.text]
+        return sum(self._mind.count_tokens(text) for text in read if text in prompt)
 
     def _newest(self, items: tuple[Item, ...]) -> Sequence[Item]:
         """What of a very long history may find room at all."""
@@ -201,7 +212,7 @@ class LightTalk:
         self._place.warm(lambda: self._ahead(ask, items), instead=instead)
 
     async def _ahead(self, ask: Ask, items: tuple[Item, ...]) -> str:
-        heard = await self._transcripts.read(self._newest(items))
+        heard = await self._sights.read(await self._transcripts.read(self._newest(items)))
         return await asyncio.to_thread(self._prompts.ahead, ask, heard, KEPT_FOR_REPLY)
 
     def _new_prompts(self) -> Prompts:

@@ -87,7 +87,7 @@ class Transcripts:
     async def _read(self, item: Item, *, last: bool) -> Item:
         texts = {id(part): await self._text(key, last=last) for key, part in _unheard(item)}
         return msgspec.structs.replace(
-            item, parts=tuple(Part(text=texts.get(id(p), p.text)) for p in item.parts)
+            item, parts=tuple(Part(texts.get(id(p), p.text), None, p.image_url) for p in item.parts)
         )
 
     async def _text(self, key: str, *, last: bool) -> str:

@@ -1,0 +1,1 @@
+"""Images: taken in safely, and the text in them read for engines that do not see."""
