@@ -206,6 +206,15 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(gt=0, description="Time between WebSocket pings, and how long an answer may take."),
     ] = 20.0
 
+    resume_grace_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How long a session whose connection broke waits for its client, if "
+            "that asked for it with `duologue_resume=1`. 0: never.",
+        ),
+    ] = 30
+
     # What is kept
     record_dir: Annotated[
         str | None,

@@ -96,6 +96,14 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
     """Nothing happened, but `Session.deadline` has come."""
 
 
+class Lost(msgspec.Struct, frozen=True, tag=True):
+    """The connection broke, and the client may come back: all goes on as it is."""
+
+
+class Resumed(msgspec.Struct, frozen=True, tag=True):
+    """The client has come back over another connection."""
+
+
 class Disconnected(msgspec.Struct, frozen=True, tag=True):
     """The client is gone."""
 
@@ -113,5 +121,7 @@ Input = (
     | Dismissed
     | TurnScored
     | Tick
+    | Lost
+    | Resumed
     | Disconnected
 )

@@ -26,9 +26,11 @@ from duologue.core.inputs import (
     Dismissed,
     Input,
     LimitsUpdated,
+    Lost,
     Received,
     ReplyEvent,
     ReplyFailed,
+    Resumed,
     Tick,
     Transcribed,
     TranscriptionFailed,
@@ -150,6 +152,10 @@ class Session:
                 self._refusable(lambda: self._judge(entry, now), None)
             case Tick():
                 self._refusable(lambda: self._tick(now), None)
+            case Lost():
+                pass  # nobody needs to know
+            case Resumed():
+                self._batch.send(SessionCreated, session=self._settings.session)
             case Disconnected():
                 self._ends_at = None
         self._refusable(lambda: self._answer_late(now), None)

@@ -254,6 +254,19 @@ class Audio(Struct, frozen=True, kw_only=True):
     output: AudioOutput
 
 
+class ResumeOffer(Struct, frozen=True, kw_only=True):
+    """How to come back to this session: a secret, good once, within `grace_s` of a broken line."""
+
+    token: str
+    grace_s: int
+
+
+class SessionExtension(Struct, frozen=True, kw_only=True):
+    """What duologue adds to `session.created` for clients that asked for it."""
+
+    resume: ResumeOffer
+
+
 class RealtimeSession(Struct, frozen=True, kw_only=True, tag_field="type", tag="realtime"):
     """The whole effective session; `expires_at` is in Unix seconds.
 
@@ -276,6 +289,7 @@ class RealtimeSession(Struct, frozen=True, kw_only=True, tag_field="type", tag="
     tracing: Tracing | None = None
     prompt: Prompt | None = None
     include: tuple[Include, ...] | None = None
+    duologue: SessionExtension | UnsetType = UNSET
 
 
 class TranscriptionAudioInputUpdate(Struct, frozen=True, kw_only=True):
@@ -327,6 +341,7 @@ class TranscriptionSession(
     expires_at: int
     audio: TranscriptionAudio = TranscriptionAudio()
     include: tuple[Include, ...] | None = None
+    duologue: SessionExtension | UnsetType = UNSET
 
 
 SessionUpdateParams = RealtimeSessionUpdate | TranscriptionSessionUpdate

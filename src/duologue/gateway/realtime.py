@@ -29,10 +29,11 @@ from duologue.gateway.faults import (
     refuse,
     unauthorised,
 )
+from duologue.gateway.resumption import OPT_IN, QUERY_KEY, Resumption
 from duologue.gateway.session_start import OWN_MODEL, SessionStart
 from duologue.gateway.sessions import KeyBusy, Sessions
 from duologue.runtime.runner import Runner
-from duologue.transports.websocket import carry
+from duologue.transports.websocket import attend, carry
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Realtime:
         self._start = start
         self._parts = parts
         self._sessions = sessions
+        self._resumption = Resumption(config.resume_grace_s)
 
     async def connect(self, websocket: WebSocket) -> None:
         """One connection, from the upgrade to its end."""
@@ -69,6 +71,9 @@ class Realtime:
         elif self._config.beta == "refuse" and asks_for_beta(websocket, passage):
             fatal = BETA_REFUSED
         elif not (fatal := self._fault_of(websocket.query_params, passage)):
+            if websocket.query_params.get(QUERY_KEY, "") not in ("", OPT_IN):
+                await self._resume(websocket, protocol, passage)
+                return
             try:
                 with self._sessions.place(passage.key):
                     await self._converse(websocket, protocol, passage)
@@ -117,6 +122,8 @@ class Realtime:
         settings = self._start.running(websocket.query_params.get("model"), _start_of(passage))
         settings = structs.replace(settings, announces_conversation=is_beta)
         talk = await self._parts.engine.open(self._start.ask(settings))
+        # The beta dialect remembers what it said; a session in it ends with its connection.
+        offer = None if is_beta else self._resumption.offer(websocket.query_params)
         runner = Runner(  # owns the talk from here, and gives it back however the session ends
             settings,
             talk,
@@ -125,6 +132,7 @@ class Realtime:
             self._parts.turn_end,
             noise=self._parts.noise,
             images=self._parts.images,
+            offer=offer,
             outbox_bytes=config.outbox_bytes,
             limiter=passage.key.limiter,
             tape=self._tape(settings.id),
@@ -135,13 +143,46 @@ class Realtime:
             passage.key.terms.name,
             safety_identifier(websocket, passage),
         )
-        with self._sessions.running(runner, passage.key):
-            await carry(
+        if offer is not None:
+            self._resumption.hold(runner, offer, passage.key.terms.digest)
+        try:
+            with self._sessions.running(runner, passage.key):
+                await carry(
+                    websocket,
+                    runner,
+                    dialect_of(config, passage, is_beta=is_beta),
+                    send_timeout_s=config.send_timeout_s,
+                )
+        finally:
+            self._resumption.forget(runner)
+
+    async def _resume(self, websocket: WebSocket, protocol: str | None, passage: Passage) -> None:
+        """Give a client that comes back its session, which has a place already."""
+        try:
+            await websocket.accept(protocol)
+        except OSError:
+            return  # gone again
+        query = websocket.query_params
+        after = query.get("after") or None
+        runner = self._resumption.find(query[QUERY_KEY], passage.key.terms.digest)
+        if runner is None or runner.over:
+            message = "The token is not known: used before, too late, or given to another key."
+            fatal = Fatal(REFUSED, "resume_token_invalid", message, param=QUERY_KEY)
+        elif not runner.can_resume(after):
+            message = "What was sent after that event is not known any more."
+            fatal = Fatal(REFUSED, "resume_gap", message, param="after")
+        else:
+            line = await runner.resume(self._resumption.renew(runner), after)
+            await attend(
                 websocket,
                 runner,
-                dialect_of(config, passage, is_beta=is_beta),
-                send_timeout_s=config.send_timeout_s,
+                line,
+                dialect_of(self._config, passage, is_beta=False),
+                send_timeout_s=self._config.send_timeout_s,
             )
+            return
+        logger.info("a connection was refused: %s", fatal.code)
+        await refuse(websocket, fatal, protocol)
 
     def _tape(self, session_id: str) -> Path | None:
         if self._config.record_dir is None:

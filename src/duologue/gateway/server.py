@@ -44,7 +44,12 @@ class Protocol(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """The connection, and its end."""
+        self.scope["state"]["hang_up"] = self.hang_up
         await super().run_asgi()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Cut the connection, in a while, if it does not end by itself."""
         self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
 
 

@@ -1,15 +1,19 @@
 """The outbox: server events on their way to one client, bounded by the bytes they hold.
 
-The runner puts, the transport's writer takes; what it takes is in the client's sound formats.
-A client that does not read fills it; then
-the session is closed rather than memory filled. Sound of an interrupted response can be
-dropped while it is still here (C-157).
+    runner ─ put ─► waiting ─ get ─► the transport's writer
+                       ▲                  │
+                       └── rewind ── log ◄┘   of what was sent, where a client may come back
+
+The runner puts, one connection at a time takes; each begins with `session.created`. What is
+taken is in the client's sound formats, and so is the log: nothing is converted twice. A client
+that does not read fills it; then the session is closed rather than memory filled. Sound of an
+interrupted response can be dropped while it is still here (C-157).
 """
 
 import asyncio
 from collections import deque
 
-from duologue.events import ResponseOutputAudioDelta, ServerEvent
+from duologue.events import ResponseOutputAudioDelta, ServerEvent, SessionCreated
 from duologue.runtime.formats import Outgoing
 
 EVENT_OVERHEAD_BYTES = 512
@@ -17,15 +21,40 @@ EVENT_OVERHEAD_BYTES = 512
 
 
 class Outbox:
-    """A queue of server events with one reader; `end` closes it after what it holds."""
+    """A queue of server events with one reader; `end` closes it after what it holds.
 
-    def __init__(self, limit_bytes: int) -> None:
+    `log_bytes` of what was sent are kept, to be sent again over another connection.
+    """
+
+    def __init__(self, limit_bytes: int, *, log_bytes: int = 0) -> None:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
         self._events: deque[ServerEvent] = deque()
+        self._again: deque[ServerEvent] = deque()
+        """What goes before those, converted already."""
+        self._outgoing = Outgoing()
+        self._taking = asyncio.Lock()
         self._ready = asyncio.Event()
         self._ended = False
-        self._outgoing = Outgoing()
+        self._begun = False
+        self._connection = 0
+        self._log_bytes = log_bytes
+        self._logged_bytes = 0
+        self._log: deque[tuple[str, ServerEvent | None]] = deque()
+        """Ids of what was sent, and what it was, unless it shall not be sent again."""
+        self._leaving: ServerEvent | None = None
+        """What the reader has taken and perhaps not yet sent."""
+        self._in_doubt = False
+        """Whether the last of the log may never have left."""
+
+    def begin(self, event: SessionCreated) -> None:
+        """The first event of a connection, before all that waits; until it there are none."""
+        self._begun = True
+        if not self._ended:
+            # What waits may be older than the formats that this one shows to a client come back.
+            (self._again if self._connection else self._events).appendleft(event)
+            self._held_bytes += _size(event)
+        self._ready.set()
 
     def put(self, event: ServerEvent) -> bool:
         """Add an event; False when it does not fit, or the outbox has ended."""
@@ -38,35 +67,107 @@ class Outbox:
         return True
 
     def drop_audio(self, response_id: str) -> None:
-        """Remove the sound of a response that has not been taken yet."""
-        kept: deque[ServerEvent] = deque()
-        for event in self._events:
-            if isinstance(event, ResponseOutputAudioDelta) and event.response_id == response_id:
-                self._held_bytes -= _size(event)
-            else:
-                kept.append(event)
-        self._events = kept
+        """Remove the sound of a response that has not been taken yet, nor send it again."""
+        self._events = self._without_sound(self._events, response_id)
+        self._again = self._without_sound(self._again, response_id)
+        for index, (event_id, sent) in enumerate(self._log):
+            if sent is not None and _is_sound_of(sent, response_id):
+                self._logged_bytes -= _size(sent) - EVENT_OVERHEAD_BYTES
+                self._log[index] = (event_id, None)
 
     def end(self, *, discard: bool = False) -> None:
         """Take no more events; the reader gets None after those held (none, if `discard`)."""
         self._ended = True
         if discard:
             self._events.clear()
+            self._again.clear()
             self._held_bytes = 0
         self._ready.set()
 
+    def hang_up(self) -> None:
+        """The connection is gone: its reader gets None, and what comes waits for the next one."""
+        self._connection += 1
+        self._begun = False
+        self._in_doubt = self._leaving is not None
+        self._note_sent()
+        self._ready.set()
+
+    def reaches(self, after: str | None) -> bool:
+        """Whether all that was sent after the event of that id is still known."""
+        if after is None or (self._leaving is not None and self._leaving.event_id == after):
+            return True
+        return any(event_id == after for event_id, _ in self._log)
+
+    def rewind(self, after: str | None) -> None:
+        """Have sent again what was sent after event `after`, which must be known.
+
+        None: what the connection that is gone may have been unable to send.
+        """
+        while self._log:
+            event_id, event = self._log[-1]
+            if event_id == after or (after is None and not self._in_doubt):
+                break
+            self._in_doubt = False
+            self._log.pop()
+            self._logged_bytes -= EVENT_OVERHEAD_BYTES if event is None else _size(event)
+            if event is not None and not isinstance(event, SessionCreated):
+                self._again.appendleft(event)
+                self._held_bytes += _size(event)
+        self._in_doubt = False
+
     async def get(self) -> ServerEvent | None:
-        """The next event as it is to be sent, or None once the outbox has ended and is empty."""
-        while not self._events:
-            if self._ended:
+        """The next event as it is to be sent.
+
+        None once the outbox has ended and is empty, or after `hang_up`.
+        """
+        connection = self._connection
+        self._note_sent()
+        async with self._taking:  # the reader of a connection that is gone may still convert
+            while not (self._begun and (self._again or self._events)):
+                if self._ended:
+                    return None
+                self._ready.clear()
+                await self._ready.wait()
+                if connection != self._connection:
+                    return None
+            event = await self._take()
+            if connection != self._connection:
+                self._again.append(event)  # behind what is sent again, and before what waits
+                self._held_bytes += _size(event)
                 return None
-            self._ready.clear()
-            await self._ready.wait()
+        if self._log_bytes:
+            self._leaving = event
+        return event
+
+    async def _take(self) -> ServerEvent:
+        if self._again:
+            event = self._again.popleft()
+            self._held_bytes -= _size(event)
+            return event
         event = self._events.popleft()
         self._held_bytes -= _size(event)
         return await self._outgoing.convert(event)
+
+    def _without_sound(self, events: deque[ServerEvent], response_id: str) -> deque[ServerEvent]:
+        kept = deque(event for event in events if not _is_sound_of(event, response_id))
+        self._held_bytes -= sum(map(_size, events)) - sum(map(_size, kept))
+        return kept
+
+    def _note_sent(self) -> None:
+        if self._leaving is None:
+            return
+        self._log.append((self._leaving.event_id, self._leaving))
+        self._logged_bytes += _size(self._leaving)
+        self._leaving = None
+        while self._logged_bytes > self._log_bytes and len(self._log) > 1:
+            _, event = self._log.popleft()
+            self._logged_bytes -= EVENT_OVERHEAD_BYTES if event is None else _size(event)
 
 
 def _size(event: ServerEvent) -> int:
     sound = len(event.delta) if isinstance(event, ResponseOutputAudioDelta) else 0
     return EVENT_OVERHEAD_BYTES + sound
+
+
+def _is_sound_of(event: ServerEvent, response_id: str) -> bool:
+    return isinstance(event, ResponseOutputAudioDelta) and event.response_id == response_id

@@ -13,15 +13,18 @@ import asyncio
 import logging
 from pathlib import Path
 
+from msgspec import UNSET, structs
+
 from duologue.core import inputs, outputs
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
-from duologue.events import ClientEvent, ServerEvent
+from duologue.events import ClientEvent, ServerEvent, SessionCreated, SessionExtension
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
+from duologue.runtime.line import Line
 from duologue.runtime.meter import Meter
 from duologue.runtime.outbox import Outbox
 from duologue.runtime.ports import (
@@ -42,6 +45,9 @@ INBOX_INPUTS = 256
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Sound and events that may wait for a client that does not read: over 20 minutes of speech."""
 
+RESUME_LOG_BYTES = 8 * 1024 * 1024
+"""Of what was sent, kept for a client that comes back: nearly three minutes of speech."""
+
 
 class Runner:
     """One session's shell. `run` is its life; `close_code` and `close_reason` say how it ended.
@@ -49,6 +55,8 @@ class Runner:
     Made inside a running event loop. Without `noise` no sound is cleaned; without `images`
     only the form of a data URI is looked at, not the image in it. `limiter` has the limits that
     the session shares with others of its key; `tape` is a file to record the session's inputs in.
+    With an `offer` (shown in `session.created`) the session outlives a broken connection, for as
+    long as the offer says.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class Runner:
         *,
         noise: NoiseReduction | None = None,
         images: Images | None = None,
+        offer: SessionExtension | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
         tape: Path | None = None,
@@ -73,7 +82,7 @@ class Runner:
         self._activity = activity
         self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue(INBOX_INPUTS)
-        self._outbox = Outbox(outbox_bytes)
+        self._outbox = Outbox(outbox_bytes, log_bytes=RESUME_LOG_BYTES if offer else 0)
         self._jobs = Jobs(talk, transcriber, turn_end, self._inbox.put)
         self._intake = Intake(
             activity,
@@ -86,6 +95,11 @@ class Runner:
         )
         self._meter = Meter(limiter) if limiter else None
         self._dismissal: inputs.Dismissed | None = None
+        self._receiving = asyncio.Lock()
+        self._offer = offer
+        self._line: Line | None = None
+        self._grace_end: float | None = None
+        """When a client that has not come back by then will not."""
         self._gone = False
         self._ended = asyncio.Event()
         self._debug = logger.isEnabledFor(logging.DEBUG)
@@ -95,7 +109,8 @@ class Runner:
         if self._gone:
             return
         try:
-            await self._intake.receive(event)
+            async with self._receiving:  # a connection that was replaced may still be at it
+                await self._intake.receive(event)
         except EngineFault as fault:
             logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
             self.end(1011, "server_error.internal_error")
@@ -104,23 +119,53 @@ class Runner:
         """The next event for the client; None at the end."""
         return await self._outbox.get()
 
+    def attach(self) -> Line:
+        """The client's connection; one before it becomes stale."""
+        if self._line is not None:
+            self._line.stale = True
+        self._line = Line(self._outbox, self.receive, self._line_lost)
+        return self._line
+
+    @property
+    def over(self) -> bool:
+        """Whether the session has ended, or is about to."""
+        return self._gone
+
+    def can_resume(self, after: str | None) -> bool:
+        """Whether all events after the one of that id can be sent again."""
+        return self._outbox.reaches(after)
+
+    async def resume(self, offer: SessionExtension, after: str | None) -> Line:
+        """The client has come back and got everything up to event `after` (None: all that left).
+
+        The new line begins with `session.created`, shows `offer` in it, and goes on with what
+        the client has not got. Allowed only where `can_resume(after)`.
+        """
+        self._outbox.hang_up()
+        self._outbox.rewind(after)
+        self._offer = offer
+        self._grace_end = None
+        line = self.attach()
+        await self._inbox.put(inputs.Resumed())
+        return line
+
     def disconnect(self) -> None:
         """The client is gone: stop everything, send nothing more."""
         self._gone = True
         self._outbox.end(discard=True)
-        self._wake()
+        self._wake(inputs.Disconnected())
 
     def end(self, code: int, reason: str) -> None:
         """Close the session from outside (shutdown, a fault at the edge)."""
         self.close_code, self.close_reason = code, reason
         self._gone = True
         self._outbox.end()
-        self._wake()
+        self._wake(inputs.Disconnected())
 
     def dismiss(self, dismissal: inputs.Dismissed) -> None:
         """End the session with an `error` that says why; it does not wait in line."""
         self._dismissal = dismissal
-        self._wake()
+        self._wake(inputs.Disconnected())
 
     async def ended(self) -> None:
         """Wait until the session has ended and let go of everything."""
@@ -148,10 +193,28 @@ class Runner:
         if not self._inbox.empty():
             return self._inbox.get_nowait()
         try:
-            async with asyncio.timeout_at(self._session.deadline):
+            async with asyncio.timeout_at(self._deadline):
                 return await self._inbox.get()
         except TimeoutError:
-            return inputs.Tick()
+            if self._grace_end is None or asyncio.get_running_loop().time() < self._grace_end:
+                return inputs.Tick()
+            logger.info("session %s: the client did not come back", self._session.id)
+            self.disconnect()
+            return self._inbox.get_nowait()
+
+    @property
+    def _deadline(self) -> float | None:
+        ends = [end for end in (self._session.deadline, self._grace_end) if end is not None]
+        return min(ends, default=None)
+
+    def _line_lost(self, clean: bool) -> None:
+        if clean or self._offer is None or self._gone:
+            self.disconnect()
+            return
+        logger.info("session %s: the connection broke", self._session.id)
+        self._outbox.hang_up()
+        self._grace_end = asyncio.get_running_loop().time() + self._offer.resume.grace_s
+        self._wake(inputs.Lost())
 
     def _handle(self, entry: inputs.Input, now: float) -> None:
         # The key's limits enter before and after, with nothing of other sessions in between.
@@ -171,6 +234,8 @@ class Runner:
     def _dispatch(self, batch: list[outputs.Output], now: float) -> None:
         for output in batch:
             match output:
+                case outputs.Send(SessionCreated() as event):
+                    self._outbox.begin(self._with_offer(event))
                 case outputs.Send(event):
                     if self._debug:
                         logger.debug("session %s > %s", self._session.id, type(event).__name__)
@@ -202,15 +267,20 @@ class Runner:
                 case outputs.Close(code, reason):
                     self.end(code, reason)
 
+    def _with_offer(self, event: SessionCreated) -> SessionCreated:
+        """The token is a secret of the shell: neither the core nor a tape knows it."""
+        session = structs.replace(event.session, duologue=self._offer or UNSET)
+        return structs.replace(event, session=session)
+
     def _overflow(self) -> None:
         logger.warning("session %s: the client does not read, closing", self._session.id)
         self.close_code, self.close_reason = 1008, "rate_limit_error.client_too_slow"
         self._gone = True
         self._outbox.end(discard=True)
 
-    def _wake(self) -> None:
+    def _wake(self, entry: inputs.Input) -> None:
         if self._inbox.empty():
-            self._inbox.put_nowait(inputs.Disconnected())
+            self._inbox.put_nowait(entry)
 
     async def _clean_up(self) -> None:
         self._gone = True

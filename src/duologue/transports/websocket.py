@@ -18,12 +18,16 @@ from duologue.errors import Refusal
 from duologue.events import ClientEvent, ConversationItemRetrieved, ServerEvent
 from duologue.events.codec import event_id_of
 from duologue.events.dialect import Dialect
+from duologue.runtime.line import Line
 from duologue.runtime.runner import Runner
 
 logger = logging.getLogger(__name__)
 
 INLINE_CHARACTERS = 64 * 1024
 """A frame up to this is decoded on the event loop: about 50 µs."""
+
+NORMAL_CLOSURE = 1000
+GOING_AWAY = 1001
 
 CLOSE_REASON_BYTES = 123
 """What a close frame can hold (RFC 6455, section 5.5)."""
@@ -36,26 +40,40 @@ BINARY = BadEvent(
 async def carry(
     websocket: WebSocket, runner: Runner, dialect: Dialect, *, send_timeout_s: float
 ) -> None:
-    """Carry a session from its beginning to its end over an accepted WebSocket.
+    """Carry a session from its beginning over an accepted WebSocket, and see it to its end.
 
     `dialect` is this connection's own. Returns when the session has ended and its engine is
-    free again. A client that takes nothing for `send_timeout_s` is given up.
+    free again; one that may be resumed can outlive the socket. See `attend`.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run())
-        reader = tasks.create_task(_read(websocket, runner, dialect))
-        await _write(websocket, runner, dialect, send_timeout_s)
-        reader.cancel()
+        await attend(websocket, runner, runner.attach(), dialect, send_timeout_s=send_timeout_s)
 
 
-async def _read(websocket: WebSocket, runner: Runner, dialect: Dialect) -> None:
+async def attend(
+    websocket: WebSocket, runner: Runner, line: Line, dialect: Dialect, *, send_timeout_s: float
+) -> None:
+    """Carry a running session over an accepted WebSocket for as long as that holds.
+
+    A client that takes nothing for `send_timeout_s` is given up.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        reader = tasks.create_task(_read(websocket, runner, line, dialect))
+        if await _write(websocket, runner, line, dialect, send_timeout_s):
+            reader.cancel()
+    # The server cuts a socket that does not take its end only when this task is over.
+    if hang_up := getattr(websocket.state, "hang_up", None):
+        hang_up()
+
+
+async def _read(websocket: WebSocket, runner: Runner, line: Line, dialect: Dialect) -> None:
     try:
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 break
-            await runner.receive(await _decode(message.get("text"), dialect))
-        runner.disconnect()
+            await line.receive(await _decode(message.get("text"), dialect))
+        line.lost(clean=message.get("code") == NORMAL_CLOSURE)
     except Exception:
         logger.exception("a client event could not be taken in; the session is closed")
         runner.end(1011, "server_error.internal_error")
@@ -77,22 +95,29 @@ def _event(text: str, dialect: Dialect) -> ClientEvent | BadEvent:
 
 
 async def _write(
-    websocket: WebSocket, runner: Runner, dialect: Dialect, send_timeout_s: float
-) -> None:
+    websocket: WebSocket, runner: Runner, line: Line, dialect: Dialect, send_timeout_s: float
+) -> bool:
+    """Send until there is no more; False when the socket is gone, which the reader hears of."""
+    gone = False
     try:
-        while (event := await runner.next_event()) is not None:
+        while (event := await line.next_event()) is not None:
             for text in await _encode(event, dialect):
                 async with asyncio.timeout(send_timeout_s):
                     await websocket.send_text(text)
         if websocket.client_state is WebSocketState.CONNECTED:
+            code, reason = runner.close_code, runner.close_reason
+            if line.stale:
+                code, reason = GOING_AWAY, "The session goes on over another connection."
             async with asyncio.timeout(send_timeout_s):
-                await websocket.close(runner.close_code, close_reason(runner.close_reason))
+                await websocket.close(code, close_reason(reason))
     except TimeoutError:
         logger.warning("a client took nothing for %g s and is given up", send_timeout_s)
     except WebSocketDisconnect:
-        pass  # it went while it was being sent to
+        gone = True  # whether with a good-bye is for the reader to say
     finally:
-        runner.disconnect()
+        if not gone:
+            line.lost(clean=False)
+    return not gone
 
 
 async def _encode(event: ServerEvent, dialect: Dialect) -> tuple[str, ...]:

@@ -1,0 +1,44 @@
+"""A line: one connection of a session's client, which a later one may replace.
+
+    transport ─ receive ─► runner          outbox ─ next_event ─► transport
+                           runner ◄─ lost ─ transport
+
+A line that was lost or replaced is stale: it gets no more events, and what still comes over
+it is let fall, so that two connections can never speak for one client at a time.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from duologue.core.inputs import BadEvent
+from duologue.events import ClientEvent, ServerEvent
+from duologue.runtime.outbox import Outbox
+
+
+class Line:
+    """Made by the runner; `stale` once it is not the client's connection any more."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        receive: Callable[[ClientEvent | BadEvent], Awaitable[None]],
+        lost: Callable[[bool], None],
+    ) -> None:
+        self.stale = False
+        self._outbox = outbox
+        self._receive = receive
+        self._lost = lost
+
+    async def receive(self, event: ClientEvent | BadEvent) -> None:
+        """Take a client event, in arrival order; waits while the session is busy."""
+        if not self.stale:
+            await self._receive(event)
+
+    async def next_event(self) -> ServerEvent | None:
+        """The next event for this connection; None when there will be no more."""
+        return None if self.stale else await self._outbox.get()
+
+    def lost(self, *, clean: bool) -> None:
+        """The connection is gone; `clean` when the client said that it is done."""
+        if not self.stale:
+            self.stale = True
+            self._lost(clean)
