@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.config import ServerConfig
 from duologue.gateway.server import serving
+from judging import Judge
 
 __all__ = ["KEY", "Caller", "call", "http_get", "http_post", "scripted", "serving", "ws_url"]
 
@@ -37,12 +38,15 @@ class Caller:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
+        self._judge = Judge()
 
     async def send(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
 
     async def receive(self) -> dict[str, Any]:
+        """The next event; every one must be valid for the official clients."""
         event: dict[str, Any] = json.loads(await self.socket.recv())
+        self._judge(event)
         return event
 
     async def next(self, kind: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ a `ClientMirror`, so every timeline checks the order of events as well.
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -91,6 +91,9 @@ class Timeline:
 
     `turn_scores` are the turn-end model's answers, `microphone` False sends no sound at all.
     """
+
+    judges: ClassVar[list[Callable[[ServerEvent], None]]] = []
+    """Called with each event that leaves; a judge raises where it objects."""
 
     def __init__(self, config: SessionConfig | None = None) -> None:
         self.engine = TimelineEngine()
@@ -181,6 +184,8 @@ class Timeline:
             match output:
                 case outputs.Send(event):
                     self.mirror.receive(event)
+                    for judge in self.judges:
+                        judge(event)
                     self.sent.append((self.now, event))
                 case outputs.Respond(job, ask):
                     self.engine.asks.append(ask)
