@@ -6,12 +6,14 @@ import pytest
 
 from duologue.core import inputs
 from duologue.core.conversation import IMAGES_KEPT_CHARACTERS
+from duologue.core.talk import Done, Say
 from duologue.events import (
     ConversationItemAdded,
     ConversationItemDeleted,
     ConversationItemDone,
     ConversationItemRetrieved,
     Error,
+    InputAudioBufferSpeechStarted,
     ResponseDone,
     SessionUpdated,
 )
@@ -318,3 +320,63 @@ def test_a_conversation_holds_images_up_to_a_bound_and_again_when_some_are_delet
     )
     assert codes(t) == [] and t.mirror.order == ["b", "c"]
     assert t.engine.history[0].parts[0].image_url == half
+
+
+@pytest.mark.conformance("C-110")
+def test_the_id_announced_for_what_is_being_said_is_taken() -> None:
+    t = Timeline()
+    t.user_speaks(0.2, 1.0)
+    t.run(0.8)
+    announced = t.events(InputAudioBufferSpeechStarted)[0].item_id
+    t.client_sends(0.9, add(user("Hello", id=announced)))
+    t.run(3.0)
+    assert codes(t) == ["item_create_duplicate_item_id"]
+    assert t.mirror.order == [announced]
+
+
+@pytest.mark.conformance("C-125")
+def test_a_reference_is_no_item_of_the_conversation() -> None:
+    t = play(add(user("Hello", id="one")), add({"type": "item_reference", "id": "one"}))
+    error = t.events(Error)[0].error
+    assert (error.code, error.param) == ("invalid_value", "item.type")
+    assert t.mirror.order == ["one"]
+
+
+@pytest.mark.conformance("C-114")
+def test_an_image_is_a_data_uri_of_png_or_jpeg() -> None:
+    def image(url: str) -> dict[str, Any]:
+        part = {"type": "input_image", "image_url": url}
+        return add({"type": "message", "role": "user", "content": [part]})
+
+    t = play(
+        image("data:image/png;base64,AAAA"),
+        image("data:image/jpeg;base64,AAAA"),
+        image("data:image/tiff;base64,AAAA"),
+        image("file:///etc/passwd"),
+    )
+    assert len(t.mirror.order) == 2
+    assert [e.error.param for e in t.events(Error)] == ["item.content[0].image_url"] * 2
+    assert [item.parts[0].image_url for item in t.engine.history] == [
+        "data:image/png;base64,AAAA",
+        "data:image/jpeg;base64,AAAA",
+    ]
+
+
+def test_the_oldest_sound_is_forgotten_and_the_words_stay() -> None:
+    t = Timeline()
+    minutes = bytes(10 * 60 * 48_000)
+    for text in ("One.", "Two.", "Three."):
+        t.engine.answers(Say(text, minutes, len(text)), Done(), after_s=0.1)
+        t.client_sends(t.now + 0.1, create(conversation="auto"))
+        t.run(t.now + 1.0)
+    for item_id in t.mirror.order:
+        t.client_sends(t.now + 0.1, {"type": "conversation.item.retrieve", "item_id": item_id})
+    t.run(t.now + 0.2)
+    parts = [event.item.content[0] for event in t.events(ConversationItemRetrieved)]
+    assert [part.transcript for part in parts] == ["One.", "Two.", "Three."]
+    assert [bool(part.audio) for part in parts] == [False, True, True]
+
+
+def test_clearing_an_output_buffer_that_is_not_there_is_no_error() -> None:
+    t = play({"type": "output_audio_buffer.clear"})
+    assert t.types() == ["session.created"]

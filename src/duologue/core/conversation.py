@@ -121,9 +121,6 @@ class Conversation:
         """Entries with sound and its bytes, oldest first."""
         self._sound_bytes = 0
 
-    def __contains__(self, item_id: str) -> bool:
-        return item_id in self._entries
-
     def __iter__(self) -> Iterator[Entry]:
         entry = self._first
         while entry is not None:
@@ -148,9 +145,9 @@ class Conversation:
         """As `get`, among the items of out-of-band responses too (GAP-21)."""
         return self._beside.get(item_id) or self.get(item_id, code, param)
 
-    def check_new(self, item_id: str) -> None:
-        """Refuse an id that is in use."""
-        if item_id in self._entries or item_id in self._beside:
+    def check_new(self, item_id: str, announced: str | None = None) -> None:
+        """Refuse an id that is in use, or `announced` for the item that is being spoken (G3)."""
+        if item_id in self._entries or item_id in self._beside or item_id == announced:
             raise Refusal(
                 "item_create_duplicate_item_id",
                 f"Error adding item: the item with id '{item_id}' already exists.",

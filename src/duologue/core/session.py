@@ -219,10 +219,10 @@ class Session:
                 self._delete_item(item_id)
             case ConversationItemTruncate():
                 self._truncate_item(event)
-            case OutputAudioBufferClear():
-                pass  # there is no output buffer on a plain WebSocket; no error either (GAP-11)
             case InputAudioBufferAppend():
                 raise AssertionError("appended sound enters as AudioReceived")
+            case OutputAudioBufferClear():
+                pass  # there is no output buffer on a plain WebSocket; no error either (GAP-11)
 
     # Settings
 
@@ -327,7 +327,7 @@ class Session:
     def _create_item(self, event: ConversationItemCreate) -> None:
         item = event.item
         if item.id is not UNSET:
-            self._conversation.check_new(item.id)
+            self._conversation.check_new(item.id, self._turn.announced_id)
         self._conversation.check_anchor(event.previous_item_id)
         if isinstance(item, FunctionCallOutputItem) and not self._conversation.has_call(
             item.call_id

@@ -103,6 +103,11 @@ class UserTurn:
         """The end of the sound received so far, on the audio clock."""
         return self._buffer.end_ms
 
+    @property
+    def announced_id(self) -> str | None:
+        """The id of the item that this turn will be, once speech has started."""
+        return self._item_id
+
     def configure(self, settings: TurnDetectionSettings | None, *, own: bool) -> None:
         """Take the session's turn detection; null ends a segment without a word (GAP-24).
 
