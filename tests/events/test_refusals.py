@@ -13,10 +13,13 @@ from duologue.events import (
     CLIENT_EVENTS,
     SERVER_EVENTS,
     ErrorDetail,
+    SessionUpdate,
     decode_client_event,
     encode_server_event,
     event_id_of,
 )
+from duologue.events.faults import refusal_of
+from duologue.events.tidy import tidy
 from events.examples import (
     CLIENT_EXAMPLES,
 )
@@ -223,6 +226,7 @@ def test_a_bad_choice_is_told_what_would_have_done():
         decode(realtime(output_modalities=["text", "audio"]))
 
 
+@pytest.mark.conformance("C-049")
 @pytest.mark.parametrize(
     ("param", "raw"),
     [
@@ -367,3 +371,41 @@ class refused_or_decoded:
 )
 def test_the_event_id_of_a_bad_event_is_found(frame, name):
     assert event_id_of(frame) == name
+
+
+def test_a_fault_inside_a_clients_own_mapping_is_named_by_the_mapping():
+    with refused("missing_required_parameter", "session.prompt.variables"):
+        decode(realtime(prompt={"id": "p", "variables": {"mine": {}}}))
+    with refused("invalid_type", "response.metadata"):
+        decode(response(metadata={"mine": 1}))
+
+
+def test_an_idle_timeout_is_server_vad_s_alone():
+    for idle_timeout_ms in (None, 6000):
+        detection = {"type": "semantic_vad", "idle_timeout_ms": idle_timeout_ms}
+        frame = realtime(audio={"input": {"turn_detection": detection}})
+        if idle_timeout_ms is None:
+            assert decode(frame).session.audio.input.turn_detection.eagerness == "auto"
+            continue
+        with refused("invalid_value", f"{INPUT}.turn_detection.idle_timeout_ms"):
+            decode(frame)
+
+
+def test_a_fault_whose_value_is_not_there_is_named_all_the_same():
+    with pytest.raises(msgspec.ValidationError) as fault:
+        msgspec.convert(vad(threshold=2), SessionUpdate)
+    refusal = refusal_of(fault.value, SessionUpdate, {})
+    assert refusal.param == f"{INPUT}.turn_detection.threshold"
+
+
+@pytest.mark.parametrize("value", [[[]] * 70, {"a": [{"b": "x"}] * 70}])
+def test_what_is_wide_is_not_deep(value):
+    assert tidy({"session": {"metadata": value}})["session"]["metadata"] is value
+
+
+def test_nesting_that_no_encoder_follows_is_refused():
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with refused("invalid_value", None):
+        tidy({"session": {"metadata": deep}})

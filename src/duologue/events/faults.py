@@ -40,11 +40,12 @@ def refusal_of(
     text = str(error)
     place = _PLACE.search(text)
     # A value of a mapping is `[...]`: its key is the client's own and not part of the path.
-    path = place[1].split("[...]")[0] if place else ""
+    path, inside, _ = (place[1] if place else "").partition("[...]")
     text = text[: place.start()] if place else text
 
     if missing := _MISSING.match(text):
-        path = f"{path}.{missing[1]}" if path else missing[1]
+        if not inside:
+            path = f"{path}.{missing[1]}" if path else missing[1]
         return Refusal("missing_required_parameter", f"Missing required parameter: '{path}'.", path)
     value = _value_at(event, path)
     if bound := _BOUND.match(text):
