@@ -34,3 +34,12 @@ def test_an_odd_byte_waits_for_its_other_half() -> None:
     assert windows.push(b"abc") == []
     assert windows.flush() == b"ab"
     assert windows.push(b"def") == [b"cdef"]
+
+
+def test_half_a_sample_is_forgotten_when_the_format_changes() -> None:
+    windows = pcm.Windows(4)
+    assert windows.push(b"abc") == []
+    windows.drop_half_sample()
+    windows.drop_half_sample()
+    assert windows.flush() == b"ab"
+    assert windows.push(b"cdefghij") == [b"cdefghij"]

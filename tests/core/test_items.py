@@ -380,3 +380,12 @@ def test_the_oldest_sound_is_forgotten_and_the_words_stay() -> None:
 def test_clearing_an_output_buffer_that_is_not_there_is_no_error() -> None:
     t = play({"type": "output_audio_buffer.clear"})
     assert t.types() == ["session.created"]
+
+
+def test_an_image_must_be_brought_along() -> None:
+    part = {"type": "input_image", "detail": "low"}
+    t = play(add({"type": "message", "role": "user", "content": [part]}))
+    error = t.events(Error)[0].error
+    assert error.code == "missing_required_parameter"
+    assert error.param == "item.content[0].image_url"
+    assert t.mirror.order == []

@@ -159,3 +159,16 @@ def test_a_dismissed_session_is_told_why_and_closed() -> None:
     assert codes(t) == ["invalid_api_key"]
     assert t.closed
     assert (t.closed.code, t.closed.reason) == (3000, "invalid_request_error.invalid_api_key")
+
+
+def test_a_limit_that_stays_keeps_what_is_left_of_it_and_the_latest_one_holds() -> None:
+    limiter = RateLimiter(requests_per_minute=60, tokens_per_minute=60)
+    limiter.settle(limiter.reserve(60, 10.0), 90, 10.0)
+    limiter.configure(60, 60, 10.0)
+    assert limiter.allowance == Allowance(41.0, "tokens", 60)
+    only_requests = RateLimiter(requests_per_minute=1)
+    only_requests.settle(only_requests.reserve(5, 10.0), 90, 10.0)
+    assert only_requests.allowance == Allowance(70.0, "requests", 1)
+    both = RateLimiter(requests_per_minute=1, tokens_per_minute=60)
+    both.settle(both.reserve(60, 10.0), 60, 10.0)
+    assert both.allowance == Allowance(70.0, "requests", 1)

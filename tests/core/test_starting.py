@@ -6,7 +6,13 @@ import pytest
 from duologue.core.settings import SessionConfig
 from duologue.core.starting import starting_session, starting_translation_session
 from duologue.errors import Refusal
-from duologue.events import SessionCreated, SessionUpdated, SessionUpdateParams
+from duologue.events import (
+    ConversationCreated,
+    ResponseCreated,
+    SessionCreated,
+    SessionUpdated,
+    SessionUpdateParams,
+)
 from duologue.events.client_secrets import TranslationSessionCreate
 from duologue.runtime.recorder import TapeHeader
 from duologue.testing.timeline import Timeline
@@ -133,3 +139,50 @@ def test_a_translation_session_has_the_language_that_was_asked_for() -> None:
             "output": {"language": "es"},
         },
     }
+
+
+@pytest.mark.parametrize("start", [{}, {"audio": {}}, {"audio": {"input": {}}}])
+def test_a_transcription_session_that_asks_for_nothing_has_the_defaults(
+    start: dict[str, object],
+) -> None:
+    whole = starting_session(bound({"type": "transcription", **start}))
+    assert whole == starting_session(bound({"type": "transcription"}))
+
+
+@pytest.mark.parametrize(
+    ("audio", "shown"),
+    [
+        ({}, {"input": {"transcription": None, "noise_reduction": None}}),
+        (
+            {"input": {"transcription": {"model": "m"}, "noise_reduction": {"type": "near_field"}}},
+            {
+                "input": {
+                    "transcription": {"model": "m"},
+                    "noise_reduction": {"type": "near_field", "strength": 1.0},
+                }
+            },
+        ),
+    ],
+)
+def test_a_translation_session_hears_as_it_was_asked_to(
+    audio: dict[str, object], shown: dict[str, object]
+) -> None:
+    asked = {"model": "gpt-realtime-translate", "audio": audio}
+    start = msgspec.convert(asked, TranslationSessionCreate)
+    whole = starting_translation_session(SessionConfig(id="sess_1", model="scripted"), start)
+    assert msgspec.to_builtins(whole)["audio"] == {**shown, "output": {"language": "en"}}
+
+
+def test_the_conversation_is_announced_where_the_owner_wants_it() -> None:
+    config = SessionConfig(id="sess_1", model="scripted", announces_conversation=True)
+    t = Timeline(config)
+    assert t.types() == ["session.created", "conversation.created"]
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(0.2)
+    created = t.events(ConversationCreated)[0].conversation.id
+    assert t.events(ResponseCreated)[0].response.conversation_id == created
+
+
+def test_the_edge_is_told_how_the_session_listens() -> None:
+    t = Timeline(bound(START))
+    assert t.session.audio_input == t.events(SessionCreated)[0].session.audio.input

@@ -10,7 +10,7 @@ from duologue.events import (
     ResponseDone,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import codes, truncate
+from session_kit import codes, truncate, update
 
 WORDS = "One two three four five."
 
@@ -24,6 +24,7 @@ def spoken(text: str = WORDS, word_ms: int = 200) -> tuple[Timeline, str]:
     return t, t.mirror.order[-1]
 
 
+@pytest.mark.conformance("C-121")
 @pytest.mark.parametrize(
     ("end_ms", "heard"),
     [
@@ -58,6 +59,7 @@ def test_slightly_past_the_end_is_clamped() -> None:
     assert t.engine.cuts == [(item_id, 1000, WORDS)]
 
 
+@pytest.mark.conformance("C-122")
 def test_clearly_past_the_end_is_refused_and_nothing_changes() -> None:
     t, item_id = spoken()
     t.client_sends(1.1, truncate(item_id, 1101))
@@ -91,6 +93,7 @@ def test_truncating_while_it_is_generated_fixes_the_boundary() -> None:
     assert t.engine.history[-1].parts[0].text == "One"
 
 
+@pytest.mark.conformance("C-124")
 def test_barge_in_and_truncate_leave_the_heard_words_in_history() -> None:
     t = Timeline()
     t.engine.says(WORDS, after_s=0.1, step_s=0.2)
@@ -123,3 +126,49 @@ def test_only_spoken_messages_of_the_assistant_can_be_truncated() -> None:
     t.client_sends(1.1, truncate("item_nowhere", 0))
     t.run(1.2)
     assert codes(t) == ["unsupported_content_type", "item_truncate_invalid_item_id"]
+
+
+@pytest.mark.conformance("C-159")
+def test_truncating_at_once_when_the_user_speaks_meets_an_item_still_open() -> None:
+    t = Timeline()
+    switches = {"create_response": False, "interrupt_response": False}
+    turn_detection = {"type": "server_vad", **switches}
+    t.client_sends(0.05, update(audio={"input": {"turn_detection": turn_detection}}))
+    t.engine.says(WORDS, after_s=0.1, step_s=0.4)
+    t.client_sends(0.1, {"type": "response.create"})
+    t.user_speaks(1.0, 1.5)
+    t.run(1.1)
+    assert t.types()[-1] == "input_audio_buffer.speech_started"
+    item_id = t.mirror.order[-1]
+    assert t.mirror.items[item_id].status == "in_progress"
+    t.client_sends(1.11, truncate(item_id, 150))
+    t.run(4.0)
+    assert not t.events(Error)
+    assert t.events(ConversationItemTruncated)[0].item_id == item_id
+    assert t.events(ResponseDone)[0].response.status == "completed"
+    assert t.engine.history[0].parts[0].text == "One"
+
+
+@pytest.mark.conformance("C-124", "C-160")
+def test_speaking_while_the_client_still_plays_cancels_nothing_and_truncation_works() -> None:
+    t, item_id = spoken()
+    assert t.events(ResponseDone)[0].response.status == "completed"
+    t.user_speaks(1.05, 1.6)  # 5 words of 200 ms are still being played
+    t.run(1.2)
+    assert t.types()[-1] == "input_audio_buffer.speech_started"
+    t.client_sends(1.25, truncate(item_id, 400))
+    t.client_sends(1.3, {"type": "conversation.item.retrieve", "item_id": item_id})
+    t.run(4.0)
+    assert len(t.events(ResponseDone)) == 1 and t.engine.cancelled == []
+    assert t.events(ConversationItemRetrieved)[0].item.content[0].transcript == "One two"
+    assert t.engine.cuts == [(item_id, 400, "One two")]
+    assert not t.events(Error)
+
+
+def test_a_spoken_message_has_one_part_and_no_other_to_cut() -> None:
+    t, item_id = spoken()
+    t.client_sends(1.1, {**truncate(item_id, 200), "content_index": 1})
+    t.run(1.2)
+    error = t.events(Error)[0].error
+    assert (error.code, error.param) == ("invalid_value", "content_index")
+    assert t.engine.cuts == []

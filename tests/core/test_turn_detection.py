@@ -45,3 +45,9 @@ def test_new_settings_go_on_with_the_speech_under_way() -> None:
     new.resume(old)
     assert new.hear(0.1, 64, 96) == "paused"
     assert new.hear(0.1, 96, 128) == "stopped"
+
+
+def test_an_answer_about_a_pause_that_is_over_decides_nothing() -> None:
+    detector = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=96)
+    assert detector.judge(1.0) is None
+    assert not detector.speaking

@@ -65,6 +65,7 @@ async def test_the_openai_package_talks_over_tls(spoken: tuple[Path, Path], tmp_
     assert seen["closed"] == 1000
 
 
+@pytest.mark.conformance("C-208")
 async def test_the_agents_package_talks_over_websocket_without_one_dropped_event(
     spoken: tuple[Path, Path],
 ) -> None:

@@ -27,6 +27,7 @@ def test_the_sdk_accepts_the_examples_of_every_server_event(name):
         validate_server_event(encode_server_event(event))
 
 
+@pytest.mark.conformance("C-206")
 @pytest.mark.parametrize("name", SERVER_EVENTS)
 def test_the_sdk_accepts_whatever_the_types_of_a_server_event_allow(name):
     for event in variants(SERVER_EVENTS[name]):

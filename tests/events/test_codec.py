@@ -143,6 +143,7 @@ def test_a_pcm_format_without_a_rate_is_24_khz():
     assert event.session.audio.output.format == AudioPcm(rate=24000)
 
 
+@pytest.mark.conformance("C-049")
 def test_unknown_keys_are_ignored():
     assert decode(realtime(temperature=0.8, audio={"input": {"x": 1}}) | {"y": []}) == decode(
         realtime(audio={"input": {}})
@@ -193,6 +194,7 @@ def sent(name, number=0):
     return json.loads(encode_server_event(SERVER_EXAMPLES[name][number]))
 
 
+@pytest.mark.conformance("C-047")
 def test_a_session_shows_every_key_of_the_protocol():
     session = sent("session.created")["session"]
     assert set(session) == {

@@ -288,6 +288,7 @@ async def test_sound_in_the_context_of_one_response_is_in_the_session_s_format()
         assert (await c.until("response.done"))["response"]["status"] == "completed"
 
 
+@pytest.mark.conformance("C-157")
 async def test_an_interrupted_telephone_reply_is_silent_after_the_user_speaks() -> None:
     async with line() as c:
         await c.listen(PCMU, PCMU)

@@ -71,16 +71,14 @@ def without_images(item: Item) -> Item:
 
 def _part(part: Content, param: str) -> tuple[Content, bytes]:
     match part:
-        case OutputAudio() | InputAudio(audio=msgspec.UNSET):
+        case OutputAudio() | InputAudio(audio=msgspec.UNSET) | InputImage(image_url=msgspec.UNSET):
             raise AssertionError(f"{param} should have been refused when it was read")
         case InputAudio(audio=sound):
             assert sound is not UNSET
             whole = len(sound) - len(sound) % audio.SAMPLE_BYTES
             return InputAudio(transcript=part.transcript), sound[:whole]
         case InputImage(image_url=url):
-            if url is UNSET:
-                message = f"Missing required parameter: '{param}.image_url'."
-                raise Refusal("missing_required_parameter", message, f"{param}.image_url")
+            assert url is not UNSET
             if not url.startswith(IMAGE_PREFIXES):
                 message = "Invalid value. Images must be data URIs of PNG or JPEG."
                 raise Refusal("invalid_value", message, f"{param}.image_url")
