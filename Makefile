@@ -33,6 +33,7 @@ bench: .venv/.dev
 
 docs: .venv/.dev
 	$(BIN)/python scripts/generate_reference.py
+	$(BIN)/python scripts/compatibility.py
 	$(BIN)/python scripts/check_docs.py
 
 # The environment: made once, refreshed when a lock changes.

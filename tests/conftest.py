@@ -1,12 +1,25 @@
-"""What holds for every test: steady examples and official judges.
+"""What holds for every test: steady examples, official judges, statements that exist.
 
 Property tests draw the same examples every time: a red test is red for everybody.
 """
 
 from hypothesis import settings
 
+from conformance import (
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_sessionfinish,
+)
 from duologue.testing.timeline import Timeline
 from judging import judge_timeline
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_sessionfinish",
+]
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
