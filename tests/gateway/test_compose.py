@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from duologue.engines.scripted import Script
-from duologue.errors import ConfigFault
+from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.compose import compose, script
 from live_server import call, scripted, serving
+from weights import weights
 
 GREETING = 'replies = [{text = "Good day."}]'
 
@@ -44,3 +45,16 @@ async def test_a_server_says_what_its_script_says() -> None:
         await client.send("response.create")
         done = await client.next("response.output_audio_transcript.done")
         assert done["transcript"] == "Good day."
+
+
+@pytest.mark.weights
+async def test_the_scripted_engine_may_hear_with_a_real_model() -> None:
+    weights("silero-vad")
+    parts = await compose(scripted(vad="silero-vad"))
+    assert type(parts.activity).__name__ == "SileroActivity"
+    await parts.aclose()
+
+
+async def test_a_model_of_voice_activity_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModelFault, match="nowhere.onnx"):
+        await compose(scripted(vad="./nowhere.onnx"))

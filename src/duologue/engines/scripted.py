@@ -11,7 +11,7 @@ import array
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,8 +48,9 @@ class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One reply. `when` must occur in the last user text or tool result ("" fits always).
 
     `text` may hold `{heard}`, which becomes that last text. `first_delay_ms` passes before
-    the first event, `word_delay_ms` before each further word. `fail` ends the reply with that
-    fault after its text.
+    the first event, `word_delay_ms` before each further word. With `frame_ms` the sound comes in
+    frames of so many ms, each when it is due, as from an engine that speaks in real time. `fail`
+    ends the reply with that fault after its text.
     """
 
     text: str = ""
@@ -57,6 +58,7 @@ class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calls: tuple[ScriptedCall, ...] = ()
     first_delay_ms: int = 0
     word_delay_ms: int = 0
+    frame_ms: int = 0
     fail: str = ""
 
 
@@ -172,13 +174,18 @@ class ScriptedTalk:
         if ask.tool_choice not in ("auto", "none"):
             words = []
         position = 0
+        pace = _Pace(reply.frame_ms)
         for count, word in enumerate(words[:limit]):
             if count:
                 await asyncio.sleep(reply.word_delay_ms / 1000)
             text = f" {word}" if count else word
             position += len(text)
-            sound, voiced = (self._engine.tone, position) if ask.speak else (b"", 0)
-            yield Say(text, sound, voiced, tokens=1)
+            if not ask.speak:
+                yield Say(text, tokens=1)
+                continue
+            for index, frame in enumerate(pace.frames(self._engine.tone)):
+                await pace.next()
+                yield Say("", frame, position) if index else Say(text, frame, position, tokens=1)
         if reply.fail:
             raise EngineFault(reply.fail)
         if len(words) <= limit:
@@ -208,6 +215,23 @@ class ScriptedTalk:
             self._engine.open_talks -= 1
             for item_id in self._spoken:
                 del self._engine.heard[item_id]
+
+
+class _Pace:
+    """Frames of `frame_ms` in real time; 0 is all of it at once."""
+
+    def __init__(self, frame_ms: int) -> None:
+        self._frame_ms = frame_ms
+        self._due_s = asyncio.get_running_loop().time()
+
+    def frames(self, pcm: bytes) -> Iterable[bytes]:
+        return audio.chunks(pcm, self._frame_ms * audio.BYTES_PER_MS) if self._frame_ms else (pcm,)
+
+    async def next(self) -> None:
+        """Wait until the next frame is due, on a clock that does not drift."""
+        if self._frame_ms:
+            await asyncio.sleep(self._due_s - asyncio.get_running_loop().time())
+            self._due_s += self._frame_ms / 1000
 
 
 def _calls(reply: ScriptedReply, ask: Ask) -> Sequence[ScriptedCall]:

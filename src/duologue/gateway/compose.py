@@ -65,15 +65,17 @@ class Parts:
 
 async def compose(config: ServerConfig) -> Parts:
     """Load what `config` asks for, off the event loop. Raises `ConfigFault`, `ModelFault`."""
-    return _scripted(config) if config.engine == "scripted" else await _light(config)
+    return await (_scripted(config) if config.engine == "scripted" else _light(config))
 
 
-def _scripted(config: ServerConfig) -> Parts:
+async def _scripted(config: ServerConfig) -> Parts:
     engine = ScriptedEngine(script(config.script))
     return Parts(
         engine,
         ScriptedTranscriber(engine),
-        LoudnessActivity(),
+        await asyncio.to_thread(_activity, config.vad, config)
+        if config.vad
+        else LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
         _images(config),
@@ -84,6 +86,13 @@ def _images(config: ServerConfig) -> CleanImages:
     limit = config.max_image_bytes
     hosts = (host.strip().lower() for host in config.image_hosts.split(","))
     return CleanImages(Fetch(frozenset(filter(None, hosts)), limit_bytes=limit), limit_bytes=limit)
+
+
+def _activity(spec: str, config: ServerConfig) -> VoiceActivity:
+    """The scripted engine with real voice activity: what a load test asks for."""
+    from duologue.hearing.silero import SileroActivity
+
+    return SileroActivity(_only(resolve(spec, store_of(config)), ".onnx"))
 
 
 async def _light(config: ServerConfig) -> Parts:
