@@ -117,6 +117,9 @@ def _serve(options: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # Read by numpy's OpenBLAS when it is loaded. Matrices here are small, and its threads spin
+    # for each other: beside a busy event loop one product then takes milliseconds.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from duologue.gateway.server import new_event_loop, run
 
     if config.engine == "light":

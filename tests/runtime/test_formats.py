@@ -309,7 +309,7 @@ async def test_a_converted_event_is_of_the_class_that_it_was() -> None:
     t.client_sends(0.1, create(audio={"output": {"format": PCMU}}))
     t.run(2.0)
     outgoing = Outgoing()
-    sent = [await outgoing.convert(event) for _, event in t.sent]
+    sent = [outgoing.convert(event) for _, event in t.sent]
     assert [type(event) for event in sent] == [type(event) for _, event in t.sent]
     lengths = [len(e.delta) for e in sent if isinstance(e, ResponseOutputAudioDelta)]
     assert lengths == [1600, 1600]

@@ -158,7 +158,8 @@ class Session:
                 self._batch.send(SessionCreated, session=self._settings.session)
             case Disconnected():
                 self._ends_at = None
-        self._refusable(lambda: self._answer_late(now), None)
+        if self._owes_answer:
+            self._refusable(lambda: self._answer_late(now), None)
         batch = self._batch.drain()
         for output in batch:
             if isinstance(output, Send):
@@ -276,7 +277,7 @@ class Session:
 
     def _answer_late(self, now: float) -> None:
         """Answer a turn that ended while a response ran, once that one is done."""
-        if self._owes_answer and self._responses.active is None:
+        if self._responses.active is None:
             self._owes_answer = False
             if not self._turn.speaking:  # else what is being said is answered together with it
                 self._responses.create(ResponseCreateParams(), now, automatic=True)

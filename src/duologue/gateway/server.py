@@ -7,6 +7,7 @@ are loaded; nothing is answered before they are.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -141,8 +142,20 @@ async def run(config: ServerConfig, announce: Announce) -> None:
             what = f"engine {config.engine}"
             if config.engine == "light":
                 what += f", profile {config.profile}"
+            _settle_garbage_collector()
             announce(f"duologue is ready: {base_url} ({what})")
             await stopped.wait()
+
+
+def _settle_garbage_collector() -> None:
+    """Leave what was loaded out of it, and let it run seldom.
+
+    A full collection looks at every object of every session while nobody is served: 150 paced
+    sessions had it at 100 ms. Few objects of a session are in cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @contextlib.contextmanager

@@ -79,17 +79,25 @@ class Outgoing:
         self._responses: dict[str, g711.Law] = {}
         self._encoders: dict[tuple[str, str], g711.Encoder] = {}
 
-    async def convert(self, event: ServerEvent) -> ServerEvent:
+    def is_long(self, event: ServerEvent) -> bool:
+        """Whether `convert` should be called in a thread."""
+        match event:
+            case ResponseOutputAudioDelta():
+                is_telephone = event.response_id in self._responses
+                return is_telephone and len(event.delta) > INLINE_MS * BYTES_PER_MS
+            case ConversationItemRetrieved():
+                return self._input is not None or self._output is not None
+        return False
+
+    def convert(self, event: ServerEvent) -> ServerEvent:
         """The event as it is to be sent; called once for each, in order."""
         match event:
             case ResponseOutputAudioDelta():
                 if law := self._responses.get(event.response_id):
-                    return await self._delta(event, law)
+                    return self._delta(event, law)
             case ConversationItemRetrieved():
                 if self._input or self._output:
-                    item = await asyncio.to_thread(
-                        _voiced, event.item, _encoder(self._input), _encoder(self._output)
-                    )
+                    item = _voiced(event.item, _encoder(self._input), _encoder(self._output))
                     return structs.replace(event, item=item)
             case SessionCreated(session=session) | SessionUpdated(session=session):
                 self._settle(session)
@@ -108,18 +116,12 @@ class Outgoing:
         if isinstance(session, RealtimeSession):
             self._output = law_of(session.audio.output.format)
 
-    async def _delta(
-        self, event: ResponseOutputAudioDelta, law: g711.Law
-    ) -> ResponseOutputAudioDelta:
+    def _delta(self, event: ResponseOutputAudioDelta, law: g711.Law) -> ResponseOutputAudioDelta:
         key = (event.response_id, event.item_id)
         encoder = self._encoders.get(key)
         if encoder is None:
             encoder = self._encoders[key] = g711.Encoder(law)
-        if len(event.delta) <= INLINE_MS * BYTES_PER_MS:
-            sound = encoder.push(event.delta)
-        else:
-            sound = await asyncio.to_thread(encoder.push, event.delta)
-        return structs.replace(event, delta=sound)
+        return structs.replace(event, delta=encoder.push(event.delta))
 
 
 def _encoder(law: g711.Law | None) -> Convert | None:

@@ -137,7 +137,9 @@ class Intake:
         return inputs.Received(event)
 
     async def _append(self, sound: bytes) -> None:
-        if self._decoder is None:
+        if self._decoder is None and self._cleaner is None:
+            await self._hear(sound)
+        elif self._decoder is None:
             await self._clean(sound)
         elif len(sound) <= INLINE_MS * g711.LINE_HZ // 1000:
             await self._clean(self._decoder.push(sound))

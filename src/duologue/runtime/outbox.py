@@ -122,31 +122,48 @@ class Outbox:
         """
         connection = self._connection
         self._note_sent()
-        async with self._taking:  # the reader of a connection that is gone may still convert
-            while not (self._begun and (self._again or self._events)):
-                if self._ended:
+        while (event := self._next_inline()) is None:
+            if self._begun and (self._again or self._events):
+                async with self._taking:  # the reader of a connection that is gone may be at it
+                    event = await self._take()
+                if event is not None and connection != self._connection:
+                    self._again.append(event)  # behind what is sent again, before what waits
+                    self._held_bytes += _size(event)
                     return None
+                if event is not None:
+                    break
+            elif self._ended:
+                return None
+            else:
                 self._ready.clear()
                 await self._ready.wait()
-                if connection != self._connection:
-                    return None
-            event = await self._take()
             if connection != self._connection:
-                self._again.append(event)  # behind what is sent again, and before what waits
-                self._held_bytes += _size(event)
                 return None
         if self._log_bytes:
             self._leaving = event
         return event
 
-    async def _take(self) -> ServerEvent:
-        if self._again:
-            event = self._again.popleft()
-            self._held_bytes -= _size(event)
-            return event
+    def _next_inline(self) -> ServerEvent | None:
+        """The next event where it is there and quickly converted, as most are."""
+        if not self._begun or self._again or not self._events or self._taking.locked():
+            return None
+        if self._outgoing.is_long(self._events[0]):
+            return None
         event = self._events.popleft()
         self._held_bytes -= _size(event)
-        return await self._outgoing.convert(event)
+        return self._outgoing.convert(event)
+
+    async def _take(self) -> ServerEvent | None:
+        waiting = self._again or self._events
+        if not waiting:
+            return None
+        event = waiting.popleft()
+        self._held_bytes -= _size(event)
+        if waiting is self._again:
+            return event
+        if self._outgoing.is_long(event):
+            return await asyncio.to_thread(self._outgoing.convert, event)
+        return self._outgoing.convert(event)
 
     def _without_sound(self, events: deque[ServerEvent], response_id: str) -> deque[ServerEvent]:
         kept = deque(event for event in events if not _is_sound_of(event, response_id))

@@ -100,6 +100,8 @@ class Runner:
         self._line: Line | None = None
         self._grace_end: float | None = None
         """When a client that has not come back by then will not."""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
         self._gone = False
         self._ended = asyncio.Event()
         self._debug = logger.isEnabledFor(logging.DEBUG)
@@ -178,10 +180,13 @@ class Runner:
             now = loop.time()
             self._dispatch(self._session.open(now), now)
             while not self._gone:
-                entry = await self._next_input()
+                if self._inbox.empty():
+                    self._set_alarm()
+                    entry = await self._inbox.get()
+                else:
+                    entry = self._inbox.get_nowait()
                 self._handle(self._dismissal or entry, loop.time())
-                if not isinstance(entry, inputs.Tick):
-                    self._inbox.task_done()
+                self._inbox.task_done()
         except Exception:
             # An impossible state: this session alone ends, and its tape is kept.
             logger.exception("session %s: broke and is closed", self._session.id)
@@ -189,23 +194,26 @@ class Runner:
         finally:
             await self._clean_up()
 
-    async def _next_input(self) -> inputs.Input:
-        if not self._inbox.empty():
-            return self._inbox.get_nowait()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                return await self._inbox.get()
-        except TimeoutError:
-            if self._grace_end is None or asyncio.get_running_loop().time() < self._grace_end:
-                return inputs.Tick()
-            logger.info("session %s: the client did not come back", self._session.id)
-            self.disconnect()
-            return self._inbox.get_nowait()
+    def _set_alarm(self) -> None:
+        """Have the loop woken at the deadline; costs nothing while that stays the same."""
+        deadline = self._session.deadline
+        if self._grace_end is not None:
+            deadline = self._grace_end if deadline is None else min(deadline, self._grace_end)
+        if deadline == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, deadline
+        if deadline is not None:
+            self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
 
-    @property
-    def _deadline(self) -> float | None:
-        ends = [end for end in (self._session.deadline, self._grace_end) if end is not None]
-        return min(ends, default=None)
+    def _ring(self) -> None:
+        self._alarm = self._alarm_at = None
+        if self._grace_end is None or asyncio.get_running_loop().time() < self._grace_end:
+            self._wake(inputs.Tick())
+            return
+        logger.info("session %s: the client did not come back", self._session.id)
+        self.disconnect()
 
     def _line_lost(self, clean: bool) -> None:
         if clean or self._offer is None or self._gone:
@@ -284,6 +292,8 @@ class Runner:
 
     async def _clean_up(self) -> None:
         self._gone = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._outbox.end()
         if self._meter:
             self._meter.abandon(asyncio.get_running_loop().time())

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from duologue.core.inputs import BadEvent
 from duologue.errors import Refusal
-from duologue.events import ClientEvent, ConversationItemRetrieved, ServerEvent
+from duologue.events import ClientEvent, ConversationItemRetrieved
 from duologue.events.codec import event_id_of
 from duologue.events.dialect import Dialect
 from duologue.runtime.line import Line
@@ -99,31 +99,77 @@ async def _write(
 ) -> bool:
     """Send until there is no more; False when the socket is gone, which the reader hears of."""
     gone = False
+    watch = Watch(send_timeout_s)
     try:
         while (event := await line.next_event()) is not None:
-            for text in await _encode(event, dialect):
-                async with asyncio.timeout(send_timeout_s):
-                    await websocket.send_text(text)
+            if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
+                texts = await asyncio.to_thread(dialect.encode, event)
+            else:
+                texts = dialect.encode(event)
+            for text in texts:
+                watch.begin()
+                await websocket.send_text(text)
+                watch.end()
         if websocket.client_state is WebSocketState.CONNECTED:
             code, reason = runner.close_code, runner.close_reason
             if line.stale:
                 code, reason = GOING_AWAY, "The session goes on over another connection."
-            async with asyncio.timeout(send_timeout_s):
-                await websocket.close(code, close_reason(reason))
-    except TimeoutError:
+            watch.begin()
+            await websocket.close(code, close_reason(reason))
+    except asyncio.CancelledError:
+        if not watch.expired():
+            raise
         logger.warning("a client took nothing for %g s and is given up", send_timeout_s)
     except WebSocketDisconnect:
         gone = True  # whether with a good-bye is for the reader to say
     finally:
+        watch.stop()
         if not gone:
             line.lost(clean=False)
     return not gone
 
 
-async def _encode(event: ServerEvent, dialect: Dialect) -> tuple[str, ...]:
-    if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
-        return await asyncio.to_thread(dialect.encode, event)
-    return dialect.encode(event)
+class Watch:
+    """Cancels the task that made it when one step takes `limit_s`, or up to twice as long.
+
+    One slow timer for a connection: a timeout for every frame cost a tenth of a server's time.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._began_at: float | None = None
+        self._cancelled = False
+        self._timer = self._loop.call_later(limit_s, self._look)
+
+    def begin(self) -> None:
+        """A step begins."""
+        self._began_at = self._loop.time()
+
+    def end(self) -> None:
+        """It is done."""
+        self._began_at = None
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._timer.cancel()
+
+    def expired(self) -> bool:
+        """Whether it was the watch that cancelled; the task then goes on."""
+        if self._cancelled and self._task is not None:
+            self._task.uncancel()
+        return self._cancelled
+
+    def _look(self) -> None:
+        left_s = self._limit_s
+        if self._began_at is not None:
+            left_s -= self._loop.time() - self._began_at
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
+        elif self._task is not None:
+            self._cancelled = True
+            self._task.cancel()
 
 
 def close_reason(reason: str) -> str:
