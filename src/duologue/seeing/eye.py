@@ -22,6 +22,9 @@ LONGEST_SIDE = 2000
 SHORTEST_SIDE = 32
 """Pixels: the detector takes nothing smaller."""
 
+LONGEST_RATIO = 8
+"""Of two sides; a longer strip gets paper beside it."""
+
 MOST_LINES = 200
 
 _SETTINGS = {
@@ -92,7 +95,10 @@ def _on_paper(picture: "Image") -> "Image":
     alpha = picture.getchannel("A")
     drawn = ImageStat.Stat(picture.convert("L"), mask=alpha)
     is_light = drawn.count[0] > 0 and drawn.mean[0] > 127 and alpha.getextrema()[0] == 0
-    size = (max(picture.width, SHORTEST_SIDE), max(picture.height, SHORTEST_SIDE))
+    # The model enlarges the shorter side to 736 pixels: a strip of 4000 x 3 would become a
+    # million pixels long, and its reading take most of a minute.
+    least = max(SHORTEST_SIDE, max(picture.size) // LONGEST_RATIO)
+    size = (max(picture.width, least), max(picture.height, least))
     paper = Image.new("RGB", size, "black" if is_light else "white")
     paper.paste(picture, mask=alpha)
     return paper
