@@ -57,6 +57,7 @@ async def say(connection: Any, text: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.conformance("C-200", "C-211")
 async def test_text_voice_a_tool_and_an_interruption() -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):

@@ -219,6 +219,7 @@ async def test_a_context_is_no_longer_than_the_model_was_trained_for() -> None:
     await made.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.conformance("C-153")
 @pytest.mark.parametrize(("parallel", "most"), [(True, 4), (False, 1)])
 async def test_how_many_calls_there_can_be(mind: LlamaMind, parallel: bool, most: int) -> None:
@@ -230,6 +231,7 @@ async def test_how_many_calls_there_can_be(mind: LlamaMind, parallel: bool, most
     assert run.reason == "stop" and 1 <= text.count('"name":"f"') <= most
 
 
+@pytest.mark.slow
 async def test_a_schema_that_cannot_be_held_does_not_let_the_others_go(mind: LlamaMind) -> None:
     broken = Tool("f", "", {"properties": {"a": {"type": "string", "pattern": "(?=x)"}}})
     day = {"$defs": {"Day": {"enum": ["today", "tomorrow"]}}}
