@@ -7,9 +7,10 @@
 import ast
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import NODEFAULT, structs
+from msgspec import NODEFAULT, Struct, structs
 
 from duologue.events import CLIENT_EVENTS, SERVER_EVENTS
 from duologue.events.beta_client import BETA_CLIENT_EVENTS, BetaResponseCreateParams
@@ -19,6 +20,7 @@ from duologue.events.beta_objects import (
     BetaTranscriptionSession,
 )
 from duologue.events.beta_server import BETA_NAMES, BETA_SERVER_EVENTS
+from duologue.events.translation import TRANSLATION_CLIENT_EVENTS, TRANSLATION_SERVER_EVENTS
 from duologue.gateway.faults import CODES
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +55,13 @@ def events_page() -> str:
         "may be absent. What the events mean is the Realtime protocol's; what duologue does",
         "where the protocol is silent is in [the design](../explanation/design.md).",
     ]
-    for title, table in (("Client events", CLIENT_EVENTS), ("Server events", SERVER_EVENTS)):
+    tables: tuple[tuple[str, Mapping[str, type[Struct]]], ...] = (
+        ("Client events", CLIENT_EVENTS),
+        ("Server events", SERVER_EVENTS),
+        ("Client events of a translation session", TRANSLATION_CLIENT_EVENTS),
+        ("Server events of a translation session", TRANSLATION_SERVER_EVENTS),
+    )
+    for title, table in tables:
         lines += ["", f"## {title}", "", "| event | fields | |", "| --- | --- | --- |"]
         for name, kind in sorted(table.items()):
             fields = [

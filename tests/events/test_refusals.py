@@ -247,8 +247,8 @@ def test_a_bad_choice_is_told_what_would_have_done():
         ),
         ("extra", {"type": "input_audio_buffer.append", "audio": "", "extra": 1}),
         (
-            "session.instructions",
-            {"type": "session.update", "session": {"type": "transcription", "instructions": "x"}},
+            "session.colour",
+            {"type": "session.update", "session": {"type": "transcription", "colour": "x"}},
         ),
     ],
 )
@@ -256,6 +256,26 @@ def test_an_unknown_key_is_refused_when_strict(param, raw):
     decode(raw)
     with refused("unknown_parameter", param):
         decode(raw, strict=True)
+
+
+@pytest.mark.conformance("C-182")
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("param", "settings"),
+    [
+        ("session.instructions", {"instructions": "x"}),
+        ("session.tools", {"tools": []}),
+        ("session.output_modalities", {"output_modalities": ["text"]}),
+        ("session.model", {"model": "gpt-realtime"}),
+        ("session.audio.output", {"audio": {"output": {"voice": "alloy"}}}),
+    ],
+)
+def test_settings_of_a_conversation_are_refused_in_a_transcription_session(param, settings, strict):
+    with refused("unknown_parameter", param):
+        decode(
+            {"type": "session.update", "session": {"type": "transcription", **settings}},
+            strict=strict,
+        )
 
 
 def test_sound_beyond_the_limit_is_refused():

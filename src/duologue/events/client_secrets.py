@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duologue.events.session import NoiseReduction, Session, SessionUpdateParams
+from duologue.events.session import Session, SessionUpdateParams
+from duologue.events.translation import TranslationAudioUpdate, TranslationSession
 
 DEFAULT_EXPIRY_S = 600
 
@@ -28,32 +29,6 @@ class ClientSecretCreate(Struct, frozen=True, kw_only=True):
     session: SessionUpdateParams | UnsetType = UNSET
 
 
-class TranslationTranscription(Struct, frozen=True, kw_only=True):
-    """How the source language is written down for the client."""
-
-    model: str
-
-
-class TranslationAudioInputUpdate(Struct, frozen=True, kw_only=True):
-    """Changes to how a translation session listens."""
-
-    transcription: TranslationTranscription | None | UnsetType = UNSET
-    noise_reduction: NoiseReduction | None | UnsetType = UNSET
-
-
-class TranslationAudioOutputUpdate(Struct, frozen=True, kw_only=True):
-    """Changes to the language that is spoken."""
-
-    language: str | UnsetType = UNSET
-
-
-class TranslationAudioUpdate(Struct, frozen=True, kw_only=True):
-    """Changes to a translation session's audio settings."""
-
-    input: TranslationAudioInputUpdate | UnsetType = UNSET
-    output: TranslationAudioOutputUpdate | UnsetType = UNSET
-
-
 class TranslationSessionCreate(Struct, frozen=True, kw_only=True):
     """What a translation session begins with; `type` may be left out."""
 
@@ -67,35 +42,6 @@ class TranslationClientSecretCreate(Struct, frozen=True, kw_only=True):
 
     expires_after: ExpiresAfter = ExpiresAfter()
     session: TranslationSessionCreate
-
-
-class TranslationAudioInput(Struct, frozen=True, kw_only=True):
-    """How a translation session listens."""
-
-    transcription: TranslationTranscription | None = None
-    noise_reduction: NoiseReduction | None = None
-
-
-class TranslationAudioOutput(Struct, frozen=True, kw_only=True):
-    """The language that a translation session speaks."""
-
-    language: str = "en"
-
-
-class TranslationAudio(Struct, frozen=True, kw_only=True):
-    """A translation session's audio settings."""
-
-    input: TranslationAudioInput = TranslationAudioInput()
-    output: TranslationAudioOutput = TranslationAudioOutput()
-
-
-class TranslationSession(Struct, frozen=True, kw_only=True, tag_field="type", tag="translation"):
-    """The whole effective translation session; `expires_at` is in Unix seconds."""
-
-    id: str
-    model: str
-    expires_at: int
-    audio: TranslationAudio = TranslationAudio()
 
 
 class ClientSecret(Struct, frozen=True, kw_only=True):

@@ -13,8 +13,12 @@ import msgspec
 from duologue.errors import Refusal
 from duologue.events.client import CLIENT_EVENTS, ClientEvent, InputAudioBufferAppend
 from duologue.events.faults import bad_choice, refusal_of
-from duologue.events.rules import check_idle_timeout, check_items, check_no_unknown_keys
-from duologue.events.server import ServerEvent
+from duologue.events.rules import (
+    check_idle_timeout,
+    check_items,
+    check_no_unknown_keys,
+    check_transcription_keys,
+)
 from duologue.events.tidy import accept_old_spellings, tidy
 
 
@@ -47,6 +51,7 @@ def decode_client_event(data: str | bytes, *, strict: bool = False) -> ClientEve
     raw = parse(data)
     if not strict:
         accept_old_spellings(raw)
+    check_transcription_keys(raw)
     event: ClientEvent = typed(raw, CLIENT_EVENTS, strict=strict)
     check_idle_timeout(raw, event)
     check_items(event)
@@ -94,7 +99,7 @@ def event_id_of(data: str | bytes) -> str | None:
     return name if isinstance(name, str) and len(name) <= 512 else None
 
 
-def encode_server_event(event: ServerEvent) -> str:
+def encode_server_event(event: msgspec.Struct) -> str:
     """One text frame."""
     return _encoder.encode(event).decode()
 

@@ -5,20 +5,26 @@
 The session behind it always speaks GA. `Ga` is GA as it is; `beta.py` has the beta dialect.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from duologue.events.client import ClientEvent
 from duologue.events.codec import decode_client_event, encode_server_event
 from duologue.events.server import ServerEvent
+from duologue.events.translation import (
+    AnyClientEvent,
+    TranslationClientEvent,
+    TranslationServerEvent,
+    decode_translation_event,
+)
 
 
 class Dialect(Protocol):
     """Of one connection. `decode` and `encode` may run in two threads, each one call at a time."""
 
-    def decode(self, text: str) -> ClientEvent:
+    def decode(self, text: str) -> AnyClientEvent:
         """The event of a frame; raises `Refusal` with the path as the client wrote it."""
 
-    def encode(self, event: ServerEvent) -> tuple[str, ...]:
+    def encode(self, event: Any) -> tuple[str, ...]:
         """The frames that tell the client of an event, in order; none if it is not told."""
 
 
@@ -33,5 +39,20 @@ class Ga:
         return decode_client_event(text, strict=self._strict)
 
     def encode(self, event: ServerEvent) -> tuple[str, ...]:
+        """The frame of an event."""
+        return (encode_server_event(event),)
+
+
+class Translation:
+    """That of translation sessions. `strict` refuses keys that are not known."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
+
+    def decode(self, text: str) -> TranslationClientEvent:
+        """The event of a frame."""
+        return decode_translation_event(text, strict=self._strict)
+
+    def encode(self, event: TranslationServerEvent) -> tuple[str, ...]:
         """The frame of an event."""
         return (encode_server_event(event),)

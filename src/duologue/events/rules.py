@@ -24,13 +24,23 @@ from duologue.events.items import (
     OutputAudio,
     OutputText,
 )
-from duologue.events.session import SemanticVad, TranscriptionSemanticVad
+from duologue.events.session import (
+    RealtimeSessionUpdate,
+    SemanticVad,
+    TranscriptionSemanticVad,
+    TranscriptionSessionUpdate,
+)
 
 _PARTS: dict[str, tuple[type[Content], ...]] = {
     "system": (InputText,),
     "user": (InputText, InputAudio, InputImage),
     "assistant": (OutputText, OutputAudio),
 }
+
+_CONVERSATION_ONLY = frozenset(RealtimeSessionUpdate.__struct_fields__) - frozenset(
+    TranscriptionSessionUpdate.__struct_fields__
+)
+"""Keys of the session that only a conversation has."""
 
 
 def check_items(event: ClientEvent) -> None:
@@ -93,4 +103,19 @@ def check_no_unknown_keys(raw: Any, typed: Any, path: str = "") -> None:
             if key in typed.__struct_fields__:
                 check_no_unknown_keys(value, getattr(typed, key), where)
             elif key != typed.__struct_config__.tag_field:
+                raise Refusal("unknown_parameter", f"Unknown parameter: '{where}'.", where)
+
+
+def check_transcription_keys(raw: dict[str, Any]) -> None:
+    """Refuse settings of a conversation in an update of a transcription session (C-182).
+
+    They are known keys in the wrong place, so they are refused where unknown keys are ignored.
+    """
+    match raw:
+        case {"type": "session.update", "session": {"type": "transcription"} as session}:
+            audio = session.get("audio")
+            wrong = [f"session.{key}" for key in session if key in _CONVERSATION_ONLY]
+            if isinstance(audio, dict) and "output" in audio:
+                wrong.append("session.audio.output")
+            for where in wrong:
                 raise Refusal("unknown_parameter", f"Unknown parameter: '{where}'.", where)
