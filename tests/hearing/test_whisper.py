@@ -8,7 +8,7 @@ import pytest
 
 from duologue.audio import g711
 from duologue.errors import ModelFault
-from duologue.hearing.whisper import Whisper, _repeats
+from duologue.hearing.whisper import Hearing, Whisper, _repeats
 from recordings import recording, recordings
 from weights import weights
 
@@ -78,6 +78,34 @@ def test_a_directory_without_a_model_is_refused_by_name(tmp_path: Path) -> None:
 def test_the_end_of_the_last_word_is_not_lost(whisper: Whisper) -> None:
     r = recording("06_af_nova.wav")
     assert words(whisper.transcribe(r.speech))[-1] == "pound"
+
+
+@pytest.mark.conformance("C-102")
+def test_log_probabilities_are_real_and_spell_the_text(whisper: Whisper) -> None:
+    (piece,) = whisper.pieces(recording("06_af_nova.wav").speech)
+    heard = whisper.hear(piece, Hearing(logprobs=True))
+    assert heard.logprobs
+    assert "".join(found.token for found in heard.logprobs) == heard.text
+    assert bytes(byte for found in heard.logprobs for byte in found.bytes).decode() == heard.text
+    assert all(-20 < found.logprob <= 0 for found in heard.logprobs)
+    assert len({found.logprob for found in heard.logprobs}) > 3
+    assert whisper.hear(piece, Hearing()).logprobs is None
+
+
+def test_a_text_can_be_made_to_begin_with_what_was_told(whisper: Whisper) -> None:
+    (piece,) = whisper.pieces(recording("06_af_nova.wav").speech)
+    for prefix in ("How many", "How many, ounces", "So how"):
+        heard = whisper.hear(piece, Hearing(prefix=prefix, logprobs=True))
+        assert heard.text.startswith(prefix) and "pound" in heard.text
+        assert "".join(found.token for found in heard.logprobs or ()) == heard.text
+
+
+def test_a_silent_piece_keeps_what_was_told(whisper: Whisper) -> None:
+    assert whisper.hear(np.zeros(16_000, np.float32), Hearing(prefix="So")).text == "So"
+
+
+def test_an_english_model_knows_english_only(whisper: Whisper) -> None:
+    assert whisper.languages == ("en",)
 
 
 def distance(one: list[str], other: list[str]) -> int:

@@ -1,25 +1,28 @@
 """The ear: transcription for every session, one run per user item however many ask.
 
-`transcribe` puts an item in line and waits; worker threads take items by precedence: what
-somebody waits for before what was only guessed, first come first served within each. A
-second call for the same item joins the work or takes its result, so that the engine and the
-client's transcript share it. A guess that was withdrawn is taken out of line.
+Sound goes in under a key, words come out; worker threads take one piece of sound at a time,
+in the order of `line`. A second call for the same item and the same way of hearing joins the
+work or takes its result, so that the engine and the client's transcript share it; if the
+second is more urgent, so is the work. A guess that was withdrawn is taken out of line.
 """
 
 import asyncio
-import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from duologue.audio import pcm as audio
-from duologue.core.talk import Transcript, TranscriptionAsk
-from duologue.errors import EngineFault
-from duologue.hearing.whisper import Whisper
+from msgspec import structs
 
-logger = logging.getLogger(__name__)
+from duologue.audio import pcm as audio
+from duologue.core.talk import Transcript, TranscriptPart
+from duologue.errors import EngineFault
+from duologue.events import LogProb
+from duologue.hearing.line import Line, Precedence, Ticket
+from duologue.hearing.resampling import Samples
+from duologue.hearing.whisper import Heard, Hearing, Whisper
 
 KEPT_RESULTS = 256
 """Results that are remembered for whoever asks next."""
@@ -27,31 +30,58 @@ KEPT_RESULTS = 256
 WAITING_LIMIT = 64
 """Items that may wait in line; one more is refused."""
 
-_Key = tuple[str, str | None, str | None]
+PARTIALS_LIMIT = 32
+"""Hypotheses are refused sooner than what somebody waits for."""
+
+_Key = tuple[str, Hearing]
 
 
 class SpeechModel(Protocol):
     """What the ear needs of Whisper: blocking, safe to call from several threads."""
 
-    def transcribe(self, pcm: bytes, language: str | None, prompt: str | None) -> str: ...
+    @property
+    def languages(self) -> tuple[str, ...]: ...
+
+    def pieces(self, pcm: bytes) -> list[Samples]: ...
+
+    def hear(self, piece: Samples, how: Hearing) -> Heard: ...
+
+
+class _Work:
+    """One item being heard: its pieces so far, and who is to be told of the next."""
+
+    def __init__(self, precedence: Precedence) -> None:
+        self.ticket = Ticket(precedence)
+        self.texts: list[str] = []
+        self.more = asyncio.Event()
+        self.task: asyncio.Task[Transcript]
+
+    @property
+    def is_lost(self) -> bool:
+        return self.task.cancelled() or (self.task.done() and self.task.exception() is not None)
 
 
 class WhisperEar:
-    """Satisfies the light engine's `Ear`; `WhisperTranscriber` makes it a `Transcriber`."""
+    """Satisfies the light engine's `Ear`; `transcriber.py` makes it a `Transcriber`.
+
+    `workers` is how many items of replies are heard at a time; the model must be ready for
+    one more.
+    """
 
     def __init__(self, model: SpeechModel, *, workers: int = 1) -> None:
         self._model = model
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="ear")
-        self._places = asyncio.Semaphore(workers)
-        self._waiting = 0
-        self._work: OrderedDict[_Key, asyncio.Task[Transcript]] = OrderedDict()
+        self.languages = model.languages
+        self._threads = ThreadPoolExecutor(workers + 1, thread_name_prefix="ear")
+        self._line = Line(workers)
+        self._work: OrderedDict[_Key, _Work] = OrderedDict()
+        self._closed = False
 
     @classmethod
     async def load(cls, model_dir: Path, *, threads: int = 1, workers: int = 1) -> "WhisperEar":
         """Load the weights off the event loop. Raises `ModelFault`."""
 
         def make() -> Whisper:
-            return Whisper(model_dir, threads=threads, workers=workers)
+            return Whisper(model_dir, threads=threads, workers=workers + 1)
 
         return cls(await asyncio.to_thread(make), workers=workers)
 
@@ -59,64 +89,127 @@ class WhisperEar:
         self, item_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
     ) -> Transcript:
         """The transcript of an item; see `engines.light.parts.Ear`. Raises `EngineFault`."""
-        key = (item_id, language or None, prompt or None)
-        task = self._work.get(key)
-        if task is None or task.cancelled() or (task.done() and task.exception()):
-            if self._waiting >= WAITING_LIMIT:
-                raise EngineFault("Too much speech is waiting for transcription.", "overloaded")
-            task = self._begin(key, pcm)
+        how = Hearing(language=language or None, prompt=prompt or None)
+        return await self.whole(item_id, pcm, how, Precedence.REPLY)
+
+    async def translate(self, item_id: str, pcm: bytes) -> str:
+        """What an item says, in English. Raises `EngineFault`."""
+        how = Hearing(translate=True)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            waiter = asyncio.current_task()
-            if waiter is None or waiter.cancelling() or not task.cancelled():
-                raise
+            return (await self.whole(item_id, pcm, how, Precedence.TRANSCRIPT)).text
+        finally:
+            self.forget(item_id)
+
+    async def whole(
+        self, item_id: str, pcm: bytes, how: Hearing, precedence: Precedence
+    ) -> Transcript:
+        """The whole transcript of an item. Raises `EngineFault`."""
+        whole: TranscriptPart | Transcript | None = None
+        async for heard in self.hear(item_id, pcm, how, precedence):
+            whole = heard
+        assert isinstance(whole, Transcript), "hearing ends with a transcript"
+        return whole
+
+    async def hear(
+        self, item_id: str, pcm: bytes, how: Hearing, precedence: Precedence
+    ) -> AsyncIterator[TranscriptPart | Transcript]:
+        """All but the last piece of an item's transcript as they come, and then the whole.
+
+        Raises `EngineFault`.
+        """
+        key = (item_id, how)
+        told = 0
+        while True:
+            work = self._work.get(key)
+            if work is None or work.is_lost:
+                if self._closed:
+                    raise EngineFault("The server is shutting down.", "overloaded")
+                limit = PARTIALS_LIMIT if precedence is Precedence.PARTIAL else WAITING_LIMIT
+                if self._line.waiting >= limit:
+                    message = "Too much speech is waiting for transcription."
+                    raise EngineFault(message, "overloaded")
+                work = self._begin(key, pcm, precedence)
+            self._line.hurry(work.ticket, precedence)
+            while not work.task.done():
+                while told < len(work.texts):
+                    yield TranscriptPart(work.texts[told])
+                    told += 1
+                await work.more.wait()
+            if not work.task.cancelled():
+                yield work.task.result()
+                return
             # Forgotten by another while we waited for it: we still want it.
-            return await self.transcribe(item_id, pcm, language, prompt)
 
     def forget(self, item_id: str) -> None:
         """Drop the results of an item and take it out of line."""
         for key in [key for key in self._work if key[0] == item_id]:
-            self._work.pop(key).cancel()
+            self._work.pop(key).task.cancel()
 
     async def aclose(self) -> None:
         """Stop what waits and let what runs come to its end."""
-        for task in self._work.values():
+        self._closed = True
+        tasks = [work.task for work in self._work.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._work.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._threads.shutdown)
 
-    def _begin(self, key: _Key, pcm: bytes) -> asyncio.Task[Transcript]:
-        _, language, prompt = key
-        task = asyncio.create_task(  # noqa: TID251 - owned by self._work
-            self._run(lambda: self._model.transcribe(pcm, language, prompt), pcm)
+    def _begin(self, key: _Key, pcm: bytes, precedence: Precedence) -> _Work:
+        work = _Work(precedence)
+        work.task = asyncio.create_task(  # noqa: TID251 - owned by self._work
+            self._run(work, pcm, key[1])
         )
-        self._work[key] = task
+        work.task.add_done_callback(lambda _: work.more.set())
+        work.task.add_done_callback(_look_at)
+        self._work[key] = work
         while len(self._work) > KEPT_RESULTS:
             oldest = next(iter(self._work))
-            if not self._work[oldest].done():
+            if not self._work[oldest].task.done():
                 break
             del self._work[oldest]
-        return task
+        return work
 
-    async def _run(self, hear: Callable[[], str], pcm: bytes) -> Transcript:
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        running = asyncio.get_running_loop().run_in_executor(self._threads, hear)
+    async def _run(self, work: _Work, pcm: bytes, how: Hearing) -> Transcript:
+        texts: list[str] = []
+        logprobs: tuple[LogProb, ...] = ()
+        rest: list[Samples] | None = None
+        now = how
+        while rest is None or rest:
+            await self._line.enter(work.ticket)
+            heard, rest = await self._in_thread(work.ticket, partial(self._next, pcm, rest, now))
+            logprobs += heard.logprobs or ()
+            # What follows is in the language of what came first.
+            now = structs.replace(how, language=heard.language or now.language, prefix="")
+            if heard.text:
+                texts.append(heard.text)
+                if rest:
+                    work.texts.append(heard.text)
+                    work.more.set()
+                    work.more.clear()
+        text = " ".join(texts)
+        seconds = audio.samples(pcm) / audio.RATE_HZ
+        return Transcript(text, seconds, now.language, logprobs if how.logprobs else None)
+
+    def _next(
+        self, pcm: bytes, pieces: list[Samples] | None, how: Hearing
+    ) -> tuple[Heard, list[Samples]]:
+        """In a worker thread: the words of the next piece, and the pieces after it."""
+        if pieces is None:
+            pieces = self._model.pieces(pcm)
+        if not pieces:
+            return Heard(how.prefix), []
+        return self._model.hear(pieces[0], how), pieces[1:]
+
+    async def _in_thread(
+        self, ticket: Ticket, call: Callable[[], tuple[Heard, list[Samples]]]
+    ) -> tuple[Heard, list[Samples]]:
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         # A run cannot be stopped; its place is free when it is over, not when it is forgotten.
-        running.add_done_callback(lambda _: self._places.release())
-        text = await asyncio.shield(running)
-        return Transcript(text, audio.samples(pcm) / audio.RATE_HZ)
+        running.add_done_callback(lambda _: self._line.leave(ticket))
+        return await asyncio.shield(running)
 
 
-class WhisperTranscriber:
-    """Satisfies `Transcriber` by what the ear has heard anyway."""
-
-    def __init__(self, ear: WhisperEar) -> None:
-        self._ear = ear
-
-    async def transcribe(self, item_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
-        return await self._ear.transcribe(item_id, pcm, ask.language, ask.prompt)
+def _look_at(task: asyncio.Task[Transcript]) -> None:
+    """Retrieve a fault, so that asyncio does not call it lost: nobody may wait any more."""
+    if not task.cancelled():
+        task.exception()

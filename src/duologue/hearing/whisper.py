@@ -3,7 +3,8 @@
 Whisper was trained on windows of 30 s and costs as much for every one of them, so a short
 utterance gets a short window: the sound and some silence. A window too short makes it say
 the sentence again and again; the signs of that are looked for, and the utterance is heard
-once more in the next longer window. Longer sound than 30 s is heard piece by piece.
+once more in the next longer window. Longer sound than 30 s is heard piece by piece; whoever
+calls decides what comes between two pieces.
 """
 
 import re
@@ -11,11 +12,13 @@ import zlib
 from pathlib import Path
 
 import ctranslate2
+import msgspec
 import numpy as np
 from faster_whisper.feature_extractor import FeatureExtractor
 from tokenizers import Tokenizer
 
 from duologue.errors import EngineFault, ModelFault
+from duologue.events import LogProb
 from duologue.hearing.resampling import Samples, resample
 
 RATE_HZ = 16_000
@@ -37,10 +40,43 @@ QUIET_RMS = 0.001
 COMPRESSES_WELL = 2.4
 """Text that zlib shrinks more than this repeats itself (Whisper's own threshold)."""
 
+PROMPT_TOKENS = 100
+"""The most that is told of earlier text; Whisper's own limit is 224, and costs."""
+
+CUT_WITHIN = 4 * RATE_HZ
+CUT_WINDOW = RATE_HZ // 20
+"""Long sound is cut in the last 4 s that fit, where 50 ms of it are quietest."""
+
+LANGUAGE_TOKEN = re.compile(r"<\|([a-z]{2,3})\|>")
+
 STAMMER = re.compile(r"(.{1,12}?)\1{3,}")
 """The same few letters at least four times in a row."""
 
 SENTENCE_END = re.compile(r"[.?!]")
+
+
+class Hearing(msgspec.Struct, frozen=True, kw_only=True):
+    """How an utterance is to be heard.
+
+    `language` is the one it is in, `languages` those it may be in; with neither it is found.
+    `prompt` is earlier text or words to expect. `prefix` is how the text must begin.
+    `translate` gives English whatever the language. `logprobs` asks for those of the tokens.
+    """
+
+    language: str | None = None
+    languages: tuple[str, ...] = ()
+    prompt: str | None = None
+    prefix: str = ""
+    translate: bool = False
+    logprobs: bool = False
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """The words of one piece; `language` is None where there were none to tell it by."""
+
+    text: str
+    language: str | None = None
+    logprobs: tuple[LogProb, ...] | None = None
 
 
 class Whisper:
@@ -60,85 +96,157 @@ class Whisper:
             raise ModelFault(f"the speech model {model_dir} cannot be used: {fault}") from fault
         self._features = FeatureExtractor()
         self._end = self._token("<|endoftext|>")
-        self._hear(np.zeros(RATE_HZ, np.float32), WINDOWS_S[0], "en", None)  # the first is slow
+        # The first run is slow.
+        self._hear(np.zeros(RATE_HZ, np.float32), WINDOWS_S[0], Hearing(language="en"))
 
     @property
-    def is_multilingual(self) -> bool:
-        return bool(self._model.is_multilingual)
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages that it knows."""
+        if not self._model.is_multilingual:
+            return ("en",)
+        names = (LANGUAGE_TOKEN.fullmatch(token) for token in self._tokenizer.get_vocab())
+        return tuple(sorted(name[1] for name in names if name))
 
-    def transcribe(self, pcm: bytes, language: str | None = None, prompt: str | None = None) -> str:
-        """The words of an utterance, "" when there are none. Raises `EngineFault`."""
+    def pieces(self, pcm: bytes) -> list[Samples]:
+        """Sound cut into pieces that fit a window, at quiet places; none where it is silent."""
+        sound = resample(pcm)
+        if _is_silent(sound):
+            return []
+        longest = int((WINDOWS_S[-1] - TAIL_S) * RATE_HZ)
+        pieces = []
+        while len(sound) > longest:
+            cut = _quiet_place(sound[longest - CUT_WITHIN : longest]) + longest - CUT_WITHIN
+            pieces.append(sound[:cut])
+            sound = sound[cut:]
+        return [*pieces, sound]
+
+    def hear(self, piece: Samples, how: Hearing) -> Heard:
+        """The words of one piece. Raises `EngineFault`."""
         try:
-            sound = resample(pcm)
-            if not len(sound) or float(np.sqrt(np.mean(sound**2))) < QUIET_RMS:
-                return ""
-            step = int((WINDOWS_S[-1] - TAIL_S) * RATE_HZ)
-            pieces = (sound[start : start + step] for start in range(0, len(sound), step))
-            return " ".join(filter(None, (self._words(p, language, prompt) for p in pieces)))
+            if _is_silent(piece):
+                return Heard(how.prefix, None, () if how.logprobs else None)
+            return self._words(piece, how)
         except RuntimeError as fault:
             raise EngineFault(
                 f"the speech model failed: {fault}", "transcription_failed"
             ) from fault
 
-    def _words(self, sound: Samples, language: str | None, prompt: str | None) -> str:
+    def transcribe(self, pcm: bytes, language: str | None = None, prompt: str | None = None) -> str:
+        """The words of an utterance, "" when there are none. Raises `EngineFault`."""
+        how = Hearing(language=language, prompt=prompt)
+        return " ".join(filter(None, (self.hear(piece, how).text for piece in self.pieces(pcm))))
+
+    def _words(self, sound: Samples, how: Hearing) -> Heard:
         seconds = len(sound) / RATE_HZ
-        text = ""
+        heard = Heard(how.prefix, None, () if how.logprobs else None)
         for window_s in WINDOWS_S:
             if window_s < seconds + TAIL_S:
                 continue
-            text, is_whole = self._hear(sound, window_s, language, prompt)
-            if is_whole and not _repeats(text):
-                return text
-        return "" if _repeats(text) else text
+            tried, is_whole = self._hear(sound, window_s, how)
+            if is_whole and not _repeats(tried.text):
+                return tried
+            if not _repeats(tried.text):
+                heard = tried
+        return heard
 
-    def _hear(
-        self, sound: Samples, window_s: float, language: str | None, prompt: str | None
-    ) -> tuple[str, bool]:
+    def _hear(self, sound: Samples, window_s: float, how: Hearing) -> tuple[Heard, bool]:
         """The text in a window, and whether it came to an end of its own."""
         padded = np.pad(sound, (0, int(window_s * RATE_HZ) - len(sound)))
         features = np.ascontiguousarray(self._features(padded, padding=0)[None], np.float32)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
+        language = self._language(encoded, how)
+        start = self._start(language, how)
+        prefix = self._ids(" " + how.prefix.strip()) if how.prefix else []
         limit = int(len(sound) / RATE_HZ * TOKENS_PER_S) + TOKENS_EXTRA
-        start = self._start(encoded, language, prompt)
+        limit = max(limit, len(prefix) + TOKENS_EXTRA)
         result = self._model.generate(
             encoded,
-            [start],
+            [[*start, *prefix]],
             beam_size=1,
             max_length=len(start) + limit,
             suppress_blank=True,
             suppress_tokens=[-1],
             return_scores=True,
             return_no_speech_prob=True,
+            return_logits_vocab=how.logprobs,
         )[0]
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
         if result.no_speech_prob > NO_SPEECH and result.scores[0] < LOW_CONFIDENCE:
-            return "", True
-        return self._tokenizer.decode(tokens).strip(), len(tokens) < limit
+            return Heard(how.prefix, None, () if how.logprobs else None), True
+        # What is generated begins with the prefix, which was forced like any earlier step.
+        text = self._tokenizer.decode(tokens).strip()
+        logprobs = None
+        if how.logprobs:
+            found = [_logprob(s, t) for s, t in zip(result.logits[0], tokens, strict=False)]
+            logprobs = self._shown(tokens, found)
+        return Heard(text, language, logprobs), len(tokens) < limit
 
-    def _start(
-        self, encoded: ctranslate2.StorageView, language: str | None, prompt: str | None
-    ) -> list[int]:
+    def _start(self, language: str, how: Hearing) -> list[int]:
         """The tokens that tell Whisper what to do: [earlier text], language, task."""
         start: list[int] = []
-        if prompt:
-            words = self._tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids
-            start = [self._token("<|startofprev|>"), *words[-100:]]
+        if how.prompt:
+            start = [
+                self._token("<|startofprev|>"),
+                *self._ids(" " + how.prompt.strip())[-PROMPT_TOKENS:],
+            ]
         start.append(self._token("<|startoftranscript|>"))
-        if self.is_multilingual:
-            start += [self._language(encoded, language), self._token("<|transcribe|>")]
+        if self._model.is_multilingual:
+            task = "<|translate|>" if how.translate else "<|transcribe|>"
+            start += [self._token(f"<|{language}|>"), self._token(task)]
         return [*start, self._token("<|notimestamps|>")]
 
-    def _language(self, encoded: ctranslate2.StorageView, language: str | None) -> int:
-        known = self._tokenizer.token_to_id(f"<|{language}|>") if language else None
-        if known is not None:
-            return int(known)
-        return self._token(self._model.detect_language(encoded)[0][0][0])
+    def _language(self, encoded: ctranslate2.StorageView, how: Hearing) -> str:
+        if not self._model.is_multilingual:
+            return "en"
+        if how.language and self._tokenizer.token_to_id(f"<|{how.language}|>") is not None:
+            return how.language
+        found: list[str] = [name[2:-2] for name, _ in self._model.detect_language(encoded)[0]]
+        return next((name for name in found if name in how.languages), found[0])
+
+    def _shown(self, tokens: list[int], logprobs: list[float]) -> tuple[LogProb, ...]:
+        shown: list[LogProb] = []
+        for token, logprob in zip(tokens, logprobs, strict=True):
+            data = bytes(BYTE_OF[letter] for letter in self._tokenizer.id_to_token(token) or "")
+            data = data if shown else data.lstrip()  # the transcript begins without a space
+            text = data.decode("utf-8", "replace")
+            shown.append(LogProb(token=text, logprob=round(logprob, 6), bytes=tuple(data)))
+        return tuple(shown)
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def _token(self, name: str) -> int:
         token = self._tokenizer.token_to_id(name)
         if token is None:
             raise ModelFault(f"the speech model's tokenizer has no token {name}")
         return int(token)
+
+
+def _is_silent(sound: Samples) -> bool:
+    return not len(sound) or float(np.sqrt(np.mean(sound**2))) < QUIET_RMS
+
+
+def _quiet_place(sound: Samples) -> int:
+    """The middle of the quietest `CUT_WINDOW` of a stretch of sound."""
+    windows = sound[: len(sound) // CUT_WINDOW * CUT_WINDOW].reshape(-1, CUT_WINDOW)
+    return int(np.argmin((windows**2).mean(axis=1))) * CUT_WINDOW + CUT_WINDOW // 2
+
+
+def _logprob(logits: ctranslate2.StorageView, token: int) -> float:
+    row = np.asarray(logits, np.float64).ravel()
+    highest = row.max()
+    return float(row[token] - highest - np.log(np.exp(row - highest).sum()))
+
+
+def _byte_letters() -> dict[str, int]:
+    """The letters that byte-level BPE writes bytes as (GPT-2's table)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
+
+
+BYTE_OF = _byte_letters()
 
 
 def _repeats(text: str) -> bool:
