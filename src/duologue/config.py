@@ -109,6 +109,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="Model that `semantic_vad` asks, in place of the profile's."),
     ] = None
+    transcription_models: Annotated[
+        str | None,
+        Meta(
+            description="Other models for the transcripts of what the user says: "
+            "`NAME=MODEL` pairs with commas between, where a client asks for NAME and MODEL is "
+            "as above. Names that are not set here mean the speech recognition model."
+        ),
+    ] = None
     threads: Annotated[
         Count | None, Meta(description="Threads of the language model. Unset: one per core.")
     ] = None
@@ -184,6 +192,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: Annotated[
         Count, Meta(description="Sessions at the same time; one more is refused at the door.")
     ] = 4
+    max_listening_sessions: Annotated[
+        Count,
+        Meta(description="Transcription and translation sessions at the same time, besides those."),
+    ] = 8
     session_max_s: Annotated[Count, Meta(description="Longest life of a session.")] = 3600
     max_message_bytes: Annotated[
         Count, Meta(description="Longest message of a client; 15 MiB of audio needs 20 MiB.")

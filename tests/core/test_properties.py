@@ -59,6 +59,8 @@ SESSION_CHANGES = [
     ),
     update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}),
     update(audio={"input": {"transcription": {"model": "whisper-1"}}}),
+    update(audio={"input": {"transcription": {"model": "whisper-1", "delay": "minimal"}}}),
+    update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}}),
     update(audio={"output": {"voice": "cedar"}}),
 ]
 REQUESTS = [

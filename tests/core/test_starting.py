@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from duologue.core.settings import SessionConfig
-from duologue.core.starting import starting_session, starting_translation_session
+from duologue.core.starting import starting_session
 from duologue.errors import Refusal
 from duologue.events import (
     ConversationCreated,
@@ -13,7 +13,7 @@ from duologue.events import (
     SessionUpdated,
     SessionUpdateParams,
 )
-from duologue.events.client_secrets import TranslationSessionCreate
+from duologue.events.translation import TranslationSessionUpdate
 from duologue.runtime.recorder import TapeHeader
 from duologue.testing.timeline import Timeline
 from session_kit import update
@@ -36,7 +36,9 @@ START = {
 
 def bound(start: dict[str, object]) -> SessionConfig:
     change = msgspec.convert(start, SessionUpdateParams)  # type: ignore[call-overload]
-    return SessionConfig(id="sess_1", model="scripted", start=change)
+    return SessionConfig(
+        id="sess_1", model="scripted", type=change.__struct_config__.tag, start=change
+    )
 
 
 def test_a_session_begins_as_it_was_shown_and_as_an_update_would_have_made_it() -> None:
@@ -123,20 +125,22 @@ def test_a_transcription_session_shows_what_was_left_out() -> None:
     assert "create_response" not in audio["turn_detection"]
 
 
-def test_a_translation_session_has_the_language_that_was_asked_for() -> None:
-    start = msgspec.convert(
-        {"model": "gpt-realtime-translate", "audio": {"output": {"language": "es"}}},
-        TranslationSessionCreate,
+def translation(language: str) -> SessionConfig:
+    start = msgspec.convert({"audio": {"output": {"language": language}}}, TranslationSessionUpdate)
+    return SessionConfig(
+        id="sess_1", model="gpt-realtime-translate", type="translation", translation_start=start
     )
-    config = SessionConfig(id="sess_1", model="scripted")
-    assert msgspec.to_builtins(starting_translation_session(config, start)) == {
+
+
+def test_a_translation_session_has_the_language_that_was_asked_for() -> None:
+    assert msgspec.to_builtins(starting_session(translation("en-GB"))) == {
         "type": "translation",
         "id": "sess_1",
         "model": "gpt-realtime-translate",
         "expires_at": 0,
         "audio": {
             "input": {"transcription": None, "noise_reduction": None},
-            "output": {"language": "es"},
+            "output": {"language": "en-GB"},
         },
     }
 
@@ -154,10 +158,15 @@ def test_a_transcription_session_that_asks_for_nothing_has_the_defaults(
     [
         ({}, {"input": {"transcription": None, "noise_reduction": None}}),
         (
-            {"input": {"transcription": {"model": "m"}, "noise_reduction": {"type": "near_field"}}},
             {
                 "input": {
-                    "transcription": {"model": "m"},
+                    "transcription": {"model": "whisper-1"},
+                    "noise_reduction": {"type": "near_field"},
+                }
+            },
+            {
+                "input": {
+                    "transcription": {"model": "whisper-1"},
                     "noise_reduction": {"type": "near_field", "strength": 1.0},
                 }
             },
@@ -167,9 +176,10 @@ def test_a_transcription_session_that_asks_for_nothing_has_the_defaults(
 def test_a_translation_session_hears_as_it_was_asked_to(
     audio: dict[str, object], shown: dict[str, object]
 ) -> None:
-    asked = {"model": "gpt-realtime-translate", "audio": audio}
-    start = msgspec.convert(asked, TranslationSessionCreate)
-    whole = starting_translation_session(SessionConfig(id="sess_1", model="scripted"), start)
+    start = msgspec.convert({"audio": audio}, TranslationSessionUpdate)
+    whole = starting_session(
+        SessionConfig(id="sess_1", model="scripted", type="translation", translation_start=start)
+    )
     assert msgspec.to_builtins(whole)["audio"] == {**shown, "output": {"language": "en"}}
 
 
@@ -186,3 +196,19 @@ def test_the_conversation_is_announced_where_the_owner_wants_it() -> None:
 def test_the_edge_is_told_how_the_session_listens() -> None:
     t = Timeline(bound(START))
     assert t.session.audio_input == t.events(SessionCreated)[0].session.audio.input
+
+
+def test_a_language_that_is_not_spoken_here_cannot_be_bound() -> None:
+    with pytest.raises(Refusal) as refusal:
+        starting_session(translation("es"))
+    assert refusal.value.param == "session.audio.output.language"
+
+
+@pytest.mark.parametrize("kind", ["transcription", "translation"])
+def test_sessions_of_every_kind_begin_as_they_were_shown(kind: str) -> None:
+    config = bound({"type": "transcription", "audio": {"input": {"turn_detection": None}}})
+    if kind == "translation":
+        config = translation("en-GB")
+    t = Timeline(config)
+    assert t.sent[0][1].session == starting_session(config)
+    assert kind != "transcription" or not t.session.scores_audio

@@ -259,7 +259,7 @@ async def test_a_translation_secret_has_the_translation_session_in_it(base_url: 
                 "transcription": {"model": "whisper-1"},
                 "noise_reduction": {"type": "near_field"},
             },
-            "output": {"language": "es"},
+            "output": {"language": "en"},
         },
     }
     async with client(base_url) as sdk:
@@ -270,7 +270,7 @@ async def test_a_translation_secret_has_the_translation_session_in_it(base_url: 
     assert secret.value.startswith("ek_")
     assert secret.session.type == "translation"
     assert secret.session.model == "gpt-realtime-translate"
-    assert secret.session.audio.output and secret.session.audio.output.language == "es"
+    assert secret.session.audio.output and secret.session.audio.output.language == "en"
     path = base_url + "/realtime/translations/client_secrets"
     for body, param in (({}, "session"), ({"session": {}}, "session.model")):
         status, _, answer = await http_post(path, body)

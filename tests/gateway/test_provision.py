@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from duologue.config import ServerConfig
-from duologue.errors import ModelFault
-from duologue.gateway.provision import provide, specs
+from duologue.errors import ConfigFault, ModelFault
+from duologue.gateway.provision import ear_specs, provide, specs, transcription_names
 from duologue.models import CATALOGUE, ModelEntry, ModelFile, Store
 
 CONTENT = b"weights"
@@ -110,3 +110,23 @@ def test_a_model_that_was_named_and_is_nowhere_is_told_not_replaced(store: Store
     config = structs.replace(DEFAULT, llm="./nowhere.gguf")
     with pytest.raises(ModelFault, match="there is no model at .*nowhere.gguf"):
         provide(config, store, Registry(store).fetch, refuse_to_say)
+
+
+def test_models_for_transcripts_are_named_and_fetched_beside_the_engine_s(store: Store) -> None:
+    config = ServerConfig(
+        profile="small", transcription_models="gpt-4o-transcribe=whisper-base, mine = whisper-base"
+    )
+    assert transcription_names(config) == {
+        "gpt-4o-transcribe": "whisper-base",
+        "mine": "whisper-base",
+    }
+    assert ear_specs(config) == ("whisper-tiny.en", "whisper-base")
+    registry = Registry(store)
+    provide(config, store, registry.fetch, refuse_to_say)
+    assert sorted(registry.asked) == sorted([*specs(config).values(), "whisper-base"])
+
+
+@pytest.mark.parametrize("setting", ["whisper-1", "=whisper-base", "whisper-1=", "a=b,c"])
+def test_a_mapping_of_names_that_is_none_is_refused(setting: str) -> None:
+    with pytest.raises(ConfigFault, match="NAME=MODEL"):
+        transcription_names(ServerConfig(transcription_models=setting))

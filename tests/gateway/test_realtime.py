@@ -69,7 +69,7 @@ async def test_unknown_headers_and_query_keys_are_let_be(base_url: str) -> None:
         ("", "missing_model", None),
         ("model=", "missing_model", None),
         ("call_id=rtc_1", "invalid_value", "call_id"),
-        ("intent=transcription", "invalid_value", "intent"),
+        ("intent=singing", "invalid_value", "intent"),
     ],
 )
 async def test_what_cannot_be_served_is_told_and_closed_with_4000(

@@ -19,10 +19,10 @@ from duologue.events import (
     Response,
     ResponseCreated,
     ResponseDone,
-    ServerEvent,
     ServerVad,
     TurnDetection,
 )
+from duologue.events.translation import AnyServerEvent
 
 
 class IdleTimeout:
@@ -52,7 +52,7 @@ class IdleTimeout:
         """Sound of the conversation was sent."""
         self._played_at = max(self._played_at, now) + audio.samples(pcm) / audio.RATE_HZ
 
-    def sent(self, event: ServerEvent, now: float, *, speaking: bool) -> None:
+    def sent(self, event: AnyServerEvent, now: float, *, speaking: bool) -> None:
         """Look at what goes to the client; `speaking` says whether the user is."""
         match event:
             case ResponseCreated(response=response) if response.conversation_id is not None:

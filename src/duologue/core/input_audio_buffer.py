@@ -6,6 +6,7 @@ held to the padding before a possible onset; without it a limit is set by `LIMIT
 """
 
 from collections import deque
+from itertools import islice
 
 from duologue.audio import pcm as audio
 from duologue.errors import Refusal
@@ -65,6 +66,16 @@ class InputAudioBuffer:
             self._chunks.clear()
             self._chunks.append(whole)
         return self._chunks[0] if self._chunks else b""
+
+    def tail(self, start: int) -> bytes:
+        """What is held from sample `start` on, counted from the first sample held."""
+        skip = start
+        for place, chunk in enumerate(self._chunks):
+            if skip < audio.samples(chunk):
+                rest = [chunk[skip * audio.SAMPLE_BYTES :], *islice(self._chunks, place + 1, None)]
+                return b"".join(rest)
+            skip -= audio.samples(chunk)
+        return b""
 
     def take(self) -> bytes:
         """Hand over all that is held and be empty."""

@@ -8,12 +8,19 @@ import msgspec
 from duologue.core.rate_limits import Allowance
 from duologue.core.talk import Began, Call, Done, Say, Transcript
 from duologue.events import ClientEvent, RateLimit
+from duologue.events.translation import TranslationClientEvent
 
 
 class Received(msgspec.Struct, frozen=True, tag=True):
     """A decoded client event, whatever the transport. Audio comes as `AudioReceived` instead."""
 
     event: ClientEvent
+
+
+class ReceivedTranslation(msgspec.Struct, frozen=True, tag=True):
+    """A decoded client event of a translation session, whose vocabulary is its own."""
+
+    event: TranslationClientEvent
 
 
 class BadEvent(msgspec.Struct, frozen=True, tag=True):
@@ -36,7 +43,7 @@ class AudioReceived(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReplyEvent(msgspec.Struct, frozen=True, tag=True):
-    """The engine's next event of the reply `job`."""
+    """The engine's next event of the reply `job`, or the translator's of a translation."""
 
     job: str
     event: Began | Say | Call | Done
@@ -48,6 +55,13 @@ class ReplyFailed(msgspec.Struct, frozen=True, tag=True):
     job: str
     code: str
     message: str
+
+
+class TranscribedPart(msgspec.Struct, frozen=True, tag=True):
+    """The transcriber has the next piece of a long item."""
+
+    job: str
+    text: str
 
 
 class Transcribed(msgspec.Struct, frozen=True, tag=True):
@@ -110,10 +124,12 @@ class Disconnected(msgspec.Struct, frozen=True, tag=True):
 
 Input = (
     Received
+    | ReceivedTranslation
     | BadEvent
     | AudioReceived
     | ReplyEvent
     | ReplyFailed
+    | TranscribedPart
     | Transcribed
     | TranscriptionFailed
     | AllowanceChanged

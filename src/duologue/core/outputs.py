@@ -1,20 +1,21 @@
 """What may leave a session. The runner carries outputs out in the order they are returned.
 
-`Send`, `DropAudio` and `Close` go to the client; `Respond`, `Transcribe`, `ScoreTurn` and
-`Cancel` start and stop jobs, whose results come back as inputs with the job's id; the rest are
-notes to the engine's `Talk` (`runtime/ports.py`), which return at once.
+`Send`, `DropAudio` and `Close` go to the client; `Respond`, `Transcribe`, `Translate`,
+`ScoreTurn` and `Cancel` start and stop jobs, whose results come back as inputs with the job's
+id; the rest are notes to the engine's `Talk` (`runtime/ports.py`), which return at once.
 """
 
 import msgspec
 
-from duologue.core.talk import Ask, Item, TranscriptionAsk
+from duologue.core.talk import Ask, Item, TranscriptionAsk, TranslationAsk
 from duologue.events import ServerEvent
+from duologue.events.translation import TranslationServerEvent
 
 
 class Send(msgspec.Struct, frozen=True, tag=True):
     """A server event for the client."""
 
-    event: ServerEvent
+    event: ServerEvent | TranslationServerEvent
 
 
 class DropAudio(msgspec.Struct, frozen=True, tag=True):
@@ -38,12 +39,23 @@ class Respond(msgspec.Struct, frozen=True, tag=True):
 
 
 class Transcribe(msgspec.Struct, frozen=True, tag=True):
-    """Write down a user item for the client."""
+    """Write down a user item for the client.
+
+    `item_id` names the sound: what the engine has heard under it need not be heard again.
+    """
 
     job: str
     item_id: str
     pcm: bytes
     ask: TranscriptionAsk
+
+
+class Translate(msgspec.Struct, frozen=True, tag=True):
+    """Say sound again in another language; it comes back as `ReplyEvent`s of this job."""
+
+    job: str
+    pcm: bytes
+    ask: TranslationAsk
 
 
 class ScoreTurn(msgspec.Struct, frozen=True, tag=True):
@@ -99,18 +111,7 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
+Note = Configure | Expect | Put | Drop | Cut
 Output = (
-    Send
-    | DropAudio
-    | Close
-    | Respond
-    | Transcribe
-    | ScoreTurn
-    | Cancel
-    | Spent
-    | Configure
-    | Expect
-    | Put
-    | Drop
-    | Cut
+    Send | DropAudio | Close | Respond | Transcribe | Translate | ScoreTurn | Cancel | Spent | Note
 )

@@ -33,11 +33,12 @@ from duologue.core.inputs import (
     Resumed,
     Tick,
     Transcribed,
+    TranscribedPart,
     TranscriptionFailed,
     TurnScored,
 )
 from duologue.core.items import complete_item, without_images
-from duologue.core.outputs import Close, Configure, Cut, Drop, DropAudio, Output, Put, Send
+from duologue.core.outputs import Configure, Cut, Drop, DropAudio, Output, Put, Send
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
 from duologue.core.talk import Say
@@ -57,8 +58,6 @@ from duologue.events import (
     ConversationItemRetrieved,
     ConversationItemTruncate,
     ConversationItemTruncated,
-    Error,
-    ErrorDetail,
     FunctionCallOutputItem,
     InputAudioBufferAppend,
     InputAudioBufferClear,
@@ -95,13 +94,15 @@ class Session:
         self._conversation = Conversation(new_id("conv"))
         self._announces_conversation = config.announces_conversation
         self._turn = UserTurn(self._batch, self._conversation, new_id)
-        self._server_committed = False
         self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
-        self._transcription = Transcription(self._batch, self._conversation, new_id)
+        self._transcription = Transcription(
+            self._batch, self._turn, new_id, config.transcription_models
+        )
         turn_detection = self._settings.session.audio.input.turn_detection
         self._idle = IdleTimeout()
         self._turn.configure(turn_detection, own=self._settings.own_turn_policy)
         self._idle.configure(turn_detection)
+        self._configure_transcription()
 
     @property
     def deadline(self) -> float | None:
@@ -137,10 +138,10 @@ class Session:
             case Received(event=event):
                 self._refusable(lambda: self._receive(event, now), event.event_id or None)
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
-                self._error(Refusal(code, message, param), event_id)
+                self._batch.refuse(Refusal(code, message, param), event_id)
             case ReplyEvent() | ReplyFailed():
                 self._reply(entry, now)
-            case Transcribed() | TranscriptionFailed():
+            case TranscribedPart() | Transcribed() | TranscriptionFailed():
                 self._transcription.take(entry)
             case AllowanceChanged(allowance=allowance):
                 self._responses.allowance = allowance
@@ -170,17 +171,7 @@ class Session:
         try:
             act()
         except Refusal as refusal:
-            self._error(refusal, event_id)
-
-    def _error(self, refusal: Refusal, event_id: str | None) -> None:
-        detail = ErrorDetail(
-            type=refusal.type,
-            code=refusal.code,
-            message=refusal.message,
-            param=refusal.param,
-            event_id=event_id,
-        )
-        self._batch.send(Error, error=detail)
+            self._batch.refuse(refusal, event_id)
 
     def _tick(self, now: float) -> None:
         if self._ends_at is None:
@@ -189,23 +180,20 @@ class Session:
             self._prompt_idle(now)
             return
         self._ends_at = None
-        message = f"Your session hit the maximum duration of {self._max_s / 60:g} minutes."
-        self._error(Refusal("session_expired", message), None)
-        self._batch.add(Close(1001, message))
+        self._batch.expire(self._max_s)
 
     def _dismiss(self, refusal: Refusal, close_code: int) -> None:
         self._ends_at = None
-        self._error(refusal, None)
-        self._batch.add(Close(close_code, f"{refusal.type}.{refusal.code}"))
+        self._batch.dismiss(refusal, close_code)
 
     def _receive(self, event: ClientEvent, now: float) -> None:
         match event:
             case SessionUpdate():
                 self._update(event)
             case InputAudioBufferCommit():
-                self._commit()
+                if entry := self._turn.commit_as_asked():
+                    self._transcription.start(entry)
             case InputAudioBufferClear():
-                self._server_committed = False
                 self._turn.clear()
             case ResponseCreate(response=params):
                 self._responses.create(params, now)
@@ -237,7 +225,12 @@ class Session:
             self._turn.configure(turn_detection, own=own)
             self._idle.configure(turn_detection)
             self._owes_answer = False
+        self._configure_transcription()
         self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
+
+    def _configure_transcription(self) -> None:
+        session = self._settings.session
+        self._transcription.configure(session.audio.input.transcription, session.include)
 
     # The user's voice
 
@@ -246,6 +239,7 @@ class Session:
             self._end_turn(now)  # what was announced is also ended (GAP-25, GAP-26)
         self._idle.heard(self._turn.position_ms, now)
         heard = self._turn.hear(pcm, speech, now)
+        self._transcription.hear(pcm)
         turn_detection = self._settings.session.audio.input.turn_detection
         if heard is None or turn_detection is None:
             return
@@ -259,13 +253,10 @@ class Session:
             self._end_turn(now)
 
     def _end_turn(self, now: float) -> None:
-        self._turn.announce_stop()
         speech_end = self._turn.speech_end
-        entry = self._turn.commit(minimum_ms=0)
-        self._server_committed = True
-        session = self._settings.session
-        self._transcription.start(entry, session.audio.input.transcription)
-        turn_detection = session.audio.input.turn_detection
+        entry = self._turn.end()
+        self._transcription.start(entry)
+        turn_detection = self._settings.session.audio.input.turn_detection
         if turn_detection is None or turn_detection.create_response is not True:
             return
         if self._responses.active is not None:
@@ -287,8 +278,7 @@ class Session:
         silence = self._idle.expire(self._turn.position_ms, now)
         if silence is None:
             return
-        entry = self._turn.commit_silence(*silence)
-        self._transcription.start(entry, self._settings.session.audio.input.transcription)
+        self._transcription.start(self._turn.commit_silence(*silence))
         self._responses.create(ResponseCreateParams(), now, automatic=True)
 
     def _reply(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
@@ -297,22 +287,6 @@ class Session:
             if isinstance(entry, ReplyEvent) and isinstance(entry.event, Say):
                 self._idle.plays(entry.event.pcm, now)
         self._responses.take(entry, now)
-
-    def _commit(self) -> None:
-        """The client's commit.
-
-        One for sound that the end of the turn has just taken crossed it on the way: that is no
-        mistake, and Pipecat reads nothing more after an error (reference 9.4, C-210).
-        """
-        crossed = self._server_committed and self._turn.scores_audio
-        self._server_committed = False
-        try:
-            entry = self._turn.commit()
-        except Refusal:
-            if crossed:
-                return
-            raise
-        self._transcription.start(entry, self._settings.session.audio.input.transcription)
 
     def _start_speech(self, *, interrupts: bool) -> None:
         active = self._responses.active
@@ -328,7 +302,7 @@ class Session:
     def _create_item(self, event: ConversationItemCreate) -> None:
         item = event.item
         if item.id is not UNSET:
-            self._conversation.check_new(item.id, self._turn.announced_id)
+            self._conversation.check_new(item.id, self._turn.item_id)
         self._conversation.check_anchor(event.previous_item_id)
         if isinstance(item, FunctionCallOutputItem) and not self._conversation.has_call(
             item.call_id
@@ -349,7 +323,7 @@ class Session:
         self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
         entry.known = True
         if pcm:
-            self._transcription.start(entry, self._settings.session.audio.input.transcription)
+            self._transcription.start(entry)
 
     def _delete_item(self, item_id: str) -> None:
         self._conversation.get(item_id, "item_delete_invalid_item_id")

@@ -12,17 +12,18 @@ from msgspec import UNSET, structs
 
 from duologue.core.budget import check_output_limit, check_truncation, engine_truncation
 from duologue.core.talk import Ask, Item, Tool
+from duologue.core.transcription_models import TranscriptionModels
 from duologue.errors import Refusal
 from duologue.events import (
     Audio,
     AudioInput,
     AudioOutput,
-    AudioTranscription,
     FunctionChoice,
     FunctionTool,
     MaxOutputTokens,
     McpChoice,
     McpTool,
+    NoiseReduction,
     RealtimeSession,
     RealtimeSessionUpdate,
     ResponseCreateParams,
@@ -34,14 +35,13 @@ from duologue.events import (
     VoiceId,
 )
 from duologue.events import Tool as WireTool
+from duologue.events.translation import TranslationSessionUpdate
 
 WELL_KNOWN_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo"),
     *("sage", "shimmer", "verse", "marin", "cedar"),
 )
 """The protocol's built-in names, which every engine maps onto voices that it has."""
-
-DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +51,17 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     window is `context_tokens`; a reply without a limit of its own is at most
     `max_output_tokens` long.
     `announces_conversation`: `conversation.created` follows `session.created` (GAP-3).
-    `start`: what a client secret or a call was bound to; it is in force from the first event.
+    `start`: what a client secret or a call was bound to; it is in force from the first event;
+    `translation_start` is that of a translation session. `transcription_model` is what a
+    transcription session begins with. `target_languages` are those a translation can speak.
     """
 
     id: str
     model: str
+    type: Literal["realtime", "transcription", "translation"] = "realtime"
+    transcription_models: TranscriptionModels = TranscriptionModels()
+    transcription_model: str | None = None
+    target_languages: tuple[str, ...] = ("en",)
     model_is_open: bool = False
     announces_conversation: bool = False
     voice: str = "alloy"
@@ -68,6 +74,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int = 0
     max_s: float = 3600.0
     start: SessionUpdateParams | None = None
+    translation_start: TranslationSessionUpdate | None = None
 
 
 class Settings:
@@ -75,6 +82,7 @@ class Settings:
 
     def __init__(self, config: SessionConfig) -> None:
         self._config = config
+        self._transcription_models = config.transcription_models
         self._voices = (*config.voices, *WELL_KNOWN_VOICES)
         self._model_is_open = config.model_is_open
         self.own_turn_policy = True
@@ -205,12 +213,13 @@ class Settings:
         if given.input is not UNSET:
             fields = present(given.input)
             if fields.get("noise_reduction") is not None:
-                wanted, current = fields["noise_reduction"], merged.input.noise_reduction
-                if wanted.strength is UNSET:
-                    strength = current.strength if current else 1.0
-                    fields["noise_reduction"] = structs.replace(wanted, strength=strength)
+                fields["noise_reduction"] = keep_strength(
+                    fields["noise_reduction"], merged.input.noise_reduction
+                )
             if fields.get("transcription") is not None:
-                fields["transcription"] = complete_transcription(fields["transcription"])
+                fields["transcription"] = self._transcription_models.complete(
+                    fields["transcription"], "session.audio.input.transcription"
+                )
             merged = structs.replace(merged, input=structs.replace(merged.input, **fields))
         if given.output is not UNSET:
             fields = present(given.output)
@@ -256,14 +265,11 @@ def present(change: msgspec.Struct) -> dict[str, Any]:
     return {name: value for name, value in pairs if value is not UNSET}
 
 
-def complete_transcription(wanted: AudioTranscription) -> AudioTranscription:
-    """The echo shows what was left out as null (GAP-27), and always a model."""
-    return structs.replace(
-        wanted,
-        model=wanted.model or DEFAULT_TRANSCRIPTION_MODEL,
-        language=wanted.language or None,
-        prompt=wanted.prompt or None,
-    )
+def keep_strength(wanted: NoiseReduction, current: NoiseReduction | None) -> NoiseReduction:
+    """`wanted` with the strength in force where it names none; 1 when first enabled."""
+    if wanted.strength is not UNSET:
+        return wanted
+    return structs.replace(wanted, strength=current.strength if current else 1.0)
 
 
 def _tool(tool: FunctionTool) -> Tool:

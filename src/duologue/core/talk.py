@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from duologue.events import LogProb
+
 Counts = Mapping[str, int]
 """Tokens by modality: "text", "audio", "image"."""
 
@@ -145,15 +147,42 @@ ReplyEvent = Began | Say | Call | Done
 
 
 class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the user's speech shall be written down for the client (the side-channel transcript)."""
+    """How the user's speech shall be written down for the client (the side-channel transcript).
+
+    `languages` are those it may be in. `prefix` was told to the client already: the transcript
+    must begin with it, to the letter. `partial` asks for a hypothesis on sound that still
+    grows: it gives way to everything that somebody waits for.
+    """
 
     model: str
     language: str | None = None
+    languages: tuple[str, ...] = ()
     prompt: str | None = None
+    logprobs: bool = False
+    prefix: str = ""
+    partial: bool = False
 
 
-class Transcript(msgspec.Struct, frozen=True):
-    """The whole transcript of one user item and the seconds of sound it was made from."""
+class TranscriptPart(msgspec.Struct, frozen=True):
+    """The next piece of a long transcript; pieces are joined by a space."""
+
+    text: str
+
+
+class Transcript(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole transcript of one user item and the seconds of sound it was made from.
+
+    `language` is the one that was found or given, where it is known. `logprobs` are those of
+    the tokens, if they were asked for.
+    """
 
     text: str
     seconds: float
+    language: str | None = None
+    logprobs: tuple[LogProb, ...] | None = None
+
+
+class TranslationAsk(msgspec.Struct, frozen=True):
+    """What speech shall be said again in: `language` is a code such as "en"."""
+
+    language: str

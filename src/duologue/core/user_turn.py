@@ -82,10 +82,12 @@ class UserTurn:
         self._new_id = new_id
         self._buffer = InputAudioBuffer()
         self._detector: TurnDetection | None = None
-        self._item_id: str | None = None
+        self.item_id: str | None = None
+        """Id of the item that a commit would make, once it is settled."""
         self._expected = False
         self._judging: str | None = None
         self._full = False
+        self._has_just_ended = False
         self.speech_end: float | None = None
         """When the last voiced window arrived, in monotonic seconds; None while speaking."""
 
@@ -102,11 +104,6 @@ class UserTurn:
     def position_ms(self) -> int:
         """The end of the sound received so far, on the audio clock."""
         return self._buffer.end_ms
-
-    @property
-    def announced_id(self) -> str | None:
-        """The id of the item that this turn will be, once speech has started."""
-        return self._item_id
 
     def configure(self, settings: TurnDetectionSettings | None, *, own: bool) -> None:
         """Take the session's turn detection; null ends a segment without a word (GAP-24).
@@ -164,16 +161,16 @@ class UserTurn:
         assert detector is not None
         voiced_ms = self._buffer.end_ms - detector.onset_ms
         self._buffer.keep_last(detector.prefix_padding_ms + voiced_ms)
-        self._item_id = self._new_id("item")
+        self.item_id = self._new_id("item")
 
     def announce_start(self) -> None:
         """Send `speech_started`; apart from `hear`, so that an interruption can come before it."""
-        assert self._detector is not None and self._item_id is not None
+        assert self._detector is not None and self.item_id is not None
         start_ms = self._detector.onset_ms - self._detector.prefix_padding_ms
         self._batch.send(
             InputAudioBufferSpeechStarted,
             audio_start_ms=max(0, self._buffer.start_ms, start_ms),
-            item_id=self._item_id,
+            item_id=self.item_id,
         )
 
     def announce_stop(self) -> None:
@@ -181,14 +178,14 @@ class UserTurn:
         self._batch.send(
             InputAudioBufferSpeechStopped,
             audio_end_ms=self._buffer.end_ms,
-            item_id=self._item_id,
+            item_id=self.item_id,
         )
 
     def _pause(self, decision: str | None) -> None:
         if decision == "paused":
-            assert self._item_id is not None
+            assert self.item_id is not None
             part = talk.Part(pcm=self._buffer.peek())
-            self._batch.add(Expect(talk.Item(self._item_id, "user", (part,))))
+            self._batch.add(Expect(talk.Item(self.item_id, "user", (part,))))
             self._expected = True
         elif decision == "asked":
             self._judging = self._new_id("job")
@@ -209,11 +206,51 @@ class UserTurn:
             self._batch.add(Cancel(self._judging))
             self._judging = None
 
-    def commit(self, *, minimum_ms: int = COMMIT_MINIMUM_MS) -> Entry:
-        """Make an item of what is held: committed, added, done, and the engine is told.
+    def spoken(self) -> str | None:
+        """Id of the item that is being spoken; None when there is none, or in a pause of it.
 
-        A turn that was announced is committed however short it is (GAP-25): `minimum_ms` 0.
+        Without turn detection the id is made at the first sound (GAP-48). It is the one that
+        will be committed.
         """
+        if self._detector is not None:
+            return self.item_id if self._detector.speaking and not self._expected else None
+        if self.item_id is None and self._buffer.held_ms:
+            self.item_id = self._new_id("item")
+        return self.item_id
+
+    @property
+    def held_samples(self) -> int:
+        """Length of the sound that a commit would take."""
+        return self._buffer.end - self._buffer.start
+
+    def sound_from(self, start: int) -> bytes:
+        """The sound held from sample `start` on."""
+        return self._buffer.tail(start)
+
+    def end(self) -> Entry:
+        """The turn is over: stopped and committed, however short it is (GAP-25)."""
+        self.announce_stop()
+        entry = self.commit(minimum_ms=0)
+        self._has_just_ended = True
+        return entry
+
+    def commit_as_asked(self) -> Entry | None:
+        """The client's commit.
+
+        One for sound that the end of the turn has just taken crossed it on the way: that is no
+        mistake, and Pipecat reads nothing more after an error (reference 9.4, C-210).
+        """
+        crossed = self._has_just_ended and self._detector is not None
+        self._has_just_ended = False
+        try:
+            return self.commit()
+        except Refusal:
+            if crossed:
+                return None
+            raise
+
+    def commit(self, *, minimum_ms: int = COMMIT_MINIMUM_MS) -> Entry:
+        """Make an item of what is held: committed, added, done, and the engine is told."""
         if self._buffer.held_ms < minimum_ms:
             raise Refusal(
                 "input_audio_buffer_commit_empty",
@@ -221,7 +258,7 @@ class UserTurn:
                 f"{COMMIT_MINIMUM_MS}ms of audio, but buffer only has {self._buffer.held_ms}ms "
                 "of audio.",
             )
-        item_id = self._item_id or self._new_id("item")
+        item_id = self.item_id or self._new_id("item")
         content = (InputAudio(),)
         item = MessageItem(id=item_id, role="user", status="completed", content=content)
         entry = Entry(item, pcm=self._buffer.take())
@@ -261,13 +298,14 @@ class UserTurn:
     def clear(self) -> None:
         """Drop what is held and any segment that is open (reference 3.4)."""
         self._buffer.clear()
+        self._has_just_ended = False
         self._abandon()
         self._batch.send(InputAudioBufferCleared)
 
     def _abandon(self) -> None:
         self._stop_judging()
         self._withdraw()
-        self._item_id = None
+        self.item_id = None
         self._full = False
         if self._detector is not None:
             self._detector.reset()

@@ -28,9 +28,13 @@ from duologue.core.talk import (
     Say,
     Transcript,
     TranscriptionAsk,
+    TranscriptPart,
+    TranslationAsk,
 )
+from duologue.core.transcription_models import TranscriptionModels
 from duologue.engines.window import Window
 from duologue.errors import ConfigFault, EngineBusy, EngineFault
+from duologue.events import LogProb
 from duologue.runtime.ports import ActivityStream, Talk, Traits
 
 TONE_HZ = 220
@@ -63,13 +67,15 @@ class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the engine says (the first reply that fits) and hears (`transcripts` in turn).
+    """What the engine says (the first reply that fits) and hears (`transcripts` and
+    `translations` in turn).
 
     A word is a token, of instructions, history and replies; `context_tokens` are remembered.
     """
 
     replies: tuple[ScriptedReply, ...] = (ScriptedReply(text="You said: {heard}"),)
     transcripts: tuple[str, ...] = ("Hello there.",)
+    translations: tuple[str, ...] = ("Good day.",)
     word_ms: int = 240
     places: int = 1000
     context_tokens: int = 32_768
@@ -261,14 +267,62 @@ def _last_text(context: Sequence[Item]) -> str:
 
 
 class ScriptedTranscriber:
-    """Satisfies `Transcriber`: what the engine heard, which is the script's transcripts in turn."""
+    """Satisfies `Transcriber`: what the engine heard, which is the script's transcripts in turn.
+
+    Where no engine hears (a transcription session) they are handed out in turn here. Of sound
+    that still grows it has heard a word for every `word_ms`. Every token is as likely as not.
+    """
+
+    def __init__(self, engine: ScriptedEngine, *, is_open: bool = False) -> None:
+        self._engine = engine
+        self.models = TranscriptionModels(is_open=is_open)
+        self._count = 0
+
+    async def transcribe(
+        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+    ) -> AsyncIterator[TranscriptPart | Transcript]:
+        seconds = audio.samples(pcm) / audio.RATE_HZ
+        if item_id in self._engine.heard:
+            text = self._engine.heard[item_id]
+        else:
+            transcripts = self._engine.script.transcripts
+            text = transcripts[self._count % len(transcripts)] if transcripts else ""
+            self._count += not ask.partial
+        if pcm.count(0) == len(pcm):
+            text = ""
+        if ask.partial:
+            text = " ".join(text.split()[: int(seconds * 1000 / self._engine.script.word_ms)])
+        if not text.startswith(ask.prefix):
+            text = ask.prefix
+        logprobs = None
+        if ask.logprobs:
+            tokens = text.replace(" ", "\0 ").split("\0") if text else []
+            logprobs = tuple(
+                LogProb(token=token, logprob=math.log(0.5), bytes=tuple(token.encode()))
+                for token in tokens
+            )
+        yield Transcript(text, seconds, ask.language, logprobs)
+
+
+class ScriptedTranslator:
+    """Satisfies `Translator`: the script's translations in turn, voiced as a tone."""
+
+    languages: tuple[str, ...] = ("en",)
 
     def __init__(self, engine: ScriptedEngine) -> None:
         self._engine = engine
+        self._count = 0
 
-    async def transcribe(self, item_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
-        text = self._engine.heard.get(item_id, "")
-        return Transcript(text, audio.samples(pcm) / audio.RATE_HZ)
+    async def translate(self, pcm: bytes, ask: TranslationAsk) -> AsyncIterator[ReplyEvent]:
+        translations = self._engine.script.translations
+        text = translations[self._count % len(translations)] if translations else ""
+        self._count += 1
+        position = 0
+        for count, word in enumerate(text.split()):
+            said = f" {word}" if count else word
+            position += len(said)
+            yield Say(said, self._engine.tone, position)
+        yield Done()
 
 
 class LoudnessActivity:
@@ -314,6 +368,4 @@ class LoudnessTurnEnd:
 
 
 def _speech(window: bytes) -> float:
-    # Every eighth sample tells loud from quiet; this runs on the event loop.
-    some = array.array("h", window)[::8]
-    return float(sum(map(abs, some)) >= LoudnessActivity.THRESHOLD * len(some))
+    return float(audio.loudness(window) >= LoudnessActivity.THRESHOLD)

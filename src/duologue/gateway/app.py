@@ -4,6 +4,7 @@
 the first request and ends every session with close code 1001 before it frees them.
 
     WS   /v1/realtime                 sessions (`realtime.py`)
+    WS   /v1/realtime/translations    translation sessions
     POST /v1/realtime/client_secrets  secrets for browsers (`secret_routes.py`)
     POST /v1/realtime/sessions        the same in the beta protocol (`beta_routes.py`)
     GET  /v1/models                   the models of this server, and what the engine honestly is
@@ -84,6 +85,7 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
                 methods=["POST"],
             ),
             WebSocketRoute("/v1/realtime", gateway.realtime),
+            WebSocketRoute("/v1/realtime/translations", gateway.translation),
         ],
         middleware=[origins.middleware()],
         exception_handlers={
@@ -107,7 +109,7 @@ class Gateway:
         self._origins = origins
         self._key_source = KeySource(config)
         self._clock = clock
-        self._sessions = Sessions(config.max_sessions)
+        self._sessions = Sessions(config.max_sessions, config.max_listening_sessions)
         self._parts: Parts | None = None
         self._door: Doorkeeper | None = None
         self._realtime: Realtime | None = None
@@ -130,7 +132,13 @@ class Gateway:
 
     def _open(self, parts: Parts) -> None:
         config = self._config
-        start = SessionStart(config, parts.engine.traits, self._clock)
+        start = SessionStart(
+            config,
+            parts.engine.traits,
+            self._clock,
+            models=parts.transcriber.models,
+            languages=parts.translator.languages if parts.translator else (),
+        )
         client_secrets = ClientSecrets(start, self._clock)
         door = Doorkeeper(self._key_source.keys, client_secrets)
         strict = config.unknown_keys == "strict"
@@ -146,13 +154,20 @@ class Gateway:
         await self._sessions.close(CLOSING_PATIENCE_S)
 
     async def realtime(self, websocket: WebSocket) -> None:
-        """A session."""
+        """A conversation, or a transcription session."""
+        await self._connect(websocket, translation=False)
+
+    async def translation(self, websocket: WebSocket) -> None:
+        """A translation session."""
+        await self._connect(websocket, translation=True)
+
+    async def _connect(self, websocket: WebSocket, *, translation: bool) -> None:
         assert self._realtime, "served before its lifespan began"
         if not self._origins.allows(websocket):
             message = "Pages of this origin may not connect to this server."
             await websocket.send_denial_response(http_error(403, message))
             return
-        await self._realtime.connect(websocket)
+        await self._realtime.connect(websocket, translation=translation)
 
     async def client_secret(self, request: Request) -> Response:
         """A client secret for a conversation or a transcription."""
@@ -189,6 +204,10 @@ class Gateway:
             "engine": self._config.engine,
             "profile": self._config.profile if self._config.engine == "light" else None,
             "sessions": {"open": self._sessions.open, "max": self._sessions.limit},
+            "listening_sessions": {
+                "open": self._sessions.listening,
+                "max": self._sessions.listening_limit,
+            },
         }
         return JSONResponse(body, 200 if state == "ready" else 503)
 

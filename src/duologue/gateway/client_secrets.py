@@ -14,17 +14,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from duologue.core.starting import starting_session, starting_translation_session
+from duologue.core.starting import starting_session
 from duologue.errors import DuologueError
-from duologue.events import Session, SessionUpdateParams
 from duologue.events.client_secrets import (
     DEFAULT_EXPIRY_S,
     ClientSecret,
-    TranslationSession,
-    TranslationSessionCreate,
 )
 from duologue.gateway.keys import Key, digest_of
-from duologue.gateway.session_start import SessionStart
+from duologue.gateway.session_start import SessionStart, SessionStartParams
 
 PREFIX = "ek_"
 
@@ -33,8 +30,6 @@ LIMIT = 10_000
 
 LIMIT_BYTES = 64 * 1024 * 1024
 """What the sessions bound to them may take, as JSON."""
-
-SessionStartParams = SessionUpdateParams | TranslationSessionCreate
 
 
 class SecretsFull(DuologueError):
@@ -108,11 +103,7 @@ class ClientSecrets:
     ) -> Draft:
         """All of `mint` but the keeping; changes nothing."""
         expires_at = int(self._clock()) + expires_after_s
-        shown: Session | TranslationSession
-        if isinstance(session_config, TranslationSessionCreate):
-            shown = starting_translation_session(self._start.bound(None), session_config)
-        else:
-            shown = starting_session(self._start.bound(session_config))
+        shown = starting_session(self._start.bound(session_config))
         value = PREFIX + secrets.token_urlsafe(24)
         bound = BoundSession(
             start=session_config,

@@ -19,10 +19,11 @@ from duologue.engines.scripted import (
     Script,
     ScriptedEngine,
     ScriptedTranscriber,
+    ScriptedTranslator,
     read_script,
 )
 from duologue.errors import ConfigFault, ModelFault
-from duologue.gateway.provision import specs, store_of
+from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
 from duologue.runtime.ports import (
@@ -30,6 +31,7 @@ from duologue.runtime.ports import (
     Images,
     NoiseReduction,
     Transcriber,
+    Translator,
     TurnEnd,
     VoiceActivity,
 )
@@ -47,6 +49,9 @@ class Parts:
     noise: NoiseReduction
     turn_end: TurnEnd
     images: Images
+    translator: Translator | None = None
+    """None where the ear knows one language only; `why_no_translator` says which ear that is."""
+    why_no_translator: str = ""
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=())
     """What else is to be closed, after the engine."""
 
@@ -70,15 +75,17 @@ async def compose(config: ServerConfig) -> Parts:
 
 async def _scripted(config: ServerConfig) -> Parts:
     engine = ScriptedEngine(script(config.script))
+    is_open = config.unknown_model == "lenient"
     return Parts(
         engine,
-        ScriptedTranscriber(engine),
+        ScriptedTranscriber(engine, is_open=is_open),
         await asyncio.to_thread(_activity, config.vad, config)
         if config.vad
         else LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
         _images(config),
+        ScriptedTranslator(engine),
     )
 
 
@@ -102,15 +109,19 @@ async def _light(config: ServerConfig) -> Parts:
     from duologue.engines.light.engine import LightEngine
     from duologue.engines.light.mind import LlamaMind
     from duologue.engines.light.mouth import HibariMouth
-    from duologue.hearing.ear import WhisperEar, WhisperTranscriber
+    from duologue.engines.light.translator import LightTranslator
+    from duologue.hearing.ear import WhisperEar
     from duologue.hearing.silero import SileroActivity
+    from duologue.hearing.transcriber import WhisperTranscriber
     from duologue.hearing.turn_end import SmartTurnEnd
     from duologue.seeing.eye import RapidOcrEye
 
-    paths = await asyncio.to_thread(_resolve, config)
+    names = transcription_names(config)
+    paths, ear_paths = await asyncio.to_thread(_resolve, config)
     activity = await asyncio.to_thread(SileroActivity, _only(paths["activity"], ".onnx"))
     turn_end = await SmartTurnEnd.load(_only(paths["turn_end"], ".onnx"))
-    ear = await WhisperEar.load(paths["ear"])
+    ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
+    own, ear = next(iter(ears.items()))
     mouth = await asyncio.to_thread(HibariMouth, _only(paths["mouth"], ".onnx"))
     mind = await LlamaMind.load(
         _only(paths["mind"], ".gguf"),
@@ -120,20 +131,26 @@ async def _light(config: ServerConfig) -> Parts:
     )
     engine = LightEngine(ear, mind, mouth, RapidOcrEye())
     await engine.warm()
+    is_open = config.unknown_model == "lenient"
     return Parts(
         engine,
-        WhisperTranscriber(ear),
+        WhisperTranscriber(ears, names, is_open=is_open),
         activity,
         DeepFilterReduction(),
         turn_end,
         _images(config),
-        (ear.aclose,),
+        LightTranslator(ear, mouth) if len(ear.languages) > 1 else None,
+        f"The speech model {own} of this server knows one language only. Translation needs "
+        "one that knows many, such as that of the profile default.",
+        tuple(one.aclose for one in ears.values()),
     )
 
 
-def _resolve(config: ServerConfig) -> dict[Role, Path]:
+def _resolve(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path]]:
+    """The models of each role, and every speech recognition model by its name."""
     store = store_of(config)
-    return {role: resolve(spec, store) for role, spec in specs(config).items()}
+    ears = {spec: resolve(spec, store) for spec in ear_specs(config)}
+    return {role: resolve(spec, store) for role, spec in specs(config).items()}, ears
 
 
 def _only(path: Path, suffix: str) -> Path:

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from duologue.config import ServerConfig
 from duologue.events.beta import Beta
 from duologue.events.beta_objects import DEFAULT_TEMPERATURE
-from duologue.events.dialect import Dialect, Ga
+from duologue.events.dialect import Dialect, Ga, Translation
 from duologue.gateway.auth import Passage
 
 BETA_TOKEN = "realtime=v1"
@@ -28,9 +28,13 @@ def asks_for_beta(connection: HTTPConnection, passage: Passage) -> bool:
     return BETA_TOKEN in tokens or BETA_PROTOCOL in connection.scope.get("subprotocols", ())
 
 
-def dialect_of(config: ServerConfig, passage: Passage, *, is_beta: bool) -> Dialect:
+def dialect_of(
+    config: ServerConfig, passage: Passage, *, is_beta: bool, translation: bool = False
+) -> Dialect:
     """A new connection's dialect."""
     strict = config.unknown_keys == "strict"
+    if translation:
+        return Translation(strict=strict)
     if not is_beta:
         return Ga(strict=strict)
     given = passage.bound.beta_temperature if passage.bound else None

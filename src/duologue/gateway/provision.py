@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 
 from duologue.config import ServerConfig
-from duologue.errors import ModelFault
+from duologue.errors import ConfigFault, ModelFault
 from duologue.models import Role, Store, profile, resolve
 
 Fetch = Callable[[Sequence[str]], object]
@@ -35,6 +35,28 @@ def specs(config: ServerConfig) -> dict[Role, str]:
     }
 
 
+def transcription_names(config: ServerConfig) -> dict[str, str]:
+    """`transcription_models` as a mapping of names to models. Raises `ConfigFault`."""
+    names: dict[str, str] = {}
+    for pair in filter(None, map(str.strip, (config.transcription_models or "").split(","))):
+        name, _, model = map(str.strip, pair.partition("="))
+        if not name or not model:
+            raise ConfigFault(
+                f"transcription_models: {pair!r} is not allowed; allowed: NAME=MODEL, …"
+            )
+        names[name] = model
+    return names
+
+
+def ear_specs(config: ServerConfig) -> tuple[str, ...]:
+    """Every speech recognition model, the engine's own first."""
+    return tuple(dict.fromkeys((specs(config)["ear"], *transcription_names(config).values())))
+
+
+def _all_specs(config: ServerConfig) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*specs(config).values(), *ear_specs(config))))
+
+
 def provide(
     config: ServerConfig, store: Store, fetch: Fetch, say: Callable[[str], None]
 ) -> ServerConfig:
@@ -45,7 +67,7 @@ def provide(
     try:
         _bring(config, store, fetch)
     except ModelFault as fault:
-        altered = [spec for spec in specs(config).values() if _is_altered(spec, store)]
+        altered = [spec for spec in _all_specs(config) if _is_altered(spec, store)]
         if config.profile == "small" or altered:
             raise
         small = structs.replace(config, profile="small")
@@ -60,7 +82,7 @@ def provide(
 
 def _bring(config: ServerConfig, store: Store, fetch: Fetch) -> None:
     wanted = []
-    for spec in specs(config).values():
+    for spec in _all_specs(config):
         if _is_missing(spec, store):
             wanted.append(spec)
         else:

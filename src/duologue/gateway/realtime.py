@@ -1,4 +1,4 @@
-"""`WS /v1/realtime`: who may have a session, of which model, and where there is room.
+"""`WS /v1/realtime` and `/v1/realtime/translations`: who may have a session, and is there room.
 
 An upgrade goes through key, query, model and capacity in that order; what fails is refused
 as reference sections 1.2, 1.3 and 7 have it, before any session exists. Then the parts are
@@ -7,6 +7,7 @@ joined (session, talk, voice activity, recorder) and the transport carries them 
 """
 
 import logging
+import re
 from pathlib import Path
 
 from msgspec import structs
@@ -15,7 +16,8 @@ from starlette.websockets import WebSocket
 
 from duologue.config import ServerConfig
 from duologue.errors import EngineBusy, Refusal
-from duologue.events import RealtimeSessionUpdate, SessionUpdateParams
+from duologue.events import RealtimeSessionUpdate, TranscriptionSessionUpdate
+from duologue.events.client_secrets import TranslationSessionCreate
 from duologue.gateway.auth import Doorkeeper, Passage, safety_identifier, subprotocol
 from duologue.gateway.compose import Parts
 from duologue.gateway.dialects import asks_for_beta, dialect_of
@@ -30,12 +32,14 @@ from duologue.gateway.faults import (
     unauthorised,
 )
 from duologue.gateway.resumption import OPT_IN, QUERY_KEY, Resumption
-from duologue.gateway.session_start import OWN_MODEL, SessionStart
+from duologue.gateway.session_start import OWN_MODEL, SessionStart, SessionType
 from duologue.gateway.sessions import KeyBusy, Sessions
 from duologue.runtime.runner import Runner
 from duologue.transports.websocket import attend, carry
 
 logger = logging.getLogger(__name__)
+
+TRANSLATION_MODEL = re.compile(r"duologue|gpt-realtime-translate(-[a-z0-9.-]+)?")
 
 TRY_AGAIN_LATER = 1013
 
@@ -58,8 +62,8 @@ class Realtime:
         self._sessions = sessions
         self._resumption = Resumption(config.resume_grace_s)
 
-    async def connect(self, websocket: WebSocket) -> None:
-        """One connection, from the upgrade to its end."""
+    async def connect(self, websocket: WebSocket, *, translation: bool = False) -> None:
+        """One connection, from the upgrade to its end; `translation` says by which door."""
         protocol = subprotocol(websocket.scope["subprotocols"])
         passage = self._door.judge(websocket)
         fatal: Fatal | None
@@ -68,62 +72,106 @@ class Realtime:
                 await websocket.send_denial_response(unauthorised(passage))
                 return
             fatal = fatal_of(passage)
-        elif self._config.beta == "refuse" and asks_for_beta(websocket, passage):
-            fatal = BETA_REFUSED
-        elif not (fatal := self._fault_of(websocket.query_params, passage)):
-            if websocket.query_params.get(QUERY_KEY, "") not in ("", OPT_IN):
-                await self._resume(websocket, protocol, passage)
+        else:
+            query, sessions = websocket.query_params, self._sessions
+            kind: SessionType = "translation" if translation else self._type_of(query, passage)
+            fatal = self._fault_of(query, passage, kind)
+            if self._config.beta == "refuse" and asks_for_beta(websocket, passage):
+                fatal = BETA_REFUSED
+        if fatal is None:
+            assert isinstance(passage, Passage)
+            if query.get(QUERY_KEY, "") not in ("", OPT_IN):
+                await self._resume(websocket, protocol, passage, kind)
                 return
+            place = sessions.place if kind == "realtime" else sessions.listening_place
             try:
-                with self._sessions.place(passage.key):
-                    await self._converse(websocket, protocol, passage)
+                with place(passage.key):
+                    await self._converse(websocket, protocol, passage, kind)
                 return
             except EngineBusy as busy:
                 fatal = _full(busy)
         logger.info("a connection was refused: %s", fatal.code)
         await refuse(websocket, fatal, protocol)
 
-    def _fault_of(self, query: QueryParams, passage: Passage) -> Fatal | None:
+    def _type_of(self, query: QueryParams, passage: Passage) -> SessionType:
+        """What kind of session `/v1/realtime` shall be."""
+        if passage.bound and isinstance(passage.bound.start, TranscriptionSessionUpdate):
+            return "transcription"
+        is_transcriber = self._start.transcriber(query.get("model", "")) is not None
+        if query.get("intent") == "transcription" or ("intent" not in query and is_transcriber):
+            return "transcription"
+        return "realtime"
+
+    def _fault_of(self, query: QueryParams, passage: Passage, kind: SessionType) -> Fatal | None:
         """What is wrong with the query, if anything; keys that are not known are let be."""
+        if kind == "translation":
+            return self._fault_of_translation(query.get("model", ""), passage)
         if "call_id" in query:
             if passage.bound:
                 return Fatal(REFUSED, "insufficient_permissions", NOT_WITH_A_SECRET)
             return Fatal(REFUSED, "invalid_value", "There is no such call.", param="call_id")
         if intent := query.get("intent"):
-            if intent != "realtime":
+            if intent not in ("realtime", "transcription"):
                 message = f"Sessions with intent '{intent}' are not served here."
                 return Fatal(REFUSED, "invalid_value", message, param="intent")
-        if passage.bound and passage.bound.start is not None and _start_of(passage) is None:
-            message = "The session that this client secret is bound to is not served here."
+        start = passage.bound.start if passage.bound else None
+        if start is not None and not isinstance(
+            start, TranscriptionSessionUpdate if kind == "transcription" else RealtimeSessionUpdate
+        ):
+            message = "The session that this client secret is bound to is not of this kind."
             return Fatal(REFUSED, "invalid_value", message, param="session.type")
-        return self._fault_of_model(query.get("model", ""), passage)
+        return self._fault_of_model(query.get("model", ""), passage, kind)
 
-    def _fault_of_model(self, model: str, passage: Passage) -> Fatal | None:
+    def _fault_of_model(self, model: str, passage: Passage, kind: SessionType) -> Fatal | None:
+        if kind == "transcription" and (not model or self._start.transcriber(model)):
+            return None
         if not model:
             # A secret has settled which model it is for, be it by default.
             if self._config.missing_model == "lenient" or passage.bound:
                 return None
-            message = f"You must provide a model parameter, such as `model={OWN_MODEL}`."
-            return Fatal(REFUSED, "missing_model", message)
+            return _missing_model(OWN_MODEL)
         try:
             self._start.check_model(model)
         except Refusal as refusal:
             return Fatal(REFUSED, refusal.code, refusal.message)
         return None
 
-    async def _converse(self, websocket: WebSocket, protocol: str | None, passage: Passage) -> None:
-        """Lease a talk and live the session; raises `EngineBusy` before anything is sent."""
+    def _fault_of_translation(self, model: str, passage: Passage) -> Fatal | None:
+        start = passage.bound.start if passage.bound else None
+        if start is not None and not isinstance(start, TranslationSessionCreate):
+            message = "The session that this client secret is bound to is not of this kind."
+            return Fatal(REFUSED, "invalid_value", message, param="session.type")
+        model = model or (start.model if start else "")
+        if not model:
+            return _missing_model("gpt-realtime-translate")
+        if self._config.unknown_model == "strict" and not TRANSLATION_MODEL.fullmatch(model):
+            message = f"Model '{model[:100]}' does not translate here; '{OWN_MODEL}' does."
+            return Fatal(REFUSED, "invalid_model", message)
+        if self._parts.translator is None:
+            return Fatal(REFUSED, "invalid_model", self._parts.why_no_translator)
+        return None
+
+    async def _converse(
+        self, websocket: WebSocket, protocol: str | None, passage: Passage, kind: SessionType
+    ) -> None:
+        """Lease a talk and live the session; raises `EngineBusy` before anything is sent.
+
+        Only a conversation needs a talk.
+        """
         config = self._config
         try:
             await websocket.accept(protocol)
         except OSError:
             return  # gone before it was let in
-        is_beta = asks_for_beta(websocket, passage)
-        settings = self._start.running(websocket.query_params.get("model"), _start_of(passage))
+        is_beta = asks_for_beta(websocket, passage) and kind != "translation"
+        start = passage.bound.start if passage.bound else None
+        settings = self._start.running(websocket.query_params.get("model"), start, kind)
         settings = structs.replace(settings, announces_conversation=is_beta)
-        talk = await self._parts.engine.open(self._start.ask(settings))
-        # The beta dialect remembers what it said; a session in it ends with its connection.
-        offer = None if is_beta else self._resumption.offer(websocket.query_params)
+        talk = offer = None
+        if kind == "realtime":
+            talk = await self._parts.engine.open(self._start.ask(settings))
+            # The beta dialect remembers what it said; a session in it ends with its connection.
+            offer = None if is_beta else self._resumption.offer(websocket.query_params)
         runner = Runner(  # owns the talk from here, and gives it back however the session ends
             settings,
             talk,
@@ -132,6 +180,7 @@ class Realtime:
             self._parts.turn_end,
             noise=self._parts.noise,
             images=self._parts.images,
+            translator=self._parts.translator,
             offer=offer,
             outbox_bytes=config.outbox_bytes,
             limiter=passage.key.limiter,
@@ -150,14 +199,16 @@ class Realtime:
                 await carry(
                     websocket,
                     runner,
-                    dialect_of(config, passage, is_beta=is_beta),
+                    dialect_of(config, passage, is_beta=is_beta, translation=kind == "translation"),
                     send_timeout_s=config.send_timeout_s,
                 )
         finally:
             self._resumption.forget(runner)
 
-    async def _resume(self, websocket: WebSocket, protocol: str | None, passage: Passage) -> None:
-        """Give a client that comes back its session, which has a place already."""
+    async def _resume(
+        self, websocket: WebSocket, protocol: str | None, passage: Passage, kind: SessionType
+    ) -> None:
+        """Give a client that comes back its conversation, which has a place already."""
         try:
             await websocket.accept(protocol)
         except OSError:
@@ -165,7 +216,7 @@ class Realtime:
         query = websocket.query_params
         after = query.get("after") or None
         runner = self._resumption.find(query[QUERY_KEY], passage.key.terms.digest)
-        if runner is None or runner.over:
+        if runner is None or runner.over or kind != "realtime":
             message = "The token is not known: used before, too late, or given to another key."
             fatal = Fatal(REFUSED, "resume_token_invalid", message, param=QUERY_KEY)
         elif not runner.can_resume(after):
@@ -190,10 +241,9 @@ class Realtime:
         return Path(self._config.record_dir).expanduser() / f"{session_id}.jsonl"
 
 
-def _start_of(passage: Passage) -> SessionUpdateParams | None:
-    """What a conversation with this passage begins with."""
-    start = passage.bound.start if passage.bound else None
-    return start if isinstance(start, RealtimeSessionUpdate) else None
+def _missing_model(example: str) -> Fatal:
+    message = f"You must provide a model parameter, such as `model={example}`."
+    return Fatal(REFUSED, "missing_model", message)
 
 
 def _full(busy: EngineBusy) -> Fatal:

@@ -19,8 +19,9 @@ from duologue.events.client_secrets import (
 )
 from duologue.gateway.auth import SAFETY_IDENTIFIER, Doorkeeper, Passage, hashed_identifier
 from duologue.gateway.bodies import read_json
-from duologue.gateway.client_secrets import ClientSecrets, SecretsFull, SessionStartParams
+from duologue.gateway.client_secrets import ClientSecrets, SecretsFull
 from duologue.gateway.faults import http_error, needs_standard_key, unauthorised
+from duologue.gateway.session_start import SessionStartParams
 
 
 class SecretRoutes:

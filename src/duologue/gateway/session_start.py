@@ -7,14 +7,23 @@ session that it will open.
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec import UNSET, structs
 
 from duologue.config import ServerConfig
 from duologue.core.settings import SessionConfig, Settings
 from duologue.core.talk import Ask
+from duologue.core.transcription_models import DATED, TranscriptionModels
 from duologue.errors import Refusal
-from duologue.events import RealtimeSessionUpdate, ResponseCreateParams, SessionUpdateParams
+from duologue.events import (
+    RealtimeSessionUpdate,
+    ResponseCreateParams,
+    SessionUpdateParams,
+    TranscriptionSessionUpdate,
+)
+from duologue.events.client_secrets import TranslationSessionCreate
+from duologue.events.translation import TranslationSessionUpdate
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.ports import Traits
 
@@ -27,6 +36,9 @@ CONVERSATION_MODEL = re.compile(
 )
 """Names that applications use for a conversation; two of that family only transcribe."""
 
+SessionType = Literal["realtime", "transcription", "translation"]
+SessionStartParams = SessionUpdateParams | TranslationSessionCreate
+
 
 def is_known(model: str) -> bool:
     """Whether a model name means the configured engine."""
@@ -36,9 +48,19 @@ def is_known(model: str) -> bool:
 class SessionStart:
     """The beginnings of one server's sessions; `clock` gives Unix seconds."""
 
-    def __init__(self, config: ServerConfig, traits: Traits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        traits: Traits,
+        clock: Callable[[], float],
+        *,
+        models: TranscriptionModels | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> None:
         self._config = config
         self._traits = traits
+        self._models = models or TranscriptionModels()
+        self._languages = languages
         self._clock = clock
         self._voice = config.voice or next(
             iter(traits.voices), SessionConfig(id="", model="").voice
@@ -50,30 +72,51 @@ class SessionStart:
             message = f"Model '{model[:100]}' is not served here; '{OWN_MODEL}' is."
             raise Refusal("invalid_model", message, param)
 
-    def running(self, model: str | None, start: SessionUpdateParams | None) -> SessionConfig:
+    def transcriber(self, model: str) -> str | None:
+        """`model`, if it is the name of one that transcribes and does not converse."""
+        is_one = model in self._models.names or DATED.sub("", model) in self._models.names
+        return model if is_one and not is_known(model) else None
+
+    def running(
+        self, model: str | None, start: SessionStartParams | None, kind: SessionType
+    ) -> SessionConfig:
         """A session that begins now. The connection's `model` wins over the one in `start`."""
         expires_at = int(self._clock()) + self._config.session_max_s
-        return self._session(model, start, expires_at)
+        return self._session(model, start, kind, expires_at)
 
-    def bound(self, start: SessionUpdateParams | None) -> SessionConfig:
+    def bound(self, start: SessionStartParams | None) -> SessionConfig:
         """A session that nobody has begun: it expires at 0 (GAP-29). Raises `Refusal`."""
         if isinstance(start, RealtimeSessionUpdate) and start.model:
             self.check_model(start.model, "session.model")
-        return self._session(None, start, 0)
+        kind: SessionType = "realtime"
+        if isinstance(start, TranscriptionSessionUpdate):
+            kind = "transcription"
+        elif isinstance(start, TranslationSessionCreate):
+            kind = "translation"
+        return self._session(None, start, kind, 0)
 
     def ask(self, settings: SessionConfig) -> Ask:
         """What the engine is leased with: what the session will tell it when it begins."""
         return Settings(settings).ask(ResponseCreateParams(), None)
 
     def _session(
-        self, model: str | None, start: SessionUpdateParams | None, expires_at: int
+        self,
+        model: str | None,
+        start: SessionStartParams | None,
+        kind: SessionType,
+        expires_at: int,
     ) -> SessionConfig:
         config = self._config
+        translation_start = None
         if isinstance(start, RealtimeSessionUpdate):
             model = model or start.model or None
             start = structs.replace(start, model=UNSET)
+        elif isinstance(start, TranslationSessionCreate):
+            model = model or start.model
+            translation_start = TranslationSessionUpdate(audio=start.audio)
         return SessionConfig(
             id=IdSource(new_seed())("sess"),
+            type=kind,
             model=model or OWN_MODEL,
             model_is_open=not model,
             voice=self._voice,
@@ -85,5 +128,9 @@ class SessionStart:
             turn_during_response=config.turn_during_response,
             expires_at=expires_at,
             max_s=config.session_max_s,
-            start=start,
+            transcription_models=self._models,
+            transcription_model=self.transcriber(model or ""),
+            target_languages=self._languages,
+            start=None if isinstance(start, TranslationSessionCreate) else start,
+            translation_start=translation_start,
         )

@@ -26,11 +26,16 @@ class KeyBusy(EngineBusy):
 
 
 class Sessions:
-    """The open sessions of one server, at most `limit`."""
+    """The open sessions of one server: conversations, at most `limit`, and those that listen.
 
-    def __init__(self, limit: int) -> None:
+    A session that only listens needs no place in the engine, so those are counted apart.
+    """
+
+    def __init__(self, limit: int, listening_limit: int = 0) -> None:
         self.limit = limit
+        self.listening_limit = listening_limit
         self.open = 0
+        self.listening = 0
         self._runners: dict[Runner, Key] = {}
         self._closing = False
         self._empty = asyncio.Event()
@@ -43,27 +48,53 @@ class Sessions:
 
     @contextmanager
     def place(self, key: Key) -> Iterator[None]:
-        """One place for as long as the block lasts.
+        """One conversation's place for as long as the block lasts.
 
         Raises `EngineBusy` when none is free, `KeyBusy` when `key` may have no more.
         """
+        if self.open >= self.limit and not self._closing:
+            raise EngineBusy(f"All {self.limit} sessions of this server are in use.")
+        with self._counted(key):
+            self.open += 1
+            try:
+                yield
+            finally:
+                self.open -= 1
+                self._tell_if_empty()
+
+    @contextmanager
+    def listening_place(self, key: Key) -> Iterator[None]:
+        """The place of a session that only listens; raises as `place` does."""
+        if self.listening >= self.listening_limit and not self._closing:
+            raise EngineBusy(
+                f"All {self.listening_limit} transcription and translation sessions of this "
+                "server are in use."
+            )
+        with self._counted(key):
+            self.listening += 1
+            try:
+                yield
+            finally:
+                self.listening -= 1
+                self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if not self.open and not self.listening:
+            self._empty.set()
+
+    @contextmanager
+    def _counted(self, key: Key) -> Iterator[None]:
         if self._closing:
             raise EngineBusy("The server is shutting down.")
-        if self.open >= self.limit:
-            raise EngineBusy(f"All {self.limit} sessions of this server are in use.")
         limit = key.terms.max_sessions
         if limit is not None and key.open_sessions >= limit:
             raise KeyBusy(f"All {limit} sessions of this API key are in use.")
-        self.open += 1
         key.open_sessions += 1
         self._empty.clear()
         try:
             yield
         finally:
-            self.open -= 1
             key.open_sessions -= 1
-            if not self.open:
-                self._empty.set()
 
     @contextmanager
     def running(self, runner: Runner, key: Key) -> Iterator[None]:
@@ -94,4 +125,6 @@ class Sessions:
             async with asyncio.timeout(patience_s):
                 await self._empty.wait()
         except TimeoutError:
-            logger.warning("%d sessions did not end in %g s", self.open, patience_s)
+            logger.warning(
+                "%d sessions did not end in %g s", self.open + self.listening, patience_s
+            )

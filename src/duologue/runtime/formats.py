@@ -28,11 +28,11 @@ from duologue.events import (
     ResponseCreated,
     ResponseDone,
     ResponseOutputAudioDelta,
-    ServerEvent,
     Session,
     SessionCreated,
     SessionUpdated,
 )
+from duologue.events.translation import AnyServerEvent
 
 INLINE_MS = 200
 """Sound up to this is converted on the event loop, in less than 100 us; longer in a thread."""
@@ -79,7 +79,7 @@ class Outgoing:
         self._responses: dict[str, g711.Law] = {}
         self._encoders: dict[tuple[str, str], g711.Encoder] = {}
 
-    def is_long(self, event: ServerEvent) -> bool:
+    def is_long(self, event: AnyServerEvent) -> bool:
         """Whether `convert` should be called in a thread."""
         match event:
             case ResponseOutputAudioDelta():
@@ -89,7 +89,7 @@ class Outgoing:
                 return self._input is not None or self._output is not None
         return False
 
-    def convert(self, event: ServerEvent) -> ServerEvent:
+    def convert(self, event: AnyServerEvent) -> AnyServerEvent:
         """The event as it is to be sent; called once for each, in order."""
         match event:
             case ResponseOutputAudioDelta():

@@ -17,16 +17,22 @@ from duologue.audio import pcm as audio
 from duologue.core import inputs
 from duologue.events import (
     AudioInput,
-    ClientEvent,
     ConversationItemCreate,
     InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCommit,
     ResponseCreate,
     SessionUpdate,
+    TranscriptionAudioInput,
 )
 from duologue.events import (
     NoiseReduction as NoiseSettings,
+)
+from duologue.events.translation import (
+    AnyClientEvent,
+    SessionClose,
+    SessionInputAudioBufferAppend,
+    TranslationUpdate,
 )
 from duologue.runtime.formats import INLINE_MS, decode_items, law_of
 from duologue.runtime.input_images import with_clean_images
@@ -61,7 +67,7 @@ class Intake:
         deliver: Callable[[inputs.Input], Awaitable[None]],
         settled: Callable[[], Awaitable[None]],
         is_scored: Callable[[], bool],
-        listening: Callable[[], AudioInput],
+        listening: Callable[[], AudioInput | TranscriptionAudioInput],
         noise: NoiseReduction | None = None,
         images: Images | None = None,
     ) -> None:
@@ -80,19 +86,26 @@ class Intake:
         self._is_new = True
         self._closed = False
 
-    async def receive(self, event: ClientEvent | inputs.BadEvent) -> None:
+    async def receive(self, event: AnyClientEvent | inputs.BadEvent) -> None:
         """Pass an event on; returns when it stands in the inbox. Raises `EngineFault`."""
         if self._is_new:
             self._is_new = False
             await self._retune()
         match event:
-            case InputAudioBufferAppend(audio=sound):
+            case InputAudioBufferAppend(audio=sound) | SessionInputAudioBufferAppend(audio=sound):
                 await self._append(sound)
             case inputs.BadEvent():
                 await self._deliver(event)
             case InputAudioBufferCommit() | InputAudioBufferClear():
                 await self._flush()
                 await self._deliver(inputs.Received(event))
+            case SessionClose():
+                await self._flush()
+                await self._deliver(inputs.ReceivedTranslation(event))
+            case TranslationUpdate():
+                await self._deliver(inputs.ReceivedTranslation(event))
+                await self._settled()
+                await self._retune()
             case SessionUpdate():
                 await self._deliver(inputs.Received(event))
                 await self._settled()

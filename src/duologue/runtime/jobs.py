@@ -1,49 +1,67 @@
 """Jobs by id: work that the core asked for, each a task that puts its results in the inbox.
 
-Outputs `Respond`, `Transcribe` and `ScoreTurn` come in, inputs with the same job id go out. A
-cancelled job may still say something; the core ignores it. No exception leaves a job: a fault
-that has a name becomes a failed input with it, any other is logged and becomes
+Outputs `Respond`, `Transcribe`, `Translate` and `ScoreTurn` come in, inputs with the same job
+id go out. A cancelled job may still say something; the core ignores it. No exception leaves a
+job: a fault that has a name becomes a failed input with it, any other is logged and becomes
 `internal_error`.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
 from duologue.core import inputs, outputs
+from duologue.core.talk import TranscriptPart
 from duologue.errors import EngineFault
-from duologue.runtime.ports import Talk, Transcriber, TurnEnd
+from duologue.runtime.ports import Talk, Transcriber, Translator, TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from duologue.core.talk import ReplyEvent
+    from duologue.core.talk import ReplyEvent, Transcript
 
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[inputs.Input], Awaitable[None]]
-Work = outputs.Respond | outputs.Transcribe | outputs.ScoreTurn
+Work = outputs.Respond | outputs.Transcribe | outputs.Translate | outputs.ScoreTurn
 
 
 class Jobs:
     """The running jobs of one session. `deliver` waits while the inbox is full: backpressure."""
 
     def __init__(
-        self, talk: Talk, transcriber: Transcriber, turn_end: TurnEnd, deliver: Deliver
+        self,
+        talk: Talk | None,
+        transcriber: Transcriber,
+        turn_end: TurnEnd,
+        translator: Translator | None,
+        deliver: Deliver,
     ) -> None:
         self._talk = talk
         self._transcriber = transcriber
         self._turn_end = turn_end
+        self._translator = translator
         self._deliver = deliver
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, output: Work) -> None:
         """Begin the work that `output` names."""
-        task = asyncio.create_task(self._work(output), name=output.job)
-        self._tasks[output.job] = task
-        task.add_done_callback(lambda _: self._tasks.pop(output.job, None))
+        match output:
+            case outputs.Respond(job, ask):
+                assert self._talk, "a reply in a session without an engine"
+                work = self._reply(job, self._talk.reply(ask))
+            case outputs.Translate(job, pcm, wanted):
+                assert self._translator, "a translation where there is no translator"
+                work = self._reply(job, self._translator.translate(pcm, wanted))
+            case outputs.Transcribe(job):
+                work = self._write(output)
+            case outputs.ScoreTurn(job):
+                work = self._judge(output)
+        task = asyncio.create_task(work, name=job)
+        self._tasks[job] = task
+        task.add_done_callback(lambda _: self._tasks.pop(job, None))
 
     def cancel(self, job: str) -> None:
         """Stop a job, if it still runs."""
@@ -57,38 +75,38 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, output: Work) -> None:
-        match output:
-            case outputs.Respond():
-                await self._reply(output)
-            case outputs.Transcribe():
-                await self._write(output)
-            case outputs.ScoreTurn():
-                await self._judge(output)
-
-    async def _reply(self, output: outputs.Respond) -> None:
+    async def _reply(self, job: str, events: AsyncIterator["ReplyEvent"]) -> None:
         try:
-            reply = cast("AsyncGenerator[ReplyEvent, None]", self._talk.reply(output.ask))
-            async with aclosing(reply):
+            async with aclosing(cast("AsyncGenerator[ReplyEvent, None]", events)) as reply:
                 async for event in reply:
-                    await self._deliver(inputs.ReplyEvent(output.job, event))
+                    await self._deliver(inputs.ReplyEvent(job, event))
         except EngineFault as fault:
-            await self._deliver(inputs.ReplyFailed(output.job, fault.code, fault.message))
+            await self._deliver(inputs.ReplyFailed(job, fault.code, fault.message))
         except Exception:
-            logger.exception("job %s: the engine broke", output.job)
+            logger.exception("job %s: the engine broke", job)
             message = "The engine failed to produce a reply."
-            await self._deliver(inputs.ReplyFailed(output.job, "internal_error", message))
+            await self._deliver(inputs.ReplyFailed(job, "internal_error", message))
 
     async def _write(self, output: outputs.Transcribe) -> None:
+        job = output.job
         try:
-            transcript = await self._transcriber.transcribe(output.item_id, output.pcm, output.ask)
-            await self._deliver(inputs.Transcribed(output.job, transcript))
+            results = cast(
+                "AsyncGenerator[TranscriptPart | Transcript, None]",
+                self._transcriber.transcribe(output.item_id, output.pcm, output.ask),
+            )
+            async with aclosing(results):
+                async for result in results:
+                    await self._deliver(
+                        inputs.TranscribedPart(job, result.text)
+                        if isinstance(result, TranscriptPart)
+                        else inputs.Transcribed(job, result)
+                    )
         except EngineFault as fault:
-            await self._deliver(inputs.TranscriptionFailed(output.job, fault.code, fault.message))
+            await self._deliver(inputs.TranscriptionFailed(job, fault.code, fault.message))
         except Exception:
-            logger.exception("job %s: the transcriber broke", output.job)
+            logger.exception("job %s: the transcriber broke", job)
             message = "The transcription failed."
-            await self._deliver(inputs.TranscriptionFailed(output.job, "internal_error", message))
+            await self._deliver(inputs.TranscriptionFailed(job, "internal_error", message))
 
     async def _judge(self, output: outputs.ScoreTurn) -> None:
         """A judgement that fails is not delivered: the turn then ends by its longest silence."""

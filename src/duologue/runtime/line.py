@@ -10,7 +10,7 @@ it is let fall, so that two connections can never speak for one client at a time
 from collections.abc import Awaitable, Callable
 
 from duologue.core.inputs import BadEvent
-from duologue.events import ClientEvent, ServerEvent
+from duologue.events.translation import AnyClientEvent, AnyServerEvent
 from duologue.runtime.outbox import Outbox
 
 
@@ -20,7 +20,7 @@ class Line:
     def __init__(
         self,
         outbox: Outbox,
-        receive: Callable[[ClientEvent | BadEvent], Awaitable[None]],
+        receive: Callable[[AnyClientEvent | BadEvent], Awaitable[None]],
         lost: Callable[[bool], None],
     ) -> None:
         self.stale = False
@@ -28,12 +28,12 @@ class Line:
         self._receive = receive
         self._lost = lost
 
-    async def receive(self, event: ClientEvent | BadEvent) -> None:
+    async def receive(self, event: AnyClientEvent | BadEvent) -> None:
         """Take a client event, in arrival order; waits while the session is busy."""
         if not self.stale:
             await self._receive(event)
 
-    async def next_event(self) -> ServerEvent | None:
+    async def next_event(self) -> AnyServerEvent | None:
         """The next event for this connection; None when there will be no more."""
         return None if self.stale else await self._outbox.get()
 

@@ -13,7 +13,12 @@ interrupted response can be dropped while it is still here (C-157).
 import asyncio
 from collections import deque
 
-from duologue.events import ResponseOutputAudioDelta, ServerEvent, SessionCreated
+from duologue.events import ResponseOutputAudioDelta, SessionCreated
+from duologue.events.translation import (
+    AnyServerEvent,
+    SessionOutputAudioDelta,
+    TranslationCreated,
+)
 from duologue.runtime.formats import Outgoing
 
 EVENT_OVERHEAD_BYTES = 512
@@ -29,8 +34,8 @@ class Outbox:
     def __init__(self, limit_bytes: int, *, log_bytes: int = 0) -> None:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._events: deque[ServerEvent] = deque()
-        self._again: deque[ServerEvent] = deque()
+        self._events: deque[AnyServerEvent] = deque()
+        self._again: deque[AnyServerEvent] = deque()
         """What goes before those, converted already."""
         self._outgoing = Outgoing()
         self._taking = asyncio.Lock()
@@ -40,14 +45,14 @@ class Outbox:
         self._connection = 0
         self._log_bytes = log_bytes
         self._logged_bytes = 0
-        self._log: deque[tuple[str, ServerEvent | None]] = deque()
+        self._log: deque[tuple[str, AnyServerEvent | None]] = deque()
         """Ids of what was sent, and what it was, unless it shall not be sent again."""
-        self._leaving: ServerEvent | None = None
+        self._leaving: AnyServerEvent | None = None
         """What the reader has taken and perhaps not yet sent."""
         self._in_doubt = False
         """Whether the last of the log may never have left."""
 
-    def begin(self, event: SessionCreated) -> None:
+    def begin(self, event: SessionCreated | TranslationCreated) -> None:
         """The first event of a connection, before all that waits; until it there are none."""
         self._begun = True
         if not self._ended:
@@ -56,7 +61,7 @@ class Outbox:
             self._held_bytes += _size(event)
         self._ready.set()
 
-    def put(self, event: ServerEvent) -> bool:
+    def put(self, event: AnyServerEvent) -> bool:
         """Add an event; False when it does not fit, or the outbox has ended."""
         size = _size(event)
         if self._ended or self._held_bytes + size > self._limit_bytes:
@@ -115,7 +120,7 @@ class Outbox:
                 self._held_bytes += _size(event)
         self._in_doubt = False
 
-    async def get(self) -> ServerEvent | None:
+    async def get(self) -> AnyServerEvent | None:
         """The next event as it is to be sent.
 
         None once the outbox has ended and is empty, or after `hang_up`.
@@ -143,7 +148,7 @@ class Outbox:
             self._leaving = event
         return event
 
-    def _next_inline(self) -> ServerEvent | None:
+    def _next_inline(self) -> AnyServerEvent | None:
         """The next event where it is there and quickly converted, as most are."""
         if not self._begun or self._again or not self._events or self._taking.locked():
             return None
@@ -153,7 +158,7 @@ class Outbox:
         self._held_bytes -= _size(event)
         return self._outgoing.convert(event)
 
-    async def _take(self) -> ServerEvent | None:
+    async def _take(self) -> AnyServerEvent | None:
         waiting = self._again or self._events
         if not waiting:
             return None
@@ -165,7 +170,9 @@ class Outbox:
             return await asyncio.to_thread(self._outgoing.convert, event)
         return self._outgoing.convert(event)
 
-    def _without_sound(self, events: deque[ServerEvent], response_id: str) -> deque[ServerEvent]:
+    def _without_sound(
+        self, events: deque[AnyServerEvent], response_id: str
+    ) -> deque[AnyServerEvent]:
         kept = deque(event for event in events if not _is_sound_of(event, response_id))
         self._held_bytes -= sum(map(_size, events)) - sum(map(_size, kept))
         return kept
@@ -181,10 +188,11 @@ class Outbox:
             self._logged_bytes -= EVENT_OVERHEAD_BYTES if event is None else _size(event)
 
 
-def _size(event: ServerEvent) -> int:
-    sound = len(event.delta) if isinstance(event, ResponseOutputAudioDelta) else 0
-    return EVENT_OVERHEAD_BYTES + sound
+def _size(event: AnyServerEvent) -> int:
+    if isinstance(event, ResponseOutputAudioDelta | SessionOutputAudioDelta):
+        return EVENT_OVERHEAD_BYTES + len(event.delta)
+    return EVENT_OVERHEAD_BYTES
 
 
-def _is_sound_of(event: ServerEvent, response_id: str) -> bool:
+def _is_sound_of(event: AnyServerEvent, response_id: str) -> bool:
     return isinstance(event, ResponseOutputAudioDelta) and event.response_id == response_id

@@ -15,7 +15,16 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from duologue.core.talk import Ask, Item, ReplyEvent, Transcript, TranscriptionAsk
+from duologue.core.talk import (
+    Ask,
+    Item,
+    ReplyEvent,
+    Transcript,
+    TranscriptionAsk,
+    TranscriptPart,
+    TranslationAsk,
+)
+from duologue.core.transcription_models import TranscriptionModels
 
 WINDOW_SAMPLES = 768
 """Samples at 24 kHz in one voice-activity window: 32 ms."""
@@ -159,5 +168,24 @@ class Images(Protocol):
 class Transcriber(Protocol):
     """Writes the user's speech down for the client, beside the engine and never in its way."""
 
-    async def transcribe(self, item_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
-        """The transcript of one item; raises `EngineFault`."""
+    models: TranscriptionModels
+    """The names that a session may ask for."""
+
+    def transcribe(
+        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+    ) -> AsyncIterator[TranscriptPart | Transcript]:
+        """The transcript of one item, last; before it the pieces of a long one, as they come.
+
+        It begins with the ask's `prefix`. Sound that the engine hears under the same
+        `item_id` is heard once. Raises `EngineFault`.
+        """
+
+
+class Translator(Protocol):
+    """Says speech again in another language; needs no talk and keeps no history."""
+
+    languages: tuple[str, ...]
+    """ISO-639-1 codes that it can speak."""
+
+    def translate(self, pcm: bytes, ask: TranslationAsk) -> AsyncIterator[ReplyEvent]:
+        """`Say` events and one last `Done`, as in `Talk.reply`; raises `EngineFault`."""

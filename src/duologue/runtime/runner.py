@@ -16,11 +16,12 @@ from pathlib import Path
 from msgspec import UNSET, structs
 
 from duologue.core import inputs, outputs
+from duologue.core.kinds import make_session
 from duologue.core.rate_limits import RateLimiter
-from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
-from duologue.events import ClientEvent, ServerEvent, SessionCreated, SessionExtension
+from duologue.events import SessionCreated, SessionExtension
+from duologue.events.translation import AnyClientEvent, AnyServerEvent, TranslationCreated
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
@@ -33,6 +34,7 @@ from duologue.runtime.ports import (
     NoiseReduction,
     Talk,
     Transcriber,
+    Translator,
     TurnEnd,
 )
 from duologue.runtime.recorder import Recorder, TapeHeader
@@ -52,23 +54,25 @@ RESUME_LOG_BYTES = 8 * 1024 * 1024
 class Runner:
     """One session's shell. `run` is its life; `close_code` and `close_reason` say how it ended.
 
-    Made inside a running event loop. Without `noise` no sound is cleaned; without `images`
-    only the form of a data URI is looked at, not the image in it. `limiter` has the limits that
-    the session shares with others of its key; `tape` is a file to record the session's inputs in.
-    With an `offer` (shown in `session.created`) the session outlives a broken connection, for as
-    long as the offer says.
+    Made inside a running event loop. `config.type` says which kind of session it is; only a
+    conversation has a `talk`. Without `noise` no sound is cleaned; without `images` only the
+    form of a data URI is looked at, not the image in it. `limiter` has the limits that the
+    session shares with others of its key; `tape` is a file to record the session's inputs in.
+    With an `offer` (shown in `session.created`, for a conversation only) the session outlives a
+    broken connection, for as long as the offer says.
     """
 
     def __init__(
         self,
         config: SessionConfig,
-        talk: Talk,
+        talk: Talk | None,
         transcriber: Transcriber,
         activity: ActivityStream,
         turn_end: TurnEnd,
         *,
         noise: NoiseReduction | None = None,
         images: Images | None = None,
+        translator: Translator | None = None,
         offer: SessionExtension | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
@@ -77,13 +81,13 @@ class Runner:
         self.close_code = 1000
         self.close_reason = ""
         seed, now = new_seed(), asyncio.get_running_loop().time()
-        self._session = session = Session(config, new_id=IdSource(seed), now=now)
+        self._session = session = make_session(config, new_id=IdSource(seed), now=now)
         self._talk = talk
         self._activity = activity
         self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue(INBOX_INPUTS)
         self._outbox = Outbox(outbox_bytes, log_bytes=RESUME_LOG_BYTES if offer else 0)
-        self._jobs = Jobs(talk, transcriber, turn_end, self._inbox.put)
+        self._jobs = Jobs(talk, transcriber, turn_end, translator, self._inbox.put)
         self._intake = Intake(
             activity,
             self._inbox.put,
@@ -106,7 +110,7 @@ class Runner:
         self._ended = asyncio.Event()
         self._debug = logger.isEnabledFor(logging.DEBUG)
 
-    async def receive(self, event: ClientEvent | inputs.BadEvent) -> None:
+    async def receive(self, event: AnyClientEvent | inputs.BadEvent) -> None:
         """Take a client event, in arrival order; waits while the inbox is full."""
         if self._gone:
             return
@@ -117,7 +121,7 @@ class Runner:
             logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
             self.end(1011, "server_error.internal_error")
 
-    async def next_event(self) -> ServerEvent | None:
+    async def next_event(self) -> AnyServerEvent | None:
         """The next event for the client; None at the end."""
         return await self._outbox.get()
 
@@ -244,6 +248,8 @@ class Runner:
             match output:
                 case outputs.Send(SessionCreated() as event):
                     self._outbox.begin(self._with_offer(event))
+                case outputs.Send(TranslationCreated() as event):
+                    self._outbox.begin(event)
                 case outputs.Send(event):
                     if self._debug:
                         logger.debug("session %s > %s", self._session.id, type(event).__name__)
@@ -255,25 +261,18 @@ class Runner:
                     if self._meter:
                         self._meter.begin(job, ask, now)
                     self._jobs.start(output)
-                case outputs.Transcribe() | outputs.ScoreTurn():
+                case outputs.Transcribe() | outputs.Translate() | outputs.ScoreTurn():
                     self._jobs.start(output)
                 case outputs.Spent(job, tokens):
                     if self._meter:
                         self._meter.end(job, tokens, now)
                 case outputs.Cancel(job):
                     self._jobs.cancel(job)
-                case outputs.Put(item, after):
-                    self._talk.put(item, after)
-                case outputs.Expect(item):
-                    self._talk.expect(item)
-                case outputs.Configure(ask):
-                    self._talk.configure(ask)
-                case outputs.Cut(item_id, end_ms, text):
-                    self._talk.cut(item_id, end_ms, text)
-                case outputs.Drop(item_id):
-                    self._talk.drop(item_id)
                 case outputs.Close(code, reason):
                     self.end(code, reason)
+                case note:
+                    assert self._talk, "a note to an engine in a session without one"
+                    _tell(self._talk, note)
 
     def _with_offer(self, event: SessionCreated) -> SessionCreated:
         """The token is a secret of the shell: neither the core nor a tape knows it."""
@@ -303,7 +302,22 @@ class Runner:
             self._inbox.task_done()
         self._intake.close()
         self._activity.close()
-        await self._talk.aclose()
+        if self._talk:
+            await self._talk.aclose()
         if self._recorder:
             await asyncio.to_thread(self._recorder.close)
         self._ended.set()
+
+
+def _tell(talk: Talk, note: outputs.Note) -> None:
+    match note:
+        case outputs.Put(item, after):
+            talk.put(item, after)
+        case outputs.Expect(item):
+            talk.expect(item)
+        case outputs.Configure(ask):
+            talk.configure(ask)
+        case outputs.Cut(item_id, end_ms, text):
+            talk.cut(item_id, end_ms, text)
+        case outputs.Drop(item_id):
+            talk.drop(item_id)

@@ -13,6 +13,8 @@ from duologue.events import (
     ConversationItemAdded,
     ConversationItemDeleted,
     ConversationItemDone,
+    ConversationItemInputAudioTranscriptionCompleted,
+    ConversationItemInputAudioTranscriptionDelta,
     Item,
     ResponseContentPartAdded,
     ResponseContentPartDone,
@@ -28,9 +30,9 @@ from duologue.events import (
     ResponseOutputItemDone,
     ResponseOutputTextDelta,
     ResponseOutputTextDone,
-    ServerEvent,
     SessionCreated,
 )
+from duologue.events.translation import AnyServerEvent, TranslationCreated
 
 
 class ResponseMirror:
@@ -55,6 +57,8 @@ class ClientMirror:
         self.done: set[str] = set()
         self.sound: dict[str, int] = {}
         """Bytes of sound received, by item."""
+        self.transcripts: dict[str, str] = {}
+        """What was told of the user's speech, by item."""
         self._event_ids: set[str] = set()
 
     @property
@@ -62,10 +66,12 @@ class ClientMirror:
         """Ids of the responses in progress that write to the default conversation."""
         return [key for key, value in self.responses.items() if value.conversation_id is not None]
 
-    def receive(self, event: ServerEvent) -> None:
+    def receive(self, event: AnyServerEvent) -> None:
         """Take the next event."""
         assert event.event_id not in self._event_ids, f"event_id {event.event_id} came twice"
-        assert self._event_ids or isinstance(event, SessionCreated), "session.created is not first"
+        assert self._event_ids or isinstance(event, SessionCreated | TranslationCreated), (
+            "session.created is not first"
+        )
         self._event_ids.add(event.event_id)
         match event:
             case ConversationItemAdded(item=item, previous_item_id=previous):
@@ -77,6 +83,11 @@ class ClientMirror:
             case ConversationItemDeleted(item_id=item_id):
                 self.order.remove(item_id)
                 del self.items[item_id]
+            case ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=delta):
+                self.transcripts[item_id] = self.transcripts.get(item_id, "") + delta
+            case ConversationItemInputAudioTranscriptionCompleted(item_id=item_id):
+                told = self.transcripts.get(item_id, "")
+                assert told == event.transcript, "deltas do not add up to the transcript"
             case ResponseCreated(response=response):
                 assert response.id not in self.responses and response.id not in self.done
                 assert response.conversation_id is None or not self.active, "two active responses"
@@ -99,7 +110,7 @@ class ClientMirror:
         self.order.insert(self.order.index(previous) + 1 if previous else 0, str(item.id))
         self.items[str(item.id)] = item
 
-    def _in_response(self, event: ServerEvent) -> None:
+    def _in_response(self, event: AnyServerEvent) -> None:
         fields: dict[str, Any] = structs.asdict(event)
         if "response_id" not in fields or "output_index" not in fields:
             return

@@ -19,11 +19,15 @@ import msgspec
 
 from duologue.audio import pcm as audio
 from duologue.core import inputs, outputs
-from duologue.core.session import Session
+from duologue.core.kinds import make_session
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Ask, Call, Done, Item, ReplyEvent, Say, Transcript
+from duologue.core.talk import Ask, Call, Done, Item, ReplyEvent, Say, Transcript, TranscriptionAsk
 from duologue.errors import Refusal
-from duologue.events import ClientEvent, ServerEvent, decode_client_event, event_id_of
+from duologue.events import ClientEvent, decode_client_event, event_id_of
+from duologue.events.translation import (
+    AnyServerEvent,
+    decode_translation_event,
+)
 from duologue.testing.client import ClientMirror
 
 WINDOW_MS = 32
@@ -92,7 +96,7 @@ class Timeline:
     `turn_scores` are the turn-end model's answers, `microphone` False sends no sound at all.
     """
 
-    judges: ClassVar[list[Callable[[ServerEvent], None]]] = []
+    judges: ClassVar[list[Callable[[AnyServerEvent], None]]] = []
     """Called with each event that leaves; a judge raises where it objects."""
 
     def __init__(self, config: SessionConfig | None = None) -> None:
@@ -102,8 +106,13 @@ class Timeline:
         self.turn_score_after_s = 0.1
         self.judged: list[outputs.ScoreTurn] = []
         self.microphone = True
+        self.hypotheses: list[str] = []
+        self.transcriptions: list[tuple[int, TranscriptionAsk]] = []
+        """What the transcriber was asked: bytes of sound, and how."""
+        self.translations: list[int] = []
+        """Bytes of each segment that was to be translated; the engine's plans are the answers."""
         self.mirror = ClientMirror()
-        self.sent: list[tuple[float, ServerEvent]] = []
+        self.sent: list[tuple[float, AnyServerEvent]] = []
         self.closed: outputs.Close | None = None
         self.spent: list[int] = []
         """Tokens that each ended response was counted with."""
@@ -113,11 +122,8 @@ class Timeline:
         self._speech: list[tuple[float, float]] = []
         self._audio_ms = 0
         self._ids: dict[str, int] = {}
-        self.session = Session(
-            config or SessionConfig(id="sess_timeline", model="scripted"),
-            new_id=self._new_id,
-            now=0.0,
-        )
+        self.config = config or SessionConfig(id="sess_timeline", model="scripted")
+        self.session = make_session(self.config, new_id=self._new_id, now=0.0)
         self._carry_out(self.session.open(0.0))
 
     def user_speaks(self, start_s: float, end_s: float) -> None:
@@ -126,7 +132,10 @@ class Timeline:
 
     def client_sends(self, at_s: float, event: Mapping[str, Any] | ClientEvent) -> None:
         """The client sends an event, given as on the wire or as a struct."""
-        self.enter(at_s, inputs.Received(event) if not isinstance(event, Mapping) else read(event))
+        if isinstance(event, Mapping):
+            self.enter(at_s, read(event, translation=self.config.type == "translation"))
+        else:
+            self.enter(at_s, inputs.Received(event))
 
     def enter(self, at_s: float, entry: inputs.Input) -> None:
         """Any input at a time."""
@@ -190,7 +199,16 @@ class Timeline:
                 case outputs.Respond(job, ask):
                     self.engine.asks.append(ask)
                     self._reply(job)
-                case outputs.Transcribe(job, _, pcm, _):
+                case outputs.Translate(job, pcm, _):
+                    self.translations.append(len(pcm))
+                    self._reply(job)
+                case outputs.Transcribe(job, _, pcm, ask):
+                    self.transcriptions.append((len(pcm), ask))
+                    if ask.partial:
+                        if self.hypotheses:
+                            guess = Transcript(self.hypotheses.pop(0), 0.0)
+                            self.enter(self.now + 0.1, inputs.Transcribed(job, guess))
+                        continue
                     text = self.transcripts.pop(0) if self.transcripts else ""
                     seconds = audio.samples(pcm) / audio.RATE_HZ
                     self.enter(self.now + 0.2, inputs.Transcribed(job, Transcript(text, seconds)))
@@ -223,15 +241,17 @@ class Timeline:
             at += plan.step_s
 
 
-def read(event: Mapping[str, Any]) -> inputs.Received | inputs.BadEvent:
+def read(event: Mapping[str, Any], *, translation: bool = False) -> inputs.Input:
     """What a transport makes of an event on the wire: the codec's view of it, or its refusal."""
     frame = msgspec.json.encode(event)
     try:
+        if translation:
+            return inputs.ReceivedTranslation(decode_translation_event(frame))
         return inputs.Received(decode_client_event(frame))
     except Refusal as refusal:
         return inputs.BadEvent(refusal.code, refusal.message, refusal.param, event_id_of(frame))
 
 
-def wire_name(event: ServerEvent) -> str:
+def wire_name(event: AnyServerEvent) -> str:
     """The `type` of an event."""
     return str(event.__struct_config__.tag)

@@ -15,9 +15,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from duologue.core.inputs import BadEvent
 from duologue.errors import Refusal
-from duologue.events import ClientEvent, ConversationItemRetrieved
+from duologue.events import ConversationItemRetrieved
 from duologue.events.codec import event_id_of
 from duologue.events.dialect import Dialect
+from duologue.events.translation import AnyClientEvent
 from duologue.runtime.line import Line
 from duologue.runtime.runner import Runner
 
@@ -79,7 +80,7 @@ async def _read(websocket: WebSocket, runner: Runner, line: Line, dialect: Diale
         runner.end(1011, "server_error.internal_error")
 
 
-async def _decode(text: str | None, dialect: Dialect) -> ClientEvent | BadEvent:
+async def _decode(text: str | None, dialect: Dialect) -> AnyClientEvent | BadEvent:
     if text is None:
         return BINARY
     if len(text) <= INLINE_CHARACTERS:
@@ -87,7 +88,7 @@ async def _decode(text: str | None, dialect: Dialect) -> ClientEvent | BadEvent:
     return await asyncio.to_thread(_event, text, dialect)
 
 
-def _event(text: str, dialect: Dialect) -> ClientEvent | BadEvent:
+def _event(text: str, dialect: Dialect) -> AnyClientEvent | BadEvent:
     try:
         return dialect.decode(text)
     except Refusal as refusal:

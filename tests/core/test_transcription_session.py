@@ -1,0 +1,163 @@
+"""A transcription session: turns and transcripts, and nobody who answers."""
+
+import pytest
+
+from duologue.core.settings import SessionConfig
+from duologue.events import (
+    ConversationItemInputAudioTranscriptionCompleted as Completed,
+)
+from duologue.events import (
+    Error,
+    InputAudioBufferCommitted,
+    SessionCreated,
+    SessionUpdated,
+)
+from duologue.testing.timeline import Timeline
+from session_kit import codes
+
+NAME = "conversation.item.input_audio_transcription"
+CONFIG = SessionConfig(id="sess_t", model="", type="transcription", silence_duration_ms=350)
+
+
+def change(**session: object) -> dict[str, object]:
+    return {"type": "session.update", "session": {"type": "transcription", **session}}
+
+
+def audio(**settings: object) -> dict[str, object]:
+    return change(audio={"input": settings})
+
+
+@pytest.mark.conformance("C-179")
+def test_it_begins_with_transcription_on_and_turns_without_replies() -> None:
+    t = Timeline(CONFIG)
+    (created,) = t.events(SessionCreated)
+    session = created.session
+    assert session.object == "realtime.transcription_session"
+    heard = session.audio.input
+    assert heard.transcription.model == "gpt-4o-transcribe"
+    assert heard.turn_detection.silence_duration_ms == 350
+    assert not heard.turn_detection.create_response
+
+
+@pytest.mark.conformance("C-181")
+def test_a_spoken_turn_is_committed_and_transcribed() -> None:
+    t = Timeline(CONFIG)
+    t.transcripts = ["Stop at once."]
+    t.user_speaks(0.5, 2.0)
+    t.run(4.0)
+    assert t.types() == [
+        "session.created",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        f"{NAME}.delta",
+        f"{NAME}.completed",
+    ]
+    (completed,) = t.events(Completed)
+    (committed,) = t.events(InputAudioBufferCommitted)
+    assert completed.transcript == "Stop at once." and completed.item_id == committed.item_id
+    assert t.engine.history == [] and t.engine.expected == [] and t.engine.asks == []
+
+
+@pytest.mark.conformance("C-181", "C-103")
+def test_a_commit_by_hand_is_transcribed_and_may_be_silent() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(0.0, audio(turn_detection=None, transcription={"model": "whisper-1"}))
+    t.client_sends(1.0, {"type": "input_audio_buffer.commit"})
+    t.run(2.0)
+    assert t.types() == [
+        "session.created",
+        "session.updated",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        f"{NAME}.completed",
+    ]
+    (completed,) = t.events(Completed)
+    assert completed.transcript == ""
+
+
+def test_words_are_told_while_they_are_spoken() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(0.0, audio(transcription={"model": "gpt-realtime-whisper"}))
+    t.hypotheses = ["One two", "One two three", "One two three"]
+    t.transcripts = ["One two three four."]
+    t.user_speaks(0.5, 5.0)
+    t.run(8.0)
+    types = t.types()
+    assert types.index(f"{NAME}.delta") < types.index("input_audio_buffer.speech_stopped")
+    (completed,) = t.events(Completed)
+    assert completed.transcript == "One two three four."
+
+
+@pytest.mark.conformance("C-180")
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.create"},
+        {"type": "response.cancel"},
+        {"type": "output_audio_buffer.clear"},
+        {
+            "type": "conversation.item.create",
+            "item": {"type": "message", "role": "user", "content": []},
+        },
+        {
+            "type": "conversation.item.truncate",
+            "item_id": "a",
+            "content_index": 0,
+            "audio_end_ms": 0,
+        },
+    ],
+)
+def test_what_only_a_conversation_has_is_refused(event: dict[str, object]) -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(0.1, {**event, "event_id": "mine"})
+    t.run(0.2)
+    (error,) = t.events(Error)
+    assert (error.error.code, error.error.param) == ("invalid_value", "type")
+    assert error.error.event_id == "mine"
+    assert t.types() == ["session.created", "error"]
+
+
+def test_an_update_changes_all_or_nothing() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(0.1, audio(noise_reduction={"type": "far_field"}))
+    t.client_sends(
+        0.2, audio(noise_reduction=None, transcription={"model": "nobody knows", "language": "en"})
+    )
+    t.client_sends(0.3, {"type": "session.update", "session": {"type": "realtime"}})
+    t.client_sends(0.4, change(include=["item.input_audio_transcription.logprobs"]))
+    t.client_sends(0.5, audio(transcription={"language": "en"}))
+    t.run(1.0)
+    assert codes(t) == ["invalid_value", "invalid_value"]
+    params = [event.error.param for event in t.events(Error)]
+    assert params == ["session.audio.input.transcription.model", "session.type"]
+    last = t.events(SessionUpdated)[-1].session
+    assert last.audio.input.noise_reduction.strength == 1.0
+    assert last.include == ("item.input_audio_transcription.logprobs",)
+    assert last.audio.input.transcription.model == "gpt-4o-transcribe"
+    assert last.audio.input.transcription.language == "en"
+    assert last.audio.input.transcription.prompt is None
+
+
+def test_items_can_be_retrieved_and_deleted() -> None:
+    t = Timeline(CONFIG)
+    t.transcripts = ["Hello."]
+    t.user_speaks(0.5, 2.0)
+    t.run(4.0)
+    (committed,) = t.events(InputAudioBufferCommitted)
+    t.client_sends(4.1, {"type": "conversation.item.retrieve", "item_id": committed.item_id})
+    t.client_sends(4.2, {"type": "conversation.item.delete", "item_id": committed.item_id})
+    t.client_sends(4.3, {"type": "conversation.item.retrieve", "item_id": committed.item_id})
+    t.run(4.5)
+    assert t.types()[-3:] == ["conversation.item.retrieved", "conversation.item.deleted", "error"]
+    assert codes(t) == ["item_retrieve_invalid_item_id"]
+
+
+def test_it_ends_when_its_time_is_over() -> None:
+    t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
+    t.run(61.0)
+    assert codes(t) == ["session_expired"]
+    assert t.closed is not None and t.closed.code == 1001
