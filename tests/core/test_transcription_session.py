@@ -4,13 +4,15 @@ import pytest
 
 from duologue.core.settings import SessionConfig
 from duologue.events import (
-    ConversationItemInputAudioTranscriptionCompleted as Completed,
-)
-from duologue.events import (
+    AudioPcmu,
     Error,
     InputAudioBufferCommitted,
+    InputAudioBufferSpeechStopped,
     SessionCreated,
     SessionUpdated,
+)
+from duologue.events import (
+    ConversationItemInputAudioTranscriptionCompleted as Completed,
 )
 from duologue.testing.timeline import Timeline
 from session_kit import codes
@@ -161,3 +163,84 @@ def test_it_ends_when_its_time_is_over() -> None:
     t.run(61.0)
     assert codes(t) == ["session_expired"]
     assert t.closed is not None and t.closed.code == 1001
+
+
+def semantic(eagerness: str) -> Timeline:
+    t = Timeline(CONFIG)
+    t.client_sends(0.1, audio(turn_detection={"type": "semantic_vad", "eagerness": eagerness}))
+    t.user_speaks(0.512, 2.016)
+    return t
+
+
+def test_a_semantic_turn_ends_when_it_is_judged_complete() -> None:
+    t = semantic("auto")
+    t.turn_scores = [0.9]
+    t.run(4.0)
+    (stopped_at,) = [at for at, event in t.sent if isinstance(event, InputAudioBufferSpeechStopped)]
+    assert len(t.judged) == 1 and 2.2 < stopped_at < 2.5
+    assert t.types()[-1] == f"{NAME}.completed"
+
+
+def test_a_semantic_turn_that_is_not_judged_ends_by_its_longest_silence() -> None:
+    t = semantic("high")
+    t.run(3.9)
+    assert t.events(InputAudioBufferSpeechStopped) == []
+    t.run(4.2)
+    assert len(t.events(InputAudioBufferCommitted)) == 1
+
+
+def test_a_short_turn_that_was_announced_is_committed() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(
+        0.1,
+        audio(
+            turn_detection={
+                "type": "server_vad",
+                "prefix_padding_ms": 0,
+                "silence_duration_ms": 0,
+            }
+        ),
+    )
+    t.user_speaks(0.512, 0.576)
+    t.run(2.0)
+    assert codes(t) == []
+    assert len(t.events(InputAudioBufferCommitted)) == 1
+
+
+def test_a_commit_that_crosses_the_end_of_a_turn_is_no_mistake() -> None:
+    t = Timeline(CONFIG)
+    t.user_speaks(0.5, 2.0)
+    t.run(2.6)
+    t.client_sends(2.6, {"type": "input_audio_buffer.clear"})
+    t.client_sends(2.6, {"type": "input_audio_buffer.commit"})
+    t.run(2.61)
+    assert codes(t) == ["input_audio_buffer_commit_empty"]
+    t.user_speaks(3.0, 4.5)
+    t.run(5.0)
+    assert len(t.events(InputAudioBufferCommitted)) == 2
+    t.client_sends(5.0, {"type": "input_audio_buffer.commit"})
+    t.run(5.01)
+    assert len(codes(t)) == 1
+
+
+def test_an_idle_timeout_is_refused_as_nothing_would_come_of_it() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(0.1, audio(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
+    t.client_sends(0.2, audio(turn_detection={"type": "server_vad", "idle_timeout_ms": None}))
+    t.run(0.3)
+    (error,) = t.events(Error)
+    assert error.error.code == "invalid_value"
+    assert error.error.param == "session.audio.input.turn_detection.idle_timeout_ms"
+    assert len(t.events(SessionUpdated)) == 1
+
+
+def test_the_edge_is_told_how_it_listens() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(
+        0.1, audio(format={"type": "audio/pcmu"}, noise_reduction={"type": "near_field"})
+    )
+    t.run(0.2)
+    (updated,) = t.events(SessionUpdated)
+    assert t.session.audio_input == updated.session.audio.input
+    assert isinstance(t.session.audio_input.format, AudioPcmu)
+    assert t.session.audio_input.noise_reduction.strength == 1.0

@@ -4,7 +4,7 @@ import pytest
 
 from duologue.core import inputs
 from duologue.core.settings import SessionConfig
-from duologue.events import Error
+from duologue.events import AudioPcm, Error
 from duologue.events.translation import (
     SessionInputTranscriptDelta,
     SessionOutputAudioDelta,
@@ -138,4 +138,7 @@ def test_language_and_transcription_change_and_nothing_else() -> None:
     assert session.audio.output.language == "en-GB"
     assert session.audio.input.noise_reduction.strength == 1.0
     assert session.audio.input.transcription is None
+    listening = t.session.audio_input  # what the edge is told: 24 kHz PCM, and the cleaning
+    assert isinstance(listening.format, AudioPcm)
+    assert listening.noise_reduction == session.audio.input.noise_reduction
     assert len(t.events(TranslationUpdated)) == 3

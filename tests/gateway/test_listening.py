@@ -7,12 +7,15 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from openai import AsyncOpenAI
 from openai.types.realtime.realtime_translation_server_event import RealtimeTranslationServerEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import connect
 
+from beta_oracle import validate_beta_event
+from duologue.audio import g711
 from duologue.engines.scripted import tone
 from live_server import KEY, Caller, call, http_get, scripted, serving, ws_url
 from oracle import validate_server_event
@@ -290,3 +293,109 @@ async def test_a_listening_session_leaves_nothing_behind(base_url: str) -> None:
             _, _, health = await http_get(base_url.removesuffix("/v1") + "/healthz")
             if health["listening_sessions"]["open"] == 0:
                 break
+
+
+@pytest.mark.parametrize("law", ["pcmu", "pcma"])
+async def test_telephone_sound_is_written_down(base_url: str, law: g711.Law) -> None:
+    async with call(base_url, "intent=transcription") as client:
+        await client.next("session.created")
+        wanted = {"format": {"type": f"audio/{law}"}}
+        await client.send(
+            "session.update", session={"type": "transcription", "audio": {"input": wanted}}
+        )
+        (updated,) = await until(client, "session.updated")
+        assert updated["session"]["audio"]["input"]["format"] == wanted["format"]
+        await speak(client, g711.encode(SPEECH + SILENCE, law))
+        events = await until(client, f"{NAME}.completed")
+        assert events[-1]["transcript"] == "How many ounces are in a pound?"
+        # 2 s of speech, 400 ms of silence and what a window adds
+        assert 2.4 <= events[-1]["usage"]["seconds"] < 2.5
+        await client.send("conversation.item.retrieve", item_id=events[-1]["item_id"])
+        item = (await until(client, "conversation.item.retrieved"))[-1]["item"]
+        sound = base64.b64decode(item["content"][0]["audio"])
+        assert len(sound) == pytest.approx(8_000 * events[-1]["usage"]["seconds"], abs=16)
+
+
+async def test_what_is_transcribed_is_cleaned_first(base_url: str) -> None:
+    hiss = np.random.default_rng(3).normal(0, 1000, 48_000).astype(np.int16).tobytes()
+    kept = []
+    async with call(base_url, "intent=transcription") as client:
+        await client.next("session.created")
+        for cleaning in (None, {"type": "near_field"}):
+            wanted = {"turn_detection": None, "noise_reduction": cleaning}
+            await client.send(
+                "session.update", session={"type": "transcription", "audio": {"input": wanted}}
+            )
+            await until(client, "session.updated")
+            await speak(client, hiss)
+            await client.send("input_audio_buffer.commit")
+            item_id = (await until(client, "conversation.item.done"))[-1]["item"]["id"]
+            await client.send("conversation.item.retrieve", item_id=item_id)
+            item = (await until(client, "conversation.item.retrieved"))[-1]["item"]
+            kept.append(np.frombuffer(base64.b64decode(item["content"][0]["audio"]), np.int16))
+    assert kept[0].tobytes() == hiss and len(kept[1]) == len(kept[0])
+    assert kept[1][24_000:].std() < 0.35 * kept[0][24_000:].std()
+
+
+async def test_what_is_translated_is_cleaned_first(base_url: str) -> None:
+    """A hiss that is loud enough for speech leaves nothing to translate once it is cleaned."""
+    hiss = np.random.default_rng(3).normal(0, 1000, 96_000).astype(np.int16).tobytes()
+    translated = []
+    for cleaning in (None, {"type": "near_field"}):
+        async with translating(base_url) as client:
+            await client.next("session.created")
+            wanted = {"audio": {"input": {"noise_reduction": cleaning}}}
+            await client.send("session.update", session=wanted)
+            await client.next("session.updated")
+            # What comes before the network knows the noise is too short to be speech.
+            for start in range(0, len(hiss), 9_600):
+                sound = base64_of(hiss[start : start + 9_600])
+                await client.send("session.input_audio_buffer.append", audio=sound)
+            await client.send("session.close")
+            kinds = []
+            while not kinds or kinds[-1] != "session.closed":
+                kinds.append((await client.receive())["type"])
+            translated.append("session.output_transcript.delta" in kinds)
+    assert translated == [True, False]
+
+
+@pytest.mark.conformance("C-204")
+async def test_a_beta_client_is_told_of_its_transcription_session_in_its_own_words(
+    base_url: str,
+) -> None:
+    headers = {"OpenAI-Beta": "realtime=v1"}
+    async with call(base_url, "intent=transcription", headers=headers) as client:
+        created = await client.receive()
+        assert created["type"] == "transcription_session.created"
+        session = {
+            "input_audio_format": "pcm16",
+            "input_audio_transcription": {"model": "whisper-1", "language": "en"},
+            "turn_detection": None,
+        }
+        await client.send("transcription_session.update", session=session)
+        updated = await client.receive()  # no `conversation.created` came in between
+        assert updated["type"] == "transcription_session.updated"
+        assert updated["session"]["input_audio_transcription"]["model"] == "whisper-1"
+        assert updated["session"]["turn_detection"] is None
+        for event in (created, updated):
+            validate_beta_event(json.dumps(event))
+        await speak(client, SPEECH)
+        await client.send("input_audio_buffer.commit")
+        completed = await client.next(f"{NAME}.completed")
+        assert completed["transcript"] == "How many ounces are in a pound?"
+
+
+async def test_only_a_conversation_can_be_come_back_to(base_url: str) -> None:
+    ask = "duologue_resume=1"
+    async with call(base_url, f"intent=transcription&{ask}") as client:
+        assert "duologue" not in (await client.next("session.created"))["session"]
+    async with translating(base_url, f"model=gpt-realtime-translate&{ask}") as client:
+        assert "duologue" not in (await client.next("session.created"))["session"]
+    async with call(base_url, f"model=gpt-realtime&{ask}") as client:
+        created = await client.next("session.created")
+        token = created["session"]["duologue"]["resume"]["token"]
+        query = f"intent=transcription&duologue_resume={token}"
+        async with call(base_url, query) as other:
+            assert (await other.receive())["error"]["code"] == "resume_token_invalid"
+        async with call(base_url, f"model=gpt-realtime&duologue_resume={token}") as back:
+            assert (await back.next("session.created"))["session"]["id"] == created["session"]["id"]
