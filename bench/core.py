@@ -66,7 +66,7 @@ def speaker(chosen: AudioFormat) -> Callable[[], None]:
     async def carry(batch: list[outputs.Output]) -> None:
         for output in batch:
             if isinstance(output, outputs.Send):
-                encode_server_event(await outgoing.convert(output.event))
+                encode_server_event(outgoing.convert(output.event))
 
     batch = spoken.handle(inputs.Received(request), 0.0)
     asyncio.run(carry(batch))
