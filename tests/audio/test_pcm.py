@@ -1,5 +1,8 @@
 """PCM arithmetic and windows that hide how a client framed its sound."""
 
+import array
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +20,20 @@ def test_chunks_are_at_most_the_size_and_lose_nothing() -> None:
     assert pcm.chunks(b"", 4) == []
     assert pcm.chunks(b"abcd", 4) == [b"abcd"]
     assert pcm.chunks(b"abcdef", 4) == [b"abcd", b"ef"]
+
+
+def test_loudness_tells_loud_from_quiet_whatever_the_sign() -> None:
+    quiet = array.array("h", [30, -30] * 384).tobytes()
+    loud = array.array("h", [*[900] * 384, *[-900] * 384]).tobytes()
+    assert pcm.loudness(quiet) == 30
+    assert pcm.loudness(loud) == 900
+    assert pcm.loudness(quiet + loud) == pytest.approx(465)
+
+
+def test_loudness_leaves_half_a_sample_out_and_nothing_is_silent() -> None:
+    assert pcm.loudness(b"") == 0
+    assert pcm.loudness(b"\xff") == 0
+    assert pcm.loudness(array.array("h", [500]).tobytes() + b"\xff") == 500
 
 
 @given(st.lists(st.binary(max_size=50)))

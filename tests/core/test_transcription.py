@@ -1,5 +1,7 @@
 """The transcript of what the user says: models by name, words before the commit, failures."""
 
+import array
+
 import pytest
 from msgspec import UNSET, structs
 
@@ -257,6 +259,45 @@ def test_growing_sound_is_looked_at_in_pieces_of_bounded_length() -> None:
     assert len(wholes) == 3 and 60 < sum(wholes) / 48_000 < 61.1
     (completed,) = t.events(Completed)
     assert deltas(t) == completed.transcript == "words one. words two. words three."
+
+
+def test_a_piece_is_cut_where_it_is_quietest() -> None:
+    t = Timeline()
+    t.microphone = False
+    transcribing(t, model="gpt-realtime-whisper", delay="xhigh")
+    t.hypotheses = ["words"] * 100
+    for end_ms in range(32, 30_000, 32):
+        level = 20 if end_ms == 24_000 else 900
+        window = array.array("h", [level] * 768).tobytes()
+        t.enter(end_ms / 1000, inputs.AudioReceived(window))
+    t.run(30.0)
+    (closed,) = [size for size, ask in t.transcriptions if not ask.partial]
+    assert closed == 24_000 * 48
+
+
+def test_a_hypothesis_that_fails_is_no_fault_and_the_sound_is_looked_at_again() -> None:
+    t = Timeline()
+    transcribing(t, model="gpt-realtime-whisper", delay="minimal")
+    t.run(0.6)
+    assert len(t.transcriptions) == 1
+    t.enter(0.6, inputs.TranscriptionFailed("job_1", "overloaded", "Too much."))
+    t.hypotheses = ["One two", "One two three"]
+    t.run(2.0)
+    assert deltas(t) == "One two"
+    assert t.events(Failed) == [] and t.events(Error) == []
+
+
+def test_of_a_hypothesis_only_the_whole_counts() -> None:
+    t = Timeline()
+    transcribing(t, model="gpt-realtime-whisper", delay="minimal")
+    t.run(0.6)
+    t.enter(0.6, inputs.TranscribedPart("job_1", "One"))
+    t.run(0.7)
+    assert t.events(Delta) == []
+    t.enter(0.7, inputs.Transcribed("job_1", Transcript("One two", 0.6)))
+    t.hypotheses = ["One two three"]
+    t.run(1.5)
+    assert deltas(t) == "One two"
 
 
 def test_two_hypotheses_agree_word_by_word() -> None:

@@ -2,11 +2,14 @@
 
 import pytest
 
+from duologue.core import inputs
+from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
 from duologue.events import (
     AudioPcmu,
     Error,
     InputAudioBufferCommitted,
+    InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
     SessionCreated,
     SessionUpdated,
@@ -165,6 +168,75 @@ def test_it_ends_when_its_time_is_over() -> None:
     assert t.closed is not None and t.closed.code == 1001
 
 
+def test_the_server_may_end_it_and_says_why() -> None:
+    t = Timeline(CONFIG)
+    t.enter(0.1, inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))
+    t.run(0.2)
+    (error,) = t.events(Error)
+    assert (error.error.code, error.error.message) == ("invalid_api_key", "This key was revoked.")
+    assert t.closed is not None and t.closed.code == 3000
+    assert t.session.deadline is None
+
+
+def test_nothing_is_told_to_a_client_that_is_gone() -> None:
+    t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
+    t.microphone = False
+    t.enter(0.1, inputs.Disconnected())
+    t.run(61.0)
+    assert t.types() == ["session.created"] and t.closed is None
+
+
+def test_a_tick_before_its_time_changes_nothing() -> None:
+    t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
+    t.microphone = False
+    t.enter(59.0, inputs.Tick())
+    t.run(59.5)
+    assert t.types() == ["session.created"]
+    t.run(60.5)
+    assert codes(t) == ["session_expired"]
+    t.enter(60.6, inputs.Tick())
+    t.run(61.0)
+    assert codes(t) == ["session_expired"], "said once"
+
+
+def test_a_frame_that_cannot_be_read_is_refused_by_its_id() -> None:
+    t = Timeline(CONFIG)
+    t.client_sends(0.1, {"type": "session.update", "event_id": "mine"})
+    t.run(0.2)
+    (error,) = t.events(Error)
+    assert error.error.code == "missing_required_parameter"
+    assert (error.error.param, error.error.event_id) == ("session", "mine")
+
+
+def test_limits_of_responses_do_not_touch_it() -> None:
+    t = Timeline(CONFIG)
+    t.enter(0.1, inputs.AllowanceChanged(Allowance(100.0, "requests", 1)))
+    t.enter(0.2, inputs.LimitsUpdated(()))
+    t.transcripts = ["Hello."]
+    t.user_speaks(0.5, 2.0)
+    t.run(4.0)
+    assert [event.transcript for event in t.events(Completed)] == ["Hello."]
+    assert "rate_limits.updated" not in t.types() and codes(t) == []
+
+
+def test_a_turn_that_fills_the_buffer_is_ended_and_the_next_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("duologue.core.input_audio_buffer.LIMIT_MS", 5000)
+    t = Timeline(CONFIG)
+    t.user_speaks(0.5, 8.0)
+    t.transcripts = ["First.", "Second."]
+    t.run(7.0)
+    (committed,) = t.events(InputAudioBufferCommitted)
+    assert len(t.events(InputAudioBufferSpeechStopped)) == 1
+    started = t.events(InputAudioBufferSpeechStarted)
+    assert len(started) == 2 and started[0].item_id == committed.item_id
+    assert 4.9 < t.transcriptions[0][0] / 48_000 <= 5.0
+    t.run(10.0)
+    assert [event.transcript for event in t.events(Completed)] == ["First.", "Second."]
+    assert codes(t) == []
+
+
 def semantic(eagerness: str) -> Timeline:
     t = Timeline(CONFIG)
     t.client_sends(0.1, audio(turn_detection={"type": "semantic_vad", "eagerness": eagerness}))
@@ -179,6 +251,15 @@ def test_a_semantic_turn_ends_when_it_is_judged_complete() -> None:
     (stopped_at,) = [at for at, event in t.sent if isinstance(event, InputAudioBufferSpeechStopped)]
     assert len(t.judged) == 1 and 2.2 < stopped_at < 2.5
     assert t.types()[-1] == f"{NAME}.completed"
+
+
+def test_a_semantic_turn_that_is_judged_incomplete_goes_on() -> None:
+    t = semantic("high")
+    t.turn_scores = [0.1]
+    t.run(3.9)
+    assert len(t.judged) == 1 and t.events(InputAudioBufferSpeechStopped) == []
+    t.run(4.2)
+    assert len(t.events(InputAudioBufferCommitted)) == 1
 
 
 def test_a_semantic_turn_that_is_not_judged_ends_by_its_longest_silence() -> None:
