@@ -150,20 +150,17 @@ class Intake:
         return inputs.Received(event)
 
     async def _append(self, sound: bytes) -> None:
-        if self._decoder is None and self._cleaner is None:
-            await self._hear(sound)
-        elif self._decoder is None:
-            await self._clean(sound)
+        hear = self._hear if self._cleaner is None else self._clean
+        if self._decoder is None:
+            await hear(sound)
         elif len(sound) <= INLINE_MS * g711.LINE_HZ // 1000:
-            await self._clean(self._decoder.push(sound))
+            await hear(self._decoder.push(sound))
         else:
             for piece in audio.chunks(sound, g711.LINE_HZ):
-                await self._clean(await asyncio.to_thread(self._decoder.push, piece))
+                await hear(await asyncio.to_thread(self._decoder.push, piece))
 
     async def _clean(self, pcm: bytes) -> None:
-        if self._cleaner is None:
-            await self._hear(pcm)
-            return
+        assert self._cleaner is not None
         for piece in audio.chunks(pcm, CLEAN_BYTES):
             await self._hear(await self._cleaner.clean(piece))
 
