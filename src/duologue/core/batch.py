@@ -1,5 +1,6 @@
 """The outputs of one call of `Session.handle`, gathered in the order they arise."""
 
+from collections.abc import Callable
 from typing import Any
 
 from duologue.core.outputs import Close, Output, Send
@@ -21,6 +22,13 @@ class Batch:
         self._count += 1
         event = kind(event_id=f"{self._prefix}{self._count:06x}", **fields)
         self._outputs.append(Send(event))
+
+    def refusing(self, act: Callable[[], None], event_id: str | None) -> None:
+        """Do something that may be refused; a refusal is told and has changed nothing."""
+        try:
+            act()
+        except Refusal as refusal:
+            self.refuse(refusal, event_id)
 
     def refuse(self, refusal: Refusal, event_id: str | None) -> None:
         """Answer a client's mistake: one `error` event that echoes the client's `event_id`."""

@@ -134,9 +134,9 @@ class Session:
         """Take one input at monotonic time `now`; returns what follows from it, in order."""
         match entry:
             case AudioReceived(pcm=pcm, speech=speech):
-                self._refusable(lambda: self._hear(pcm, speech, now), None)
+                self._batch.refusing(lambda: self._hear(pcm, speech, now), None)
             case Received(event=event):
-                self._refusable(lambda: self._receive(event, now), event.event_id or None)
+                self._batch.refusing(lambda: self._receive(event, now), event.event_id or None)
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
                 self._batch.refuse(Refusal(code, message, param), event_id)
             case ReplyEvent() | ReplyFailed():
@@ -150,9 +150,9 @@ class Session:
             case Dismissed(code=code, message=message, close_code=close_code):
                 self._dismiss(Refusal(code, message), close_code)
             case TurnScored():
-                self._refusable(lambda: self._judge(entry, now), None)
+                self._batch.refusing(lambda: self._judge(entry, now), None)
             case Tick():
-                self._refusable(lambda: self._tick(now), None)
+                self._batch.refusing(lambda: self._tick(now), None)
             case Lost():
                 pass  # nobody needs to know
             case Resumed():
@@ -160,18 +160,12 @@ class Session:
             case Disconnected():
                 self._ends_at = None
         if self._owes_answer:
-            self._refusable(lambda: self._answer_late(now), None)
+            self._batch.refusing(lambda: self._answer_late(now), None)
         batch = self._batch.drain()
         for output in batch:
             if isinstance(output, Send):
                 self._idle.sent(output.event, now, speaking=self._turn.speaking)
         return batch
-
-    def _refusable(self, act: Callable[[], None], event_id: str | None) -> None:
-        try:
-            act()
-        except Refusal as refusal:
-            self._batch.refuse(refusal, event_id)
 
     def _tick(self, now: float) -> None:
         if self._ends_at is None:

@@ -91,9 +91,9 @@ class TranscriptionSession:
         """Take one input at monotonic time `now`; returns what follows from it, in order."""
         match entry:
             case AudioReceived(pcm=pcm, speech=speech):
-                self._refusable(lambda: self._hear(pcm, speech, now), None)
+                self._batch.refusing(lambda: self._hear(pcm, speech, now), None)
             case Received(event=event):
-                self._refusable(lambda: self._receive(event), event.event_id or None)
+                self._batch.refusing(lambda: self._receive(event), event.event_id or None)
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
                 self._batch.refuse(Refusal(code, message, param), event_id)
             case TranscribedPart() | Transcribed() | TranscriptionFailed():
@@ -119,12 +119,6 @@ class TranscriptionSession:
     def _drain(self) -> list[Output]:
         """What leaves; notes to an engine are left out, as there is none."""
         return [o for o in self._batch.drain() if not isinstance(o, Note)]
-
-    def _refusable(self, act: Callable[[], None], event_id: str | None) -> None:
-        try:
-            act()
-        except Refusal as refusal:
-            self._batch.refuse(refusal, event_id)
 
     def _receive(self, event: ClientEvent) -> None:
         match event:

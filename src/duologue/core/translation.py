@@ -129,9 +129,9 @@ class TranslationSession:
         """Take one input at monotonic time `now`; returns what follows from it, in order."""
         match entry:
             case AudioReceived(pcm=pcm, speech=speech):
-                self._refusable(lambda: self._hear(pcm, speech), None)
+                self._batch.refusing(lambda: self._hear(pcm, speech), None)
             case ReceivedTranslation(event=event):
-                self._refusable(lambda: self._receive(event), event.event_id or None)
+                self._batch.refusing(lambda: self._receive(event), event.event_id or None)
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
                 self._batch.refuse(Refusal(code, message, param), event_id)
             case ReplyEvent() | ReplyFailed():
@@ -158,12 +158,6 @@ class TranslationSession:
             case _:
                 raise AssertionError(f"{type(entry).__name__} in a translation session")
         return self._batch.drain()
-
-    def _refusable(self, act: Callable[[], None], event_id: str | None) -> None:
-        try:
-            act()
-        except Refusal as refusal:
-            self._batch.refuse(refusal, event_id)
 
     def _fail(self, code: str, message: str) -> None:
         """A fault of ours, for one segment; the session goes on."""
