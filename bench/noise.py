@@ -159,7 +159,7 @@ async def cleaned(
 async def measure(options: argparse.Namespace) -> dict[str, object]:
     store = Store()
     ears = {name: Whisper(resolve(name, store)) for name in options.ears.split(",")}
-    activity = SileroActivity(resolve("silero-vad", store))
+    activity = await SileroActivity.load(resolve("silero-vad", store))
     reduction = DeepFilterReduction()
     limits = [float(limit) for limit in options.limits_db.split(",")]
     tallies = {"off": Tally()} | {f"{limit:g} dB": Tally() for limit in limits}

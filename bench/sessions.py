@@ -3,8 +3,8 @@
 Every session streams speech in 20 ms frames while a reply comes back in 20 ms frames; once a
 second it asks something small, in line behind its sound. Reported for each number of
 sessions: p50 and p99 of that question's round trip (all that the server adds on the way in,
-voice activity included) and of how late the reply's frames come, frames missing, the server's
-share of a core and its memory. First a bare uvicorn echo of the same frames runs in the same
+voice activity included) and of how late the reply's frames come, frames missing, the share of
+a core and the memory of the server and its voice-activity process. First a bare uvicorn echo of the same frames runs in the same
 way, and the ratio of the two costs is given: it tells more than either figure, since load and
 server share the machine. One JSON line.
 
@@ -196,6 +196,17 @@ def spread(values: list[float]) -> dict[str, float] | None:
     }
 
 
+def spent(server: psutil.Process) -> float:
+    """Seconds of a core that a server and the processes it has started have used."""
+    times = [one.cpu_times() for one in (server, *server.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
+def resident(server: psutil.Process) -> int:
+    """Bytes of memory of all of them."""
+    return sum(one.memory_info().rss for one in (server, *server.children(recursive=True)))
+
+
 async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: bool) -> dict:
     loop = asyncio.get_running_loop()
     server = psutil.Process(pid)
@@ -215,7 +226,7 @@ async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: 
     ).encode()
     lines: list[Line] = []
     make: Callable[[], Line] = lambda: Line(figures, request, opening, echo)  # noqa: E731
-    rss_before = server.memory_info().rss
+    rss_before = resident(server)
     for _ in range(count):
         _, line = await loop.create_connection(make, "127.0.0.1", port)
         await asyncio.wait_for(line.ready, 10)
@@ -223,12 +234,12 @@ async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: 
     streaming = loop.create_task(stream(lines, frames, figures, echo, WARM_S + args.seconds + 0.5))
     await asyncio.sleep(WARM_S)
     figures.counting = True
-    cpu, began = sum(server.cpu_times()[:2]), time.monotonic()
+    cpu, began = spent(server), time.monotonic()
     await asyncio.sleep(args.seconds)
     figures.counting = False
     took = time.monotonic() - began
-    share = (sum(server.cpu_times()[:2]) - cpu) / took
-    rss = server.memory_info().rss
+    share = (spent(server) - cpu) / took
+    rss = resident(server)
     await streaming
     for line in lines:
         line.transport.close()

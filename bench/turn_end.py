@@ -98,7 +98,7 @@ async def scored(activity: SileroActivity, pcm: bytes, end_ms: float) -> Sound:
 async def measure(args: argparse.Namespace) -> None:
     store, chosen = Store(), profile("small")
     model = SmartTurn(resolve(chosen.turn_end, store))
-    activity = SileroActivity(resolve(chosen.activity, store))
+    activity = await SileroActivity.load(resolve(chosen.activity, store))
     heard = recordings()
     whole = [await scored(activity, r.pcm, r.end_ms) for r in heard]
     paused = [

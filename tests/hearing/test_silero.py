@@ -1,26 +1,68 @@
-"""Voice activity on real recordings, and one thread for all sessions."""
+"""Voice activity on real recordings, in one process for all sessions that is never left behind."""
 
 import asyncio
+import contextlib
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from duologue.core.turn_detection import TurnDetection
 from duologue.core.user_turn import SHORT_SPEECH_PATIENCE_MS
 from duologue.errors import EngineFault, ModelFault
+from duologue.hearing import silero
 from duologue.hearing.silero import QUIET_WINDOWS, SileroActivity
 from recordings import recording, recordings, windows
 from weights import weights
 
 pytestmark = pytest.mark.weights
 
+LOUD = b"\xff\x20" * 768
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from duologue.hearing.silero import SileroActivity
+
+async def main():
+    activity = await SileroActivity.load(Path(sys.argv[1]))
+    await activity.open().score([b"\\xff\\x20" * 768])
+    print(activity.process_id, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def process_of(activity: SileroActivity) -> psutil.Process:
+    assert activity.process_id is not None
+    return psutil.Process(activity.process_id)
+
+
+@contextlib.asynccontextmanager
+async def _elsewhere() -> AsyncIterator[tuple[asyncio.subprocess.Process, psutil.Process]]:
+    """Another process that has voice activity, and the one that scores for it."""
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVER, str(weights("silero-vad"))), stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None
+    try:
+        yield server, psutil.Process(int(await server.stdout.readline()))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            server.kill()
+        await server.wait()
+
 
 @pytest.fixture
 async def activity() -> AsyncIterator[SileroActivity]:
-    made = SileroActivity(weights("silero-vad"))
+    made = await SileroActivity.load(weights("silero-vad"))
     yield made
     await made.aclose()
 
@@ -74,18 +116,113 @@ async def test_a_window_that_cannot_be_scored_fails_its_call_and_no_later_one(
     loud = b"\xff\x20" * 700
     with pytest.raises(EngineFault):
         await activity.open().score([loud])
-    assert len(await activity.open().score([b"\xff\x20" * 768])) == 1
+    assert len(await activity.open().score([LOUD])) == 1
 
 
 async def test_after_the_end_a_call_is_refused(activity: SileroActivity) -> None:
     stream = activity.open()
     await activity.aclose()
     with pytest.raises(EngineFault, match="shut down"):
-        await stream.score([b"\xff\x20" * 768])
+        await stream.score([LOUD])
 
 
-def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "silero.onnx"
     path.write_bytes(b"no graph")
     with pytest.raises(ModelFault, match=re.escape(str(path))):
-        SileroActivity(path)
+        await SileroActivity.load(path)
+
+
+async def test_a_process_that_dies_is_replaced_and_nothing_asked_is_lost(
+    activity: SileroActivity, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(silero, "STEADY_S", 0.0)
+    sound = windows(recording("06_af_nova.wav").pcm)
+    before = await activity.open().score(sound)
+    first = process_of(activity)
+    first.suspend()  # so that it cannot answer before it is dead
+    asked = asyncio.ensure_future(activity.open().score(sound))
+    await asyncio.sleep(0)
+    first.kill()
+    assert np.allclose(await asked, before, atol=1e-3)
+    assert process_of(activity).pid != first.pid
+    assert "the voice-activity process ended (Killed)" in caplog.text
+
+
+async def test_a_process_that_dies_soon_fails_what_waits_by_name_and_is_tried_again_later(
+    activity: SileroActivity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silero, "STEADY_S", 0.5)
+    first = process_of(activity)
+    first.suspend()
+    asked = asyncio.ensure_future(activity.open().score([LOUD]))
+    await asyncio.sleep(0)
+    first.kill()
+    with pytest.raises(EngineFault, match="the voice-activity process ended"):
+        await asked
+    with pytest.raises(EngineFault, match="the voice-activity process ended"):
+        await activity.open().score([LOUD])
+    async with asyncio.timeout(30):
+        await activity.replaced()
+    assert len(await activity.open().score([LOUD])) == 1
+
+
+async def test_a_process_that_does_not_answer_is_ended_and_replaced(
+    activity: SileroActivity, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(silero, "STUCK_S", 0.2)
+    monkeypatch.setattr(silero, "STEADY_S", 0.0)
+    await activity.open().score([LOUD])  # the read that waited under the old limit is over
+    process_of(activity).suspend()
+    assert len(await activity.open().score([LOUD])) == 1
+    assert "has not answered" in caplog.text
+
+
+async def test_a_stream_whose_caller_gave_up_gets_no_answer_that_was_not_its_own(
+    activity: SileroActivity,
+) -> None:
+    sound = windows(recording("06_af_nova.wav").pcm)
+    stream = activity.open()
+    asked = asyncio.ensure_future(stream.score([LOUD] * 8))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    assert np.allclose(await stream.score(sound), await activity.open().score(sound), atol=1e-3)
+
+
+async def test_a_stream_that_is_closed_while_it_waits_is_let_go(activity: SileroActivity) -> None:
+    stream = activity.open()
+    asked = asyncio.ensure_future(stream.score([LOUD]))
+    await asyncio.sleep(0)
+    stream.close()
+    assert await asked == [0.0]
+    assert await stream.score([LOUD]) == [0.0]
+
+
+async def test_the_process_ends_with_the_last_of_its_server(activity: SileroActivity) -> None:
+    process = process_of(activity)
+    await activity.aclose()
+    assert not process.is_running()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_server_that_is_killed_leaves_no_process_behind(number: signal.Signals) -> None:
+    async with _elsewhere() as (server, process):
+        server.send_signal(number)
+        await server.wait()
+        await asyncio.to_thread(process.wait, 20)  # a `TimeoutExpired` if it is left
+
+
+async def test_a_signal_to_the_process_alone_does_not_end_it(activity: SileroActivity) -> None:
+    process = process_of(activity)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+    assert len(await activity.open().score([LOUD])) == 1
+    assert process_of(activity) == process
+
+
+async def test_the_process_knows_no_setting_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUOLOGUE_API_KEY", "a secret")
+    activity = await SileroActivity.load(weights("silero-vad"))
+    assert not [name for name in process_of(activity).environ() if name.startswith("DUOLOGUE_")]
+    await activity.aclose()

@@ -45,7 +45,7 @@ def test_what_was_said_to_its_end_is_complete(model: SmartTurn) -> None:
 
 
 async def test_semantic_vad_cuts_no_recording_and_finds_the_ends(model: SmartTurn) -> None:
-    activity = SileroActivity(weights("silero-vad"))
+    activity = await SileroActivity.load(weights("silero-vad"))
     for r in recordings():
         frames = windows(r.pcm + bytes(48 * 5000))
         turn = semantic("auto")

@@ -79,9 +79,7 @@ async def _scripted(config: ServerConfig) -> Parts:
     return Parts(
         engine,
         ScriptedTranscriber(engine, is_open=is_open),
-        await asyncio.to_thread(_activity, config.vad, config)
-        if config.vad
-        else LoudnessActivity(),
+        await _activity(config.vad, config) if config.vad else LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
         _images(config),
@@ -95,11 +93,12 @@ def _images(config: ServerConfig) -> CleanImages:
     return CleanImages(Fetch(frozenset(filter(None, hosts)), limit_bytes=limit), limit_bytes=limit)
 
 
-def _activity(spec: str, config: ServerConfig) -> VoiceActivity:
+async def _activity(spec: str, config: ServerConfig) -> VoiceActivity:
     """The scripted engine with real voice activity: what a load test asks for."""
     from duologue.hearing.silero import SileroActivity
 
-    return SileroActivity(_only(resolve(spec, store_of(config)), ".onnx"))
+    path = await asyncio.to_thread(resolve, spec, store_of(config))
+    return await SileroActivity.load(_only(path, ".onnx"))
 
 
 async def _light(config: ServerConfig) -> Parts:
@@ -118,7 +117,7 @@ async def _light(config: ServerConfig) -> Parts:
 
     names = transcription_names(config)
     paths, ear_paths = await asyncio.to_thread(_resolve, config)
-    activity = await asyncio.to_thread(SileroActivity, _only(paths["activity"], ".onnx"))
+    activity = await SileroActivity.load(_only(paths["activity"], ".onnx"))
     turn_end = await SmartTurnEnd.load(_only(paths["turn_end"], ".onnx"))
     ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
     own, ear = next(iter(ears.items()))

@@ -1,44 +1,35 @@
-"""Silero voice activity for all sessions: one thread, one batch over whoever has a window.
+"""Silero voice activity for all sessions, in a process of its own beside the event loop.
 
-Windows of 24 kHz sound go in by `score`, probabilities come back. Streams put their windows
-in line and wait; the thread takes one window of every stream in line, resamples and scores
-them in one run of the graph, and goes on with what has piled up meanwhile; while several
-speak, it waits a few milliseconds for more. A stream keeps the detector's state, the 64
-samples of context that Silero v6 wants, and the resampler's carry.
+    score ─► ask ─ stdin ─► silero_process ─ stdout ─► answers ─► the stream's future
+
+Windows of 24 kHz sound go in by `score`, probabilities come back. The process holds the state
+of every stream and scores whoever has a window in one run of the graph; the server only cuts,
+writes and reads. So scoring takes a core of its own, and never the interpreter.
 
 A line that has been all but silent for some windows is not speech whatever a model says, so
 it costs no model: an open microphone in a quiet room is most of what a server hears.
+
+A process that ends, or answers nothing for long, is named in the log and replaced; what it had
+not answered is asked again, of a detector that begins anew. One that ends soon after its start
+would do so again: all that waits then fails with `EngineFault`, and what comes until the next
+try.
 """
 
 import asyncio
+import contextlib
 import logging
-import threading
-import time
-from collections import deque
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from duologue.errors import EngineFault, ModelFault
-from duologue.hearing.resampling import CARRY_SAMPLES, WINDOW_OUT, WindowResampler
-from duologue.runtime.ports import WINDOW_SAMPLES
+from duologue.hearing.silero_records import ASK, CLOSE, READY, SCORE, WINDOW_BYTES, Answers
 
 logger = logging.getLogger(__name__)
-
-CONTEXT_SAMPLES = 64
-STATE_SHAPE = (2, 128)
-STATE_FLOATS = 256
-MEMORY_FLOATS = STATE_FLOATS + CONTEXT_SAMPLES + CARRY_SAMPLES
-BATCH_LIMIT = 256
-"""Streams scored in one run of the graph."""
-
-GATHER_S = 0.004
-"""How long a run waits for more streams, when there were several lately: a larger batch costs
-little more, and every run takes the interpreter from the event loop a few times."""
-
-SEVERAL = 4
 
 QUIET_PEAK = 100
 """A window with no sample beyond this (-50 dBFS) is quiet."""
@@ -46,41 +37,19 @@ QUIET_PEAK = 100
 QUIET_WINDOWS = 4
 """Quiet windows that the model still hears, so that it sees every word out to its end."""
 
+STEADY_S = 10.0
+"""A process that lasted this long was sound; one that did not is not replaced sooner than this."""
 
-class _Request:
-    """Windows of one stream that wait to be scored, and who waits for them."""
+STUCK_S = 10.0
+"""A process that owes an answer for this long is ended."""
 
-    __slots__ = ("done", "loop", "scores", "stream", "windows")
+LOAD_S = 60.0
+"""How long it may take to load the graph."""
 
-    def __init__(self, stream: "SileroStream", windows: Sequence[bytes]) -> None:
-        self.stream = stream
-        self.windows = deque(windows)
-        self.scores: list[float] = []
-        self.loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[list[float]] = self.loop.create_future()
+END_S = 5.0
+"""How long a process that was told to end may take."""
 
-    def wake(self, fault: str | None) -> None:
-        """Let the waiter go; in the event loop."""
-        if self.done.done():
-            return
-        if fault is None:
-            self.done.set_result(self.scores)
-        else:
-            self.done.set_exception(EngineFault(fault))
-
-
-def _finish(requests: Sequence[_Request], fault: str | None = None) -> None:
-    """Wake the waiters, with one call into each event loop; called in the scoring thread."""
-    for loop in {request.loop for request in requests}:
-        try:
-            loop.call_soon_threadsafe(_wake, [r for r in requests if r.loop is loop], fault)
-        except RuntimeError:
-            logger.debug("the event loop is gone")
-
-
-def _wake(requests: Sequence[_Request], fault: str | None) -> None:
-    for request in requests:
-        request.wake(fault)
+ANSWER_BYTES = 1 << 16
 
 
 class SileroStream:
@@ -88,10 +57,9 @@ class SileroStream:
 
     def __init__(self, activity: "SileroActivity") -> None:
         self._activity = activity
-        self.memory = np.zeros(MEMORY_FLOATS, np.float32)
-        """The detector's state, its context, the resampler's carry."""
-        self.closed = False
+        self._number = activity.new_number()
         self._quiet = 0
+        self.closed = False
 
     async def score(self, windows: Sequence[bytes]) -> list[float]:
         if self.closed:
@@ -100,10 +68,17 @@ class SileroStream:
         loud = [window for window, skip in zip(windows, silent, strict=True) if not skip]
         if not loud:
             return [0.0] * len(windows)
-        request = _Request(self, loud)
-        self._activity.enqueue(request)
-        scores = iter(await request.done)
-        return [0.0 if skip else next(scores) for skip in silent]
+        try:
+            scores = await self._activity.ask(self._number, loud)
+        except asyncio.CancelledError:
+            # Answers to nobody may still come; under a new number they are no one else's.
+            self._activity.forget(self._number)
+            self._number = self._activity.new_number()
+            raise
+        if len(loud) == len(windows):
+            return scores
+        rest = iter(scores)
+        return [0.0 if skip else next(rest) for skip in silent]
 
     def _is_silent(self, window: bytes) -> bool:
         """Whether the line has been quiet for longer than the model needs to hear."""
@@ -118,104 +93,219 @@ class SileroStream:
         return self._quiet > QUIET_WINDOWS
 
     def close(self) -> None:
-        self.closed = True
+        if not self.closed:
+            self.closed = True
+            self._activity.forget(self._number)
+
+
+class _Ask:
+    """Windows of one stream that wait to be scored, and who waits for them."""
+
+    __slots__ = ("done", "scores", "windows")
+
+    def __init__(self, windows: Sequence[bytes], done: asyncio.Future[list[float]]) -> None:
+        self.windows = windows
+        self.scores: list[float] = []
+        self.done = done
 
 
 class SileroActivity:
-    """Satisfies `VoiceActivity`. Raises `ModelFault` when the graph cannot be loaded."""
+    """Satisfies `VoiceActivity`; made by `load`, within the event loop that it serves.
 
-    def __init__(self, model_path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._graph = onnxruntime.InferenceSession(
-                str(model_path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as fault:
-            raise ModelFault(
-                f"the voice-activity model {model_path} cannot be used: {fault}"
-            ) from fault
-        self._resample = WindowResampler()
-        self._rate = np.array(16_000, np.int64)
-        self._line: deque[_Request] = deque()
-        self._wake = threading.Condition()
+    What is on its way to the process is bounded: a stream waits for one ask before its next.
+    """
+
+    def __init__(self, model_path: Path, process: asyncio.subprocess.Process) -> None:
+        self._model_path = model_path
+        self._process: asyncio.subprocess.Process | None = process
+        self._loop = asyncio.get_running_loop()
+        self._numbers = 0
+        self._asks: dict[int, _Ask] = {}
+        """What has not been answered, by stream."""
+        self._fault = ""
+        """Why there is no process, while there is none and asks are refused."""
+        self._ready = asyncio.Event()
+        self._ready.set()
         self._closing = False
-        self._lately = 0
-        """Streams in the last run."""
-        self._thread = threading.Thread(target=self._work, name="voice-activity", daemon=True)
-        self._thread.start()
+        self._keeper = self._loop.create_task(self._keep())
+        """Awaited in `aclose`."""
+
+    @classmethod
+    async def load(cls, model_path: Path) -> "SileroActivity":
+        """Start the process. Raises `ModelFault` when it cannot load the graph."""
+        return cls(model_path, await _start(model_path))
+
+    @property
+    def process_id(self) -> int | None:
+        """The process that scores now, if there is one."""
+        return self._process.pid if self._process else None
+
+    async def replaced(self) -> None:
+        """Wait until there is a process that answers."""
+        await self._ready.wait()
 
     def open(self) -> SileroStream:
         return SileroStream(self)
 
+    def new_number(self) -> int:
+        """What the process is to know one more stream by."""
+        self._numbers += 1
+        return self._numbers
+
     async def aclose(self) -> None:
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        await asyncio.to_thread(self._thread.join)
+        self._closing = True
+        self._fail("voice activity has been shut down")
+        if self._process is not None:
+            await _end(self._process)
+        self._keeper.cancel()
+        await asyncio.wait([self._keeper])
 
-    def enqueue(self, request: _Request) -> None:
-        """Put a request in line. A stream waits for one before the next, so the line is short."""
-        with self._wake:
+    async def ask(self, stream: int, windows: Sequence[bytes]) -> list[float]:
+        """The scores of windows of a stream that has no other ask. Raises `EngineFault`."""
+        if self._fault:
+            raise EngineFault(self._fault)
+        for window in windows:
+            if len(window) != WINDOW_BYTES:
+                raise EngineFault(f"a voice-activity window has {len(window)} bytes")
+        ask = self._asks[stream] = _Ask(windows, self._loop.create_future())
+        self._write(stream, SCORE, windows)
+        return await ask.done
+
+    def forget(self, stream: int) -> None:
+        """The stream is at its end; who still waits for scores of it gets none."""
+        if (ask := self._asks.pop(stream, None)) and not ask.done.done():
+            ask.done.set_result([0.0] * len(ask.windows))
+        self._write(stream, CLOSE, ())
+
+    def _write(self, stream: int, kind: int, windows: Sequence[bytes]) -> None:
+        pipe = self._process.stdin if self._process else None
+        if pipe is not None and not pipe.is_closing():  # else it is asked again of the next one
+            pipe.write(b"".join((ASK.pack(stream, kind, len(windows)), *windows)))
+
+    async def _keep(self) -> None:
+        """Read answers; put a new process in the place of one that ends."""
+        while self._process is not None:
+            began = self._loop.time()
+            await self._read(self._process)
             if self._closing:
-                _finish([request], "voice activity has been shut down")
                 return
-            self._line.append(request)
-            if len(self._line) == 1:
-                self._wake.notify()
+            process, self._process = self._process, None
+            status = await _end(process)
+            logger.error("the voice-activity process ended (%s)", _told(status))
+            if self._loop.time() - began < STEADY_S:
+                self._fail("the voice-activity process ended, twice in short time")
+                await asyncio.sleep(STEADY_S)
+            self._process = await self._again()
+            self._fault = ""
+            self._ready.set()
+            for stream, ask in self._asks.items():
+                self._write(stream, SCORE, ask.windows[len(ask.scores) :])
 
-    def _work(self) -> None:
-        while batch := self._take():
+    async def _again(self) -> asyncio.subprocess.Process:
+        while True:
             try:
-                self._score(batch)
-            except Exception:
-                logger.exception("a voice-activity run failed")
-                _finish(batch, "voice activity failed")
+                process = await _start(self._model_path)
+            except (ModelFault, OSError) as fault:
+                logger.error("the voice-activity process cannot be started: %s", fault)
+                self._fail("the voice-activity process cannot be started")
+                await asyncio.sleep(STEADY_S)
+            else:
+                logger.info("the voice-activity process has been replaced")
+                return process
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Give answers to who waits, until the process ends or is stuck."""
+        assert process.stdout is not None
+        answers = Answers()
+        owed: _Ask | None = None
+        while True:
+            try:
+                async with asyncio.timeout(STUCK_S):
+                    data = await process.stdout.read(ANSWER_BYTES)
+            except TimeoutError:
+                oldest = next(iter(self._asks.values()), None)
+                if oldest is not None and oldest is owed:
+                    logger.error("the voice-activity process has not answered for %g s", STUCK_S)
+                    _kill(process)
+                    return
+                owed = oldest
                 continue
-            self._give_back(batch)
+            if not data:
+                return
+            owed = None
+            for stream, score in answers.read(data):
+                self._answered(stream, score)
 
-    def _take(self) -> list[_Request]:
-        with self._wake:
-            while not self._line and not self._closing:
-                self._wake.wait()
-        if self._lately >= SEVERAL:
-            time.sleep(GATHER_S)
-        with self._wake:
-            if self._closing:
-                _finish(self._line, "voice activity has been shut down")
-                return []
-            batch = [self._line.popleft() for _ in range(min(BATCH_LIMIT, len(self._line)))]
-            self._lately = len(batch)
-            return batch
+    def _answered(self, stream: int, score: float) -> None:
+        ask = self._asks.get(stream)
+        if ask is None:
+            return  # closed meanwhile
+        ask.scores.append(score)
+        if len(ask.scores) == len(ask.windows):
+            del self._asks[stream]
+            if not ask.done.done():
+                ask.done.set_result(ask.scores)
 
-    def _score(self, batch: list[_Request]) -> None:
-        """One window of every request: [carry, window] -> 16 kHz -> [context, window] -> score."""
-        # One array operation for the whole batch at every step: this thread holds up the event
-        # loop whenever it is in the interpreter.
-        size = len(batch)
-        memory = np.array([request.stream.memory for request in batch])
-        windows = b"".join([request.windows.popleft() for request in batch])
-        sound = np.empty((size, CARRY_SAMPLES + WINDOW_SAMPLES), np.float32)
-        sound[:, :CARRY_SAMPLES] = memory[:, -CARRY_SAMPLES:]
-        sound[:, CARRY_SAMPLES:] = np.frombuffer(windows, np.int16).reshape(size, WINDOW_SAMPLES)
-        heard = np.empty((size, CONTEXT_SAMPLES + WINDOW_OUT), np.float32)
-        heard[:, :CONTEXT_SAMPLES] = memory[:, STATE_FLOATS:-CARRY_SAMPLES]
-        heard[:, CONTEXT_SAMPLES:] = self._resample(sound)
-        state = memory[:, :STATE_FLOATS].reshape(size, *STATE_SHAPE).transpose(1, 0, 2)
-        scores, new_state = self._graph.run(
-            None, {"input": heard, "state": np.ascontiguousarray(state), "sr": self._rate}
-        )
-        memory[:, :STATE_FLOATS] = new_state.transpose(1, 0, 2).reshape(size, STATE_FLOATS)
-        memory[:, STATE_FLOATS:-CARRY_SAMPLES] = heard[:, -CONTEXT_SAMPLES:]
-        memory[:, -CARRY_SAMPLES:] = sound[:, -CARRY_SAMPLES:]
-        for request, row, score in zip(batch, memory, scores[:, 0].tolist(), strict=True):
-            request.stream.memory = row
-            request.scores.append(score)
+    def _fail(self, why: str) -> None:
+        """Refuse what waits, and what comes until there is a process again."""
+        self._fault = why
+        self._ready.clear()
+        for ask in self._asks.values():
+            if not ask.done.done():
+                ask.done.set_exception(EngineFault(why))
+        self._asks.clear()
 
-    def _give_back(self, batch: list[_Request]) -> None:
-        unfinished = [request for request in batch if request.windows]
-        _finish([request for request in batch if not request.windows])
-        if unfinished:
-            with self._wake:
-                self._line.extend(unfinished)
+
+async def _start(model_path: Path) -> asyncio.subprocess.Process:
+    """A process that has loaded the graph. Raises `ModelFault`."""
+    # Keys and other settings of the server are not for it; in a session of its own it gets no
+    # signal that a terminal sends to the server.
+    environ = {n: value for n, value in os.environ.items() if not n.startswith("DUOLOGUE_")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "duologue.hearing.silero_process", str(model_path)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={"OPENBLAS_NUM_THREADS": "1", **environ},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(LOAD_S):
+            said = await process.stdout.readline()
+    except TimeoutError:
+        said = f"the voice-activity model {model_path} was not loaded in {LOAD_S:g} s".encode()
+        _kill(process)
+    except asyncio.CancelledError:
+        _kill(process)
+        await process.wait()
+        raise
+    if said == READY:
+        return process
+    status = await _end(process)
+    raise ModelFault(
+        said.decode("utf-8", "replace").strip()
+        or f"the process for the voice-activity model {model_path} ended ({_told(status)})"
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> int:
+    """Have it end, by force if need be; its exit status."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(END_S):
+            return await process.wait()
+    except TimeoutError:
+        _kill(process)
+        return await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def _told(status: int) -> str:
+    return (
+        f"exit status {status}" if status >= 0 else signal.strsignal(-status) or f"signal {-status}"
+    )
