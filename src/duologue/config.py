@@ -79,12 +79,49 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     # What answers
     engine: Annotated[
-        Literal["light", "scripted"],
+        Literal["light", "chat", "scripted"],
         Meta(
-            description="`light` is real models on the CPU; `scripted` says what `script` says "
-            "and needs no models."
+            description="`light` is real models on the CPU; `chat` is one model that hears and "
+            "speaks, on the server that `upstream` names; `scripted` says what `script` says and "
+            "needs no models."
         ),
     ] = "light"
+    upstream: Annotated[
+        str | None,
+        Meta(
+            description="URL of the model server that `engine` speaks to, such as "
+            "`http://10.0.0.5:8000/v1`; several with commas between share the work."
+        ),
+    ] = None
+    upstream_key: Annotated[
+        str | None,
+        Meta(
+            description="The key that the model server asks for. It goes to the servers that "
+            "`upstream` names and nowhere else.",
+            extra=SECRET,
+        ),
+    ] = None
+    upstream_model: Annotated[
+        str | None, Meta(description="Name of the model as the model server knows it.")
+    ] = None
+    upstream_voices: Annotated[
+        str,
+        Meta(
+            description="Voices of that model, with commas between, the first being the default. "
+            "Empty: it speaks as it likes, whatever voice a session asks for."
+        ),
+    ] = ""
+    upstream_dialect: Annotated[
+        Literal["omni", "openai"],
+        Meta(
+            description="What `chat` sends: for vLLM-Omni, SGLang-Omni and the like, or for "
+            "servers as strict as the hosted `gpt-audio`."
+        ),
+    ] = "omni"
+    upstream_timeout_s: Annotated[
+        float,
+        Meta(gt=0, description="A model server that says nothing for so long has failed."),
+    ] = 30.0
     profile: Annotated[
         Literal["default", "small"],
         Meta(description="Which set of models `light` uses; `small` is quicker and knows less."),
@@ -124,9 +161,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1024,
-            description="Tokens that one conversation of `light` may hold, prompt and reply "
-            "together; the model's own limit bounds it. With the default models each costs 28 KiB "
-            "of memory for every session that can be open, and one more.",
+            description="Tokens that one conversation of `light` or `chat` may hold, prompt and "
+            "reply together; the model's own limit bounds it. With the default models of `light` "
+            "each costs 28 KiB of memory for every session that can be open, and one more. In "
+            "`chat` a second of the user's sound counts as 12.5.",
         ),
     ] = 4096
     script: Annotated[

@@ -70,6 +70,10 @@ class Parts:
 
 async def compose(config: ServerConfig) -> Parts:
     """Load what `config` asks for, off the event loop. Raises `ConfigFault`, `ModelFault`."""
+    if config.engine == "chat":
+        from duologue.gateway.compose_chat import compose_chat
+
+        return await compose_chat(config)
     return await (_scripted(config) if config.engine == "scripted" else _light(config))
 
 
@@ -82,12 +86,13 @@ async def _scripted(config: ServerConfig) -> Parts:
         await _activity(config.vad, config) if config.vad else LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
-        _images(config),
+        images(config),
         ScriptedTranslator(engine),
     )
 
 
-def _images(config: ServerConfig) -> CleanImages:
+def images(config: ServerConfig) -> CleanImages:
+    """What takes images from clients."""
     limit = config.max_image_bytes
     hosts = (host.strip().lower() for host in config.image_hosts.split(","))
     return CleanImages(Fetch(frozenset(filter(None, hosts)), limit_bytes=limit), limit_bytes=limit)
@@ -98,7 +103,7 @@ async def _activity(spec: str, config: ServerConfig) -> VoiceActivity:
     from duologue.hearing.silero import SileroActivity
 
     path = await asyncio.to_thread(resolve, spec, store_of(config))
-    return await SileroActivity.load(_only(path, ".onnx"))
+    return await SileroActivity.load(only(path, ".onnx"))
 
 
 async def _light(config: ServerConfig) -> Parts:
@@ -116,14 +121,14 @@ async def _light(config: ServerConfig) -> Parts:
     from duologue.seeing.eye import RapidOcrEye
 
     names = transcription_names(config)
-    paths, ear_paths = await asyncio.to_thread(_resolve, config)
-    activity = await SileroActivity.load(_only(paths["activity"], ".onnx"))
-    turn_end = await SmartTurnEnd.load(_only(paths["turn_end"], ".onnx"))
+    paths, ear_paths = await asyncio.to_thread(resolve_all, config)
+    activity = await SileroActivity.load(only(paths["activity"], ".onnx"))
+    turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
     ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
     own, ear = next(iter(ears.items()))
-    mouth = await asyncio.to_thread(HibariMouth, _only(paths["mouth"], ".onnx"))
+    mouth = await asyncio.to_thread(HibariMouth, only(paths["mouth"], ".onnx"))
     mind = await LlamaMind.load(
-        _only(paths["mind"], ".gguf"),
+        only(paths["mind"], ".gguf"),
         places=config.max_sessions,
         context_tokens=config.context_tokens,
         threads=config.threads or os.cpu_count() or 1,
@@ -137,7 +142,7 @@ async def _light(config: ServerConfig) -> Parts:
         activity,
         DeepFilterReduction(),
         turn_end,
-        _images(config),
+        images(config),
         LightTranslator(ear, mouth) if len(ear.languages) > 1 else None,
         f"The speech model {own} of this server knows one language only. Translation needs "
         "one that knows many, such as that of the profile default.",
@@ -145,14 +150,14 @@ async def _light(config: ServerConfig) -> Parts:
     )
 
 
-def _resolve(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path]]:
+def resolve_all(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path]]:
     """The models of each role, and every speech recognition model by its name."""
     store = store_of(config)
     ears = {spec: resolve(spec, store) for spec in ear_specs(config)}
     return {role: resolve(spec, store) for role, spec in specs(config).items()}, ears
 
 
-def _only(path: Path, suffix: str) -> Path:
+def only(path: Path, suffix: str) -> Path:
     """The one file of a kind in a model's directory, or the file itself."""
     if path.is_file():
         return path

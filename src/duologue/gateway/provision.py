@@ -24,15 +24,18 @@ def store_of(config: ServerConfig) -> Store:
 
 
 def specs(config: ServerConfig) -> dict[Role, str]:
-    """The model of each role: the profile's, or the one set in its place."""
+    """The model of each role that has one here: the profile's, or the one set in its place."""
     chosen = profile(config.profile)
-    return {
+    models: dict[Role, str] = {
         "activity": config.vad or chosen.activity,
         "turn_end": config.turn_end or chosen.turn_end,
         "ear": config.stt or chosen.ear,
         "mind": config.llm or chosen.mind,
         "mouth": chosen.mouth,
     }
+    if config.engine == "chat":  # thinks and speaks elsewhere
+        del models["mind"], models["mouth"]
+    return models
 
 
 def transcription_names(config: ServerConfig) -> dict[str, str]:

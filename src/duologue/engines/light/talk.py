@@ -16,8 +16,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import msgspec
 
 from duologue.core.talk import Ask, Item
+from duologue.engines.history import History
 from duologue.engines.light.grammar import grammar
-from duologue.engines.light.history import History
 from duologue.engines.light.parts import Ear, Eye, Lease, Mind, Mouth
 from duologue.engines.light.place import Place
 from duologue.engines.light.precedence import Precedence

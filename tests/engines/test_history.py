@@ -1,5 +1,5 @@
 from duologue.core.talk import Item, Part
-from duologue.engines.light.history import History
+from duologue.engines.history import History
 from engines.light.parts_kit import said, typed
 
 

@@ -1,6 +1,6 @@
 """The history of one talk: an ordered log of items, edited by `put`, `drop` and `cut`.
 
-Notes come in from `talk.py`; a snapshot (a tuple of items) goes out to a reply. Every edit
+Notes come in from an engine's talk; a snapshot (a tuple of items) goes out to a reply. Every edit
 raises `revision`, so that a guess can tell whether the history is still the one it was
 made from.
 """

@@ -1,0 +1,1 @@
+"""Speech models behind an OpenAI-compatible chat-completions server, as an engine."""

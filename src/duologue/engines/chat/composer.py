@@ -1,0 +1,212 @@
+"""One reply put together: pieces of the upstream's stream in, reply events out, in order.
+
+Text that runs ahead of its sound is held until the first sound, so that until then the reply
+can be asked of another upstream and nobody notices. Calls wait for the end of what is being
+said, since their message would cut it in two. The last few milliseconds of sound are held
+back until more comes, so that at the end of the reply all its words count as voiced.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
+from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
+from duologue.engines.chat.faults import UpstreamFault, nonsense
+from duologue.engines.chat.pace import Pace, Voiced
+from duologue.engines.chat.sizes import text_tokens
+from duologue.engines.chat.sound import SoundReader, spoken_samples
+
+DONE = b"[DONE]"
+"""The data of the event that ends a stream."""
+
+HELD_BYTES = 10 * audio.BYTES_PER_MS
+REASONS: dict[str, Literal["length", "filtered"]] = {
+    "length": "length",
+    "content_filter": "filtered",
+}
+LARGE_BYTES = 8 * 1024
+"""Events from here on are read in a thread: 100 us and more."""
+
+
+class _ToolCall:
+    """A call as far as it has come."""
+
+    def __init__(self, piece: CallPiece) -> None:
+        self.index, self.id = piece.index, piece.id
+        self.name = ""
+        self.arguments = ""
+        self.told = 0
+
+
+class Composer:
+    """Makes the events of one reply; `counted` is our own estimate of what it reads."""
+
+    def __init__(self, ask: Ask, counted: dict[str, int], pace: Pace) -> None:
+        self._ask = ask
+        self._counted = counted
+        self._sounds = SoundReader()
+        self._voiced = Voiced(pace)
+        self._held_text = ""
+        self._held_pcm = b""
+        self._has_sound = False
+        self._takes_transcript: bool | None = None
+        self._calls: list[_ToolCall] = []
+        self._finish: str | None = None
+        self._tokens: Tokens | None = None
+        self._tokens_told = 0
+        self._tokens_made = 0
+        self._stages: dict[str, float] = {}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the upstream has said why it stopped."""
+        return self._finish is not None
+
+    async def take(self, data: bytes) -> list[ReplyEvent]:
+        """The events that one event of the stream gives. Raises `EngineFault`."""
+        if data == DONE:
+            self._finish = self._finish or "stop"
+            return []
+        if len(data) < LARGE_BYTES:
+            piece, pcm, spoken = self._read(data)
+        else:
+            piece, pcm, spoken = await asyncio.to_thread(self._read, data)
+        if not self._stages and (piece.text or piece.transcript or piece.calls):
+            self._stages["first_token"] = asyncio.get_running_loop().time()
+        self._note(piece)
+        return [*self._say(self._text(piece), pcm, spoken), *self._call(piece.calls)]
+
+    def end(self) -> list[ReplyEvent]:
+        """The events at the end of the stream. Raises `EngineFault`."""
+        for call in self._calls:
+            self._check(call)
+        pcm = self._held_pcm + self._sounds.flush()
+        events: list[ReplyEvent] = []
+        if self._ask.speak and self._voiced.text and not self._has_sound and not self._calls:
+            raise UpstreamFault("The upstream model server sent words without sound.")
+        if self._held_text or pcm:
+            voiced = self._voiced.end()
+            events.append(self._counted_say(self._held_text, pcm, voiced))
+        for number, call in enumerate(self._calls):
+            events += self._told(number, call)
+            events.append(Call(number, final=True))
+        return [*events, *self._closing()]
+
+    def _read(self, data: bytes) -> tuple[Piece, bytes, float]:
+        piece = parse(data)
+        if not piece.sound or not self._ask.speak:
+            return piece, b"", 0.0
+        pcm = b"".join(self._sounds.read(sound, piece.rate_hz) for sound in piece.sound)
+        return piece, pcm, spoken_samples(pcm) / audio.RATE_HZ
+
+    def _note(self, piece: Piece) -> None:
+        if piece.finish:
+            self._finish = piece.finish
+        if piece.tokens and (piece.is_last_count or piece.tokens.completion):
+            self._tokens = piece.tokens
+
+    def _text(self, piece: Piece) -> str:
+        """Of two texts that say the same the one that came first is taken throughout."""
+        if self._takes_transcript is None and (piece.text or piece.transcript):
+            self._takes_transcript = not piece.text
+        return piece.transcript if self._takes_transcript else piece.text
+
+    def _say(self, text: str, pcm: bytes, spoken_s: float) -> Iterator[ReplyEvent]:
+        if text:
+            self._voiced.say(text)
+            self._tokens_made += text_tokens(text)
+        if not self._ask.speak:
+            if text:
+                yield self._counted_say(text, b"", 0)
+            return
+        self._held_text += text
+        if pcm:
+            self._has_sound = True
+            voiced = self._voiced.sound(spoken_s)
+            ready = self._held_pcm + pcm
+            self._held_pcm = ready[-HELD_BYTES:]
+            ready = ready[:-HELD_BYTES]
+            if ready:
+                text, self._held_text = self._held_text, ""
+                yield self._counted_say(text, ready, voiced)
+        elif text and self._has_sound:
+            text, self._held_text = self._held_text, ""
+            yield self._counted_say(text, b"", 0)
+
+    def _counted_say(self, text: str, pcm: bytes, voiced: int) -> Say:
+        tokens, self._tokens_told = self._tokens_made - self._tokens_told, self._tokens_made
+        return Say(text, pcm, voiced, tokens)
+
+    def _call(self, pieces: tuple[CallPiece, ...]) -> Iterator[ReplyEvent]:
+        for piece in pieces:
+            call = self._call_of(piece)
+            if call is None:
+                continue
+            call.name += piece.name if not call.name else ""
+            call.arguments += piece.arguments
+            self._tokens_made += text_tokens(piece.name + piece.arguments)
+            is_first = call is self._calls[0] and not self._voiced.text
+            if is_first and call.name and call.arguments.strip():
+                yield from self._told(0, call)
+
+    def _call_of(self, piece: CallPiece) -> _ToolCall | None:
+        """The call that a piece belongs to; None for one more than may be."""
+        for call in reversed(self._calls):
+            if piece.index is not None or piece.id is not None:
+                is_same = piece.index == call.index and (not piece.id or piece.id == call.id)
+            else:
+                is_same = not (piece.name and call.name)
+            if is_same:
+                return call
+        if self._calls and not self._ask.parallel_calls:
+            return None
+        self._calls.append(_ToolCall(piece))
+        return self._calls[-1]
+
+    def _told(self, number: int, call: _ToolCall) -> Iterator[ReplyEvent]:
+        delta = call.arguments[call.told :]
+        if delta or not call.told:
+            name = call.name if not call.told else ""
+            call.told = len(call.arguments)
+            tokens, self._tokens_told = self._tokens_made - self._tokens_told, self._tokens_made
+            yield Call(number, name, delta, tokens=tokens)
+
+    def _check(self, call: _ToolCall) -> None:
+        """A call must be one of the tools, with a JSON object."""
+        if call.name not in {tool.name for tool in self._ask.tools}:
+            raise nonsense(f"called a function that it was not offered: {call.name[:64]!r}")
+        call.arguments = call.arguments if call.arguments.strip() else "{}"
+        try:
+            is_object = isinstance(msgspec.json.decode(call.arguments), dict)
+        except msgspec.DecodeError:
+            is_object = False
+        if not is_object:
+            raise nonsense(f"called {call.name} with arguments that are not a JSON object")
+
+    def _closing(self) -> Iterator[ReplyEvent]:
+        """What it really cost, where the upstream says so, and why it ended."""
+        if self._tokens is not None:
+            yield began(self._tokens, self._counted)
+            self._tokens_made = max(
+                self._tokens_told, self._tokens.completion - self._tokens.audio_out
+            )
+        reason: Literal["completed", "length", "filtered"] = "completed"
+        reason = REASONS.get(self._finish or "", reason)
+        rest = self._tokens_made - self._tokens_told
+        yield Done(reason, tokens=rest, stages=dict(self._stages))
+
+
+def began(tokens: Tokens, counted: dict[str, int]) -> Began:
+    """The upstream's count of what it read, split by modality as it says, or as we counted."""
+    left = tokens.prompt
+    split: dict[str, int] = {}
+    for modality, told in (("audio", tokens.audio_in), ("image", tokens.image_in)):
+        split[modality] = min(left, counted.get(modality, 0) if told is None else told)
+        left -= split[modality]
+    cached_text = min(left, tokens.cached)
+    cached = {"text": cached_text, "audio": min(split["audio"], tokens.cached - cached_text)}
+    return Began({"text": left, **split}, cached)

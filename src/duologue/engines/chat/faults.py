@@ -1,0 +1,112 @@
+"""What went wrong upstream, in words that may be shown to a client.
+
+Statuses, transport errors and error objects come in, one `UpstreamFault` comes out. The words
+are ours: those of the upstream may hold a key or the owner's addresses, so they go to the log
+alone, with keys taken out.
+"""
+
+import re
+import ssl
+
+import httpx2
+
+from duologue.errors import EngineFault
+
+SECRETS = re.compile(r"(?i)\b(bearer\s+)\S+|\b(?:sk|key|hf)[-_][\w*.-]{4,}")
+EXCERPT_CHARACTERS = 300
+TOO_LONG = re.compile(r"context[ _](?:length|window)|max_model_len|too many tokens", re.IGNORECASE)
+
+
+class UpstreamFault(EngineFault):
+    """A fault of one upstream.
+
+    `elsewhere`: another upstream, or another try, may do better. `down`: this one should not be
+    asked before it was looked at. `told` is what the upstream said, for the log only.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: str = "engine_error",
+        *,
+        elsewhere: bool = True,
+        down: bool = False,
+        told: str = "",
+    ) -> None:
+        super().__init__(message, code)
+        self.elsewhere = elsewhere
+        self.down = down
+        self.told = told
+
+
+def nonsense(what: str, told: str = "") -> UpstreamFault:
+    """The fault of an answer that is not what was asked for."""
+    return UpstreamFault(f"The upstream model server {what}.", told=told)
+
+
+def broke_off() -> UpstreamFault:
+    """The fault of an answer that has no end."""
+    return UpstreamFault("The upstream model server broke off in the middle.", down=True)
+
+
+def of_status(status: int, told: str) -> UpstreamFault:
+    """The fault of an HTTP status that is not 200; `told` is the beginning of the body."""
+    fault = _of_status(status, told)
+    fault.told = told
+    return fault
+
+
+def _of_status(status: int, told: str) -> UpstreamFault:
+    code = f"(HTTP {status})"
+    if 300 <= status < 400:
+        message = f"The upstream model server redirects to another address {code}."
+        return UpstreamFault(message, down=True)
+    if status in (401, 403):
+        message = f"The upstream model server does not accept this server's key {code}."
+        return UpstreamFault(message, elsewhere=False)
+    if status == 404:
+        message = f"The upstream model server does not know the model or the address {code}."
+        return UpstreamFault(message, elsewhere=False)
+    if status == 429:
+        message = f"The upstream model server is over its quota {code}."
+        return UpstreamFault(message, "rate_limit_exceeded")
+    if status == 413 or (status in (400, 422) and TOO_LONG.search(told)):
+        message = f"The conversation is longer than the upstream model takes {code}."
+        return UpstreamFault(message, "context_length_exceeded", elsewhere=False)
+    if status < 500:
+        message = f"The upstream model server refuses the request {code}."
+        return UpstreamFault(message, elsewhere=False)
+    return UpstreamFault(f"The upstream model server failed {code}.", down=True)
+
+
+def of_transport(error: Exception, timeout_s: float) -> UpstreamFault:
+    """The fault of a connection that could not be made or broke."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return UpstreamFault("The upstream model server does not answer calls.", down=True)
+    if isinstance(error, httpx2.TimeoutException | TimeoutError):
+        message = f"The upstream model server said nothing for {timeout_s:g} s."
+        return UpstreamFault(message, down=True)
+    if _is_certificate(error):
+        message = "The certificate of the upstream model server is not valid."
+        return UpstreamFault(message, down=True)
+    if isinstance(error, httpx2.ConnectError):
+        return UpstreamFault("The upstream model server cannot be reached.", down=True)
+    return broke_off()
+
+
+def excerpt(text: str, key: str | None) -> str:
+    """The beginning of an upstream's words, on one line and without keys, for the log."""
+    if key:
+        text = text.replace(key, "…")
+    words = " ".join(SECRETS.sub(lambda found: (found[1] or "") + "…", text).split())
+    return words[:EXCERPT_CHARACTERS]
+
+
+def _is_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

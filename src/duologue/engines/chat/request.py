@@ -1,0 +1,183 @@
+"""The body of one chat-completions request: an ask and the items it answers in, JSON out.
+
+Takes time, for all sound of the history is in it as base64: to be called in a worker thread.
+The rules of the format that a conversation need not know are kept here: a call is followed by
+its result at once, and no call is without one.
+"""
+
+import base64
+import io
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import Ask, CallPart, Item, Part, Tool
+
+Dialect = Literal["omni", "openai"]
+"""Where the voice is named, and the format of sound that is asked for.
+
+"omni" (vLLM-Omni, SGLang-Omni) reads the voice at the top of the request and sends WAV, whose
+header says the sample rate; "openai" refuses what it does not know and streams pcm16 only.
+"""
+
+PENDING = "(There is no result yet.)"
+"""Stands for the result of a call that has none."""
+
+
+class Model(msgspec.Struct, frozen=True):
+    """What is asked for: the name upstream, its voices, the dialect of the request."""
+
+    name: str
+    voices: tuple[str, ...] = ()
+    dialect: Dialect = "omni"
+
+
+def render(ask: Ask, items: Sequence[Item], model: Model) -> bytes:
+    """The body of the request, as JSON."""
+    body: dict[str, Any] = {
+        "model": model.name,
+        "messages": list(_messages(ask.instructions, items)),
+        "modalities": ["text", "audio"] if ask.speak else ["text"],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if ask.speak:
+        body |= _voice(ask.voice, model)
+    if ask.max_tokens is not None:
+        body["max_completion_tokens"] = ask.max_tokens
+    if ask.tools:
+        body["tools"] = [_tool(tool) for tool in ask.tools]
+        body["tool_choice"] = _tool_choice(ask.tool_choice)
+        if not ask.parallel_calls:
+            body["parallel_tool_calls"] = False
+    return msgspec.json.encode(body)
+
+
+def wav(pcm: bytes) -> bytes:
+    """`pcm` as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(audio.SAMPLE_BYTES)
+        sound.setframerate(audio.RATE_HZ)
+        sound.writeframes(pcm)
+    return file.getvalue()
+
+
+def _voice(voice: str, model: Model) -> dict[str, Any]:
+    """A voice that the upstream does not have is not asked for: it then takes its own."""
+    known = {"voice": voice} if voice in model.voices else {}
+    if model.dialect == "openai":
+        return {"audio": {**known, "format": "pcm16"}}
+    return {"audio": {**known, "format": "wav"}, **known}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters or {"type": "object", "properties": {}},
+        },
+    }
+
+
+def _tool_choice(choice: str) -> Any:
+    name = choice.removeprefix("function:")
+    return choice if name == choice else {"type": "function", "function": {"name": name}}
+
+
+class _AssistantTurn:
+    """What the assistant said and called in a row, and the results that came right behind."""
+
+    def __init__(self, results: Sequence[Item]) -> None:
+        self.said: list[str] = []
+        self.calls: list[CallPart] = []
+        self.results: dict[str | None, str] = {}
+        self._ever = {item.call_id for item in results}
+
+    def end(self) -> Iterator[dict[str, Any]]:
+        """Its messages. A call whose result came later stands where that result does."""
+        calls = [
+            call
+            for call in self.calls
+            if call.call_id in self.results or call.call_id not in self._ever
+        ]
+        text = "\n".join(filter(None, self.said))
+        if calls:
+            yield from _called(text, calls, self.results)
+        elif text:
+            yield {"role": "assistant", "content": text}
+        self.said, self.calls, self.results = [], [], {}
+
+
+def _messages(instructions: str, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
+    """Instructions first; what the assistant said and called in a row is one message."""
+    if instructions:
+        yield {"role": "system", "content": instructions}
+    calls = {item.call.call_id: item.call for item in items if item.call}
+    turn = _AssistantTurn([item for item in items if item.role == "result"])
+    for item in items:
+        if item.call:
+            turn.calls.append(item.call)
+        elif item.role == "assistant":
+            if turn.calls:
+                yield from turn.end()
+            turn.said.append(_text(item))
+        elif item.role == "result" and any(c.call_id == item.call_id for c in turn.calls):
+            turn.results[item.call_id] = _text(item)
+        else:
+            yield from turn.end()
+            if item.role != "result":
+                if content := _content(item):
+                    yield {"role": item.role, "content": content}
+            elif call := calls.get(item.call_id or ""):
+                yield from _called("", [call], {item.call_id: _text(item)})
+            else:
+                yield {"role": "user", "content": f"(A function answered: {_text(item)})"}
+    yield from turn.end()
+
+
+def _called(
+    text: str, calls: Sequence[CallPart], results: Mapping[str | None, str]
+) -> Iterator[dict[str, Any]]:
+    """Calls in one message, and their results behind it."""
+    yield {
+        "role": "assistant",
+        "content": text or None,
+        "tool_calls": [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in calls
+        ],
+    }
+    for call in calls:
+        content = results.get(call.call_id, PENDING)
+        yield {"role": "tool", "tool_call_id": call.call_id, "content": content}
+
+
+def _text(item: Item) -> str:
+    return " ".join(part.text for part in item.parts if part.text)
+
+
+def _content(item: Item) -> str | list[dict[str, Any]]:
+    """Plain text where there is nothing else: not every template takes a list."""
+    if item.role != "user" or not any(part.pcm or part.image_url for part in item.parts):
+        return _text(item)
+    return [part for part in map(_part, item.parts) if part]
+
+
+def _part(part: Part) -> dict[str, Any] | None:
+    if part.pcm:
+        data = base64.b64encode(wav(part.pcm)).decode()
+        return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    if part.image_url:
+        return {"type": "image_url", "image_url": {"url": part.image_url}}
+    return {"type": "text", "text": part.text} if part.text else None

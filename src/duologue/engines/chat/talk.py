@@ -1,0 +1,127 @@
+"""One conversation with an upstream that keeps none: notes and asks in, replies out.
+
+    put/drop/cut ──► History ──snapshot──► Window ──► request ──► Upstream ──► Composer ──► events
+
+Every request holds all that the model shall know, so any upstream can give the next reply, and
+what was not heard or was deleted is simply not in it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from duologue.core.talk import Ask, Began, Item, Part, ReplyEvent
+from duologue.engines.chat.composer import Composer
+from duologue.engines.chat.faults import UpstreamFault, broke_off
+from duologue.engines.chat.pace import Pace
+from duologue.engines.chat.request import Model, render
+from duologue.engines.chat.sizes import MESSAGE_TOKENS, head_tokens, input_tokens, size
+from duologue.engines.chat.upstream import Upstream
+from duologue.engines.chat.upstreams import Upstreams
+from duologue.engines.history import History
+from duologue.engines.window import Window, newest
+from duologue.runtime.ports import Traits
+
+
+class ChatTalk:
+    """See `runtime.ports.Talk`; made by `ChatEngine.open`."""
+
+    def __init__(
+        self, upstreams: Upstreams, model: Model, traits: Traits, paces: dict[str, Pace]
+    ) -> None:
+        self._upstreams = upstreams
+        self._model = model
+        self._traits = traits
+        self._paces = paces
+        self._history = History()
+        self._window = Window()
+
+    def configure(self, ask: Ask) -> None:
+        """Nothing to read ahead: the upstream keeps no conversation."""
+
+    def expect(self, item: Item | None) -> None:
+        """Nothing is begun on a guess: an upstream's time may cost money."""
+
+    def put(self, item: Item, after: str | None = None) -> None:
+        """Note an item. Of the assistant's own sound only the words are sent again."""
+        if item.role == "assistant":
+            item = Item(item.id, item.role, tuple(Part(part.text) for part in item.parts))
+        self._history.put(item, after)
+
+    def drop(self, item_id: str) -> None:
+        """Note that an item was deleted; unknown ids are passed over."""
+        self._history.drop(item_id)
+        self._window.forget(item_id)
+
+    def cut(self, item_id: str, end_ms: int, text: str) -> None:
+        """Note that of an item only `text` was heard; unknown ids are passed over."""
+        self._history.cut(item_id, text)
+
+    def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+        """See `runtime.ports.Talk.reply`: the history is the one of this moment."""
+        items = self._history.items if ask.context is None else ask.context
+        if ask.context is not None:
+            window = Window()
+        else:
+            window = self._window if ask.keep else self._window.copy()
+        return self._reply(ask, items, window)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    async def _reply(
+        self, ask: Ask, items: Sequence[Item], window: Window
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        if ask.tool_choice == "none":
+            ask = msgspec.structs.replace(ask, tools=())
+        kept = self._fit(ask, items, window)
+        counted = input_tokens(ask, kept)
+        yield Began(counted)
+        body = await asyncio.to_thread(render, ask, kept, self._model)
+        pace = self._paces.setdefault(ask.voice, Pace())
+        tried: list[Upstream] = []
+        upstream = self._upstreams.pick()
+        while upstream is not None:
+            tried.append(upstream)
+            has_begun = False
+            try:
+                reply = _answered(upstream, body, Composer(ask, counted, pace))
+                async with aclosing(reply):
+                    async for event in reply:
+                        has_begun = has_begun or not isinstance(event, Began)
+                        yield event
+                return
+            except UpstreamFault as fault:
+                if fault.down:
+                    self._upstreams.failed(upstream)
+                upstream = self._upstreams.pick(tried)
+                if has_begun or not fault.elsewhere or upstream is None:
+                    raise
+
+    def _fit(self, ask: Ask, items: Sequence[Item], window: Window) -> list[Item]:
+        limit = self._traits.max_output_tokens
+        if ask.max_tokens is not None:
+            limit = min(limit, ask.max_tokens)
+        room = self._traits.context_tokens - head_tokens(ask) - limit
+        most = self._traits.context_tokens // MESSAGE_TOKENS
+        return window.fit(newest(items, most), room, ask.truncation, size)
+
+
+async def _answered(
+    upstream: Upstream, body: bytes, composer: Composer
+) -> AsyncGenerator[ReplyEvent, None]:
+    """One try at a reply."""
+    try:
+        async with aclosing(upstream.stream(body)) as stream:
+            async for data in stream:
+                for event in await composer.take(data):
+                    yield event
+        if not composer.is_finished:
+            raise broke_off()
+        for event in composer.end():
+            yield event
+    except UpstreamFault as fault:
+        upstream.note(fault)
+        raise

@@ -1,0 +1,56 @@
+"""The upstreams of an engine: which is asked next, and which are looked at again.
+
+The least busy of those that are well goes first. One that failed is asked only when there is
+no other, and looked at in the background until it answers. Nothing sticks to an upstream: all
+that it must know is in every request.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+
+from duologue.engines.chat.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+FIRST_CHECK_S = 1.0
+LONGEST_CHECK_S = 30.0
+
+
+class Upstreams:
+    """One or more upstreams with the same model."""
+
+    def __init__(self, upstreams: Sequence[Upstream], *, check_s: float = FIRST_CHECK_S) -> None:
+        self._upstreams = tuple(upstreams)
+        self._check_s = check_s
+        self._checks: dict[Upstream, asyncio.Task[None]] = {}
+
+    def pick(self, tried: Collection[Upstream] = ()) -> Upstream | None:
+        """The one to ask, of those not yet tried; None when there is no other."""
+        left = [upstream for upstream in self._upstreams if upstream not in tried]
+        return min(left, key=lambda one: (one.down, one.in_flight), default=None)
+
+    def failed(self, upstream: Upstream) -> None:
+        """Note that one is not well: it is looked at until it is."""
+        upstream.down = True
+        if upstream not in self._checks:
+            check = self._look_after(upstream)
+            task = asyncio.create_task(check, name=upstream.name)  # noqa: TID251 - owned here
+            self._checks[upstream] = task
+            task.add_done_callback(lambda _: self._checks.pop(upstream, None))
+
+    async def _look_after(self, upstream: Upstream) -> None:
+        wait_s = self._check_s
+        while upstream.down:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_CHECK_S)
+            if await upstream.is_well():
+                upstream.down = False
+        log.warning("upstream %s: is well again", upstream.name)
+
+    async def aclose(self) -> None:
+        """Stop looking."""
+        while checks := list(self._checks.values()):
+            for check in checks:
+                check.cancel()
+            await asyncio.wait(checks)

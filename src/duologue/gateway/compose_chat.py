@@ -1,0 +1,61 @@
+"""The parts of a server whose engine is `chat`: the model is upstream, the rest is here.
+
+Voice activity, turn ends, noise reduction and the transcripts that people read are the local
+models, as beside `light`; no language model and no voice is loaded.
+"""
+
+import asyncio
+
+from duologue.config import ServerConfig
+from duologue.engines.chat.engine import ChatEngine
+from duologue.engines.chat.request import Model
+from duologue.errors import ConfigFault
+from duologue.gateway.compose import Parts, images, only, resolve_all
+from duologue.gateway.provision import transcription_names
+from duologue.hearing.ear import WhisperEar
+from duologue.hearing.noise import DeepFilterReduction
+from duologue.hearing.silero import SileroActivity
+from duologue.hearing.transcriber import WhisperTranscriber
+from duologue.hearing.turn_end import SmartTurnEnd
+
+
+async def compose_chat(config: ServerConfig) -> Parts:
+    """Load the local parts, off the event loop. Raises `ConfigFault`, `ModelFault`."""
+    engine = await asyncio.to_thread(chat_engine, config)
+    names = transcription_names(config)
+    paths, ear_paths = await asyncio.to_thread(resolve_all, config)
+    activity = await asyncio.to_thread(SileroActivity, only(paths["activity"], ".onnx"))
+    turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
+    ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
+    return Parts(
+        engine,
+        WhisperTranscriber(ears, names, is_open=config.unknown_model == "lenient"),
+        activity,
+        DeepFilterReduction(),
+        turn_end,
+        images(config),
+        None,
+        "The engine `chat` does not translate; the engine `light` does.",
+        tuple(one.aclose for one in ears.values()),
+    )
+
+
+def chat_engine(config: ServerConfig) -> ChatEngine:
+    """The engine of the settings. Raises `ConfigFault`."""
+    urls = _names(config.upstream or "")
+    if not urls:
+        raise ConfigFault("upstream: the engine chat needs the URL of a model server")
+    if not config.upstream_model:
+        raise ConfigFault("upstream_model: the engine chat needs the name of a model")
+    model = Model(config.upstream_model, _names(config.upstream_voices), config.upstream_dialect)
+    return ChatEngine(
+        urls,
+        model,
+        key=config.upstream_key,
+        context_tokens=config.context_tokens,
+        timeout_s=config.upstream_timeout_s,
+    )
+
+
+def _names(setting: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(str.strip, setting.split(",")))))

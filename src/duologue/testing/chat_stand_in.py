@@ -1,0 +1,239 @@
+"""A stand-in for chat-completions servers that speak; it thinks nothing and hears nothing.
+
+It speaks HTTP over a socket in the dialects of vLLM-Omni 0.30 ("omni": WAV as base64 in
+`delta.content` of chunks marked `"modality": "audio"`, a usage beside each), of the hosted
+gpt-audio in 2026 ("openai": `delta.audio.data` with `delta.audio.transcript`, pcm16) and of a
+server that does not stream ("whole"), written from their published shapes. Answers go in,
+requests and aborts come out for a test to look at.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import math
+import socket
+import ssl
+import wave
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import msgspec
+import uvicorn
+
+from duologue.gateway.server import Server
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request gets.
+
+    The sound lasts `sound_ms` and comes in chunks of `chunk_ms`, `chunk_delay_ms` apart;
+    `text_ahead` sends all the text first, as a fast thinker does, or else a share with each
+    chunk. `drop_after` breaks the connection after so many chunks. `status` other than 200,
+    `raw` (the body as it is) and `headers` are for servers that are ill. `usage` None is none.
+    """
+
+    text: str = "It is sunny."
+    sound_ms: int = 600
+    chunk_ms: int = 200
+    rate_hz: int = 24_000
+    calls: tuple[tuple[str, str], ...] = ()
+    dialect: Literal["omni", "openai", "whole"] = "omni"
+    text_ahead: bool = True
+    finish: str = "stop"
+    usage: dict[str, Any] | None = None
+    first_delay_ms: int = 0
+    chunk_delay_ms: int = 0
+    drop_after: int | None = None
+    status: int = 200
+    raw: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def sine(ms: int, rate_hz: int) -> bytes:
+    """`ms` milliseconds of 220 Hz as s16le."""
+    step = 2 * math.pi * 220 / rate_hz
+    wave_form = (round(8000 * math.sin(step * n)) for n in range(rate_hz * ms // 1000))
+    return array("h", wave_form).tobytes()
+
+
+def wav(pcm: bytes, rate_hz: int) -> bytes:
+    """`pcm` as a WAV file of that rate."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate_hz)
+        sound.writeframes(pcm)
+    return file.getvalue()
+
+
+class ChatStandIn:
+    """The server. `answers` are given in turn, the last one again and again."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers) or [Answer()]
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        """What each request gave as its authorisation."""
+        self.abort_times: list[float] = []
+        """When clients hung up in the middle, by the loop's clock."""
+        self.is_well = True
+        """Whether `GET /v1/models` is answered with 200."""
+        self.looks = 0
+        self._news = asyncio.Condition()
+
+    async def until(self, is_so: Callable[["ChatStandIn"], bool]) -> None:
+        """Wait until something is so: looked at whenever a request, a look or an abort comes."""
+        async with self._news:
+            await self._news.wait_for(lambda: is_so(self))
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """The ASGI app."""
+        if scope["method"] == "GET":
+            self.looks += 1
+            await self._tell()
+            await _send_whole(send, 200 if self.is_well else 503, b'{"object":"list","data":[]}')
+            return
+        body = b""
+        is_more = True
+        while is_more:
+            message = await receive()
+            body += message.get("body", b"")
+            is_more = message.get("more_body", False)
+        headers = dict(scope["headers"])
+        self.keys.append(headers.get(b"authorization", b"").decode())
+        self.requests.append(json.loads(body))
+        await self._tell()
+        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        async with asyncio.TaskGroup() as tasks:
+            speaking = tasks.create_task(self._answer(answer, send))
+            watching = tasks.create_task(self._watch(receive, speaking))
+            speaking.add_done_callback(lambda _: watching.cancel())
+
+    async def _watch(self, receive: Receive, speaking: "asyncio.Task[None]") -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.abort_times.append(asyncio.get_running_loop().time())
+        speaking.cancel()
+        await self._tell()
+
+    async def _answer(self, answer: Answer, send: Send) -> None:
+        await asyncio.sleep(answer.first_delay_ms / 1000)
+        if answer.status != 200 or answer.raw is not None:
+            await _send_whole(send, answer.status, answer.raw or b"", answer.headers)
+            return
+        if answer.dialect == "whole":
+            await _send_whole(send, 200, json.dumps(whole(answer)).encode())
+            return
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for count, chunk in enumerate(chunks(answer)):
+            if count == answer.drop_after:
+                raise ConnectionError("the stand-in drops the connection")
+            if count:
+                await asyncio.sleep(answer.chunk_delay_ms / 1000)
+            data = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+
+async def _send_whole(
+    send: Send, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = ()
+) -> None:
+    given = {"content-type": "application/json", **dict(headers)}
+    encoded = [(name.encode(), value.encode()) for name, value in given.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+def chunks(answer: Answer) -> Iterator[dict[str, Any]]:
+    """The chunks of a streamed answer."""
+    pcm = sine(answer.sound_ms, answer.rate_hz)
+    size = answer.rate_hz * answer.chunk_ms // 1000 * 2
+    pieces = [pcm[start : start + size] for start in range(0, len(pcm), size)]
+    words = answer.text.split(" ")
+    tokens = [word if not n else f" {word}" for n, word in enumerate(words)] if answer.text else []
+    yield _chunk({"role": "assistant", "content": ""})
+    if answer.text_ahead:
+        for token in tokens:
+            yield _text(token, answer)
+        tokens = []
+    for number, piece in enumerate(pieces):
+        share = -(-len(tokens) // (len(pieces) - number))
+        for token in tokens[:share]:
+            yield _text(token, answer)
+        tokens = tokens[share:]
+        yield _sound(piece, answer)
+    for token in tokens:
+        yield _text(token, answer)
+    for index, (name, arguments) in enumerate(answer.calls):
+        half = len(arguments) // 2
+        for first, part in ((True, arguments[:half]), (False, arguments[half:])):
+            call: dict[str, Any] = {"index": index, "function": {"arguments": part}}
+            if first:
+                call |= {"id": f"call_{index}", "type": "function"}
+                call["function"]["name"] = name
+            yield _chunk({"tool_calls": [call]})
+    finish = "tool_calls" if answer.calls else answer.finish
+    yield {**_chunk({}), "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
+    if answer.usage is not None:
+        yield {"object": "chat.completion.chunk", "choices": [], "usage": answer.usage}
+
+
+def _chunk(delta: dict[str, Any]) -> dict[str, Any]:
+    choices = [{"index": 0, "delta": delta, "finish_reason": None}]
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": choices}
+
+
+def _text(text: str, answer: Answer) -> dict[str, Any]:
+    if answer.dialect == "openai":
+        return _chunk({"audio": {"id": "audio_1", "transcript": text}})
+    return {**_chunk({"content": text}), "modality": "text"}
+
+
+def _sound(pcm: bytes, answer: Answer) -> dict[str, Any]:
+    if answer.dialect == "openai":
+        return _chunk({"audio": {"id": "audio_1", "data": base64.b64encode(pcm).decode()}})
+    usage = {"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7}
+    file = base64.b64encode(wav(pcm, answer.rate_hz)).decode()
+    return {**_chunk({"content": file}), "modality": "audio", "usage": usage}
+
+
+def whole(answer: Answer) -> dict[str, Any]:
+    """The answer in one piece."""
+    file = wav(sine(answer.sound_ms, answer.rate_hz), answer.rate_hz)
+    audio = {"data": base64.b64encode(file).decode(), "transcript": answer.text}
+    message = {"role": "assistant", "content": None, "audio": audio}
+    choices = [{"index": 0, "message": message, "finish_reason": answer.finish}]
+    return {"object": "chat.completion", "choices": choices, "usage": answer.usage}
+
+
+@asynccontextmanager
+async def standing_in(
+    stand_in: ChatStandIn, *, certificate: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """The stand-in on a free port; gives its base URL, `http://127.0.0.1:port/v1`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings = uvicorn.Config(stand_in, lifespan="off", log_config=None, http="httptools")
+        settings.load()
+        settings.ssl = certificate
+        server = Server(settings)
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            await server.ready.wait()
+            try:
+                scheme = "https" if certificate else "http"
+                yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/v1"
+            finally:
+                server.should_exit = True
+                await serving

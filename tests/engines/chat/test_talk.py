@@ -1,0 +1,352 @@
+"""The engine over a real socket to a stand-in: what it says, and that it lives through faults."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+import trustme
+
+from duologue.core.talk import Ask, Began, Call, Done, Item, Part, ReplyEvent, Say, Tool, Truncation
+from duologue.engines.chat.engine import ChatEngine
+from duologue.engines.chat.request import Model
+from duologue.engines.scripted import tone
+from duologue.errors import ConfigFault, EngineFault
+from duologue.runtime.ports import Talk
+from duologue.testing.chat_stand_in import Answer, ChatStandIn, sine, standing_in
+
+KEY = "sk-upstream-secret"
+TOOLS = (Tool("get_weather"), Tool("get_time"))
+QUESTION = Item("u1", "user", (Part(pcm=tone(500)),))
+SHORT = Answer(sound_ms=200)
+
+
+@asynccontextmanager
+async def talking(*urls: str, **settings: Any) -> AsyncIterator[Talk]:
+    engine = ChatEngine(urls, Model("m", ("ethan",)), key=KEY, **settings)
+    try:
+        yield await engine.open(Ask())
+    finally:
+        await engine.aclose()
+
+
+async def replied(talk: Talk, ask: Ask | None = None) -> list[ReplyEvent]:
+    return [event async for event in talk.reply(ask or Ask())]
+
+
+def text(events: list[ReplyEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Say))
+
+
+def sound(events: list[ReplyEvent]) -> bytes:
+    return b"".join(event.pcm for event in events if isinstance(event, Say))
+
+
+async def fault_of(answer: Answer, ask: Ask | None = None, **settings: Any) -> EngineFault:
+    """The fault of a reply; the one after it must work, for the talk lives on."""
+    stand_in = ChatStandIn(answer, SHORT)
+    async with standing_in(stand_in) as url, talking(url, **settings) as talk:
+        talk.put(QUESTION)
+        with pytest.raises(EngineFault) as fault:
+            await replied(talk, ask)
+        assert text(await replied(talk)) == SHORT.text
+    return fault.value
+
+
+@pytest.mark.parametrize("dialect", ["omni", "openai", "whole"])
+@pytest.mark.parametrize("text_ahead", [True, False])
+async def test_each_dialect_gives_the_same_words_and_sound(dialect: Any, text_ahead: bool) -> None:
+    answer = Answer(text="It is sunny in Paris.", dialect=dialect, text_ahead=text_ahead)
+    async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        events = await replied(talk)
+    assert isinstance(events[0], Began) and isinstance(events[-1], Done)
+    assert text(events) == answer.text and sound(events) == sine(600, 24_000)
+    says = [event for event in events if isinstance(event, Say)]
+    assert says[-1].voiced == len(answer.text)
+    played_s = said = 0.0
+    for say in says[:-1]:
+        said += len(say.text)
+        played_s += len(say.pcm) / 48_000
+        assert say.voiced <= min(said, 10 * (played_s + 0.011))
+    assert events[-1].reason == "completed" and "first_token" in events[-1].stages
+
+
+async def test_nothing_is_said_before_the_first_sound() -> None:
+    answer = Answer(text="One two three", chunk_delay_ms=5)
+    async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        first = next(e for e in await replied(talk) if isinstance(e, Say))
+    assert first.text == "One two three" and first.pcm
+
+
+async def test_a_reply_in_writing_streams_its_words() -> None:
+    answer = Answer(text="One two", sound_ms=0)
+    async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:
+        events = await replied(talk, Ask(speak=False))
+    assert [event.text for event in events if isinstance(event, Say)] == ["One", " two"]
+
+
+async def test_the_upstreams_count_is_believed_where_it_adds_up() -> None:
+    usage = {
+        "prompt_tokens": 50,
+        "completion_tokens": 40,
+        "prompt_tokens_details": {"audio_tokens": 30, "cached_tokens": 10},
+        "completion_tokens_details": {"audio_tokens": 35},
+    }
+    stand_in = ChatStandIn(Answer(usage=usage), Answer(usage={"prompt_tokens": -1}))
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        told, own = await replied(talk), await replied(talk)
+    begans = [event for event in told if isinstance(event, Began)]
+    assert begans[0].input == {"text": 8, "audio": 7}
+    assert begans[-1] == Began({"text": 20, "audio": 30, "image": 0}, {"text": 10, "audio": 0})
+    tokens = [event.tokens for event in told if not isinstance(event, Began)]
+    assert sum(tokens) == 5
+    assert [e for e in own if isinstance(e, Began)] == [Began({"text": 8, "audio": 7})]
+    assert sum(e.tokens for e in own if not isinstance(e, Began)) == 4
+
+
+async def test_calls_come_after_what_is_said_and_are_whole() -> None:
+    calls = (("get_weather", '{"city":"Paris"}'), ("get_time", ""))
+    stand_in = ChatStandIn(
+        Answer(text="Let me look.", calls=calls), Answer(text="", sound_ms=0, calls=calls)
+    )
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        for spoken in (True, False):
+            events = await replied(talk, Ask(tools=TOOLS))
+            kinds = [type(event).__name__ for event in events]
+            assert ("Say" in kinds) is spoken
+            made = [event for event in events if isinstance(event, Call)]
+            assert kinds.index("Call") > (kinds.index("Say") if spoken else 0)
+            for index, (name, arguments) in enumerate(calls):
+                pieces = [call for call in made if call.index == index]
+                assert [p.name for p in pieces if p.name] == [name] and pieces[-1].final
+                assert "".join(p.delta for p in pieces) == (arguments or "{}")
+        one = await replied(talk, Ask(tools=TOOLS, parallel_calls=False))
+    assert {event.index for event in one if isinstance(event, Call)} == {0}
+
+
+async def test_closing_a_reply_hangs_up_on_the_upstream_at_once() -> None:
+    stand_in = ChatStandIn(Answer(sound_ms=10_000, chunk_delay_ms=100))
+    loop = asyncio.get_running_loop()
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        async with aclosing(talk.reply(Ask())) as events:  # type: ignore[type-var]
+            async for event in events:  # type: ignore[attr-defined]
+                if isinstance(event, Say):
+                    break
+            closed = loop.time()
+        async with asyncio.timeout(5):
+            await stand_in.until(lambda it: bool(it.abort_times))
+    assert stand_in.abort_times[0] - closed < 0.05 and len(stand_in.abort_times) == 1
+
+
+async def test_a_cancelled_task_hangs_up_while_the_upstream_still_thinks() -> None:
+    stand_in = ChatStandIn(Answer(first_delay_ms=60_000))
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        task = asyncio.create_task(replied(talk))
+        async with asyncio.timeout(5):
+            await stand_in.until(lambda it: len(it.requests) == 1)
+            task.cancel()
+            await asyncio.wait([task])
+            await stand_in.until(lambda it: len(it.abort_times) == 1)
+    assert task.cancelled()
+
+
+async def test_what_was_cut_or_deleted_is_not_in_the_next_request() -> None:
+    stand_in = ChatStandIn(SHORT)
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        talk.put(Item("a1", "assistant", (Part("It is sunny in Paris."),)))
+        talk.put(Item("u2", "user", (Part("Stop"),)))
+        talk.put(Item("u0", "system", (Part("First."),)), "")
+        talk.cut("a1", 400, "It is")
+        talk.drop("u2")
+        reply = talk.reply(Ask())
+        talk.put(Item("u3", "user", (Part("Too late for this one"),)))
+        assert [event async for event in reply]
+        await replied(talk, Ask(context=(Item("x", "user", (Part("Aside"),)),), keep=False))
+    contents = [[m["content"] for m in r["messages"]] for r in stand_in.requests]
+    assert contents[0][0] == "First." and contents[0][2:] == ["It is"]
+    assert contents[0][1][0]["type"] == "input_audio"
+    assert contents[1] == ["Aside"]
+    assert stand_in.keys == [f"Bearer {KEY}"] * 2
+
+
+async def test_a_long_history_loses_its_beginning_or_is_refused() -> None:
+    stand_in = ChatStandIn(SHORT)
+    async with standing_in(stand_in) as url, talking(url, context_tokens=1200) as talk:
+        for number in range(10):
+            talk.put(Item(f"u{number}", "user", (Part(f"{number}" * 120),)))
+        await replied(talk)
+        with pytest.raises(EngineFault) as fault:
+            talk.put(Item("u10", "user", (Part("x" * 440),)))
+            await replied(talk, Ask(truncation=Truncation(allowed=False)))
+    kept = [m["content"][0] for m in stand_in.requests[0]["messages"]]
+    assert kept == ["8", "9"]
+    assert fault.value.code == "context_length_exceeded" and len(stand_in.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "code"),
+    [
+        (Answer(status=401, raw=b"Incorrect key " + KEY.encode()), "key", "engine_error"),
+        (Answer(status=404, raw=b"{}"), "model", "engine_error"),
+        (Answer(status=429, raw=b"{}"), "quota", "rate_limit_exceeded"),
+        (
+            Answer(status=400, raw=b"maximum context length is 100"),
+            "longer",
+            "context_length_exceeded",
+        ),
+        (Answer(status=400, raw=b"bad voice"), "refuses", "engine_error"),
+        (Answer(status=503, raw=b"busy"), "failed", "engine_error"),
+        (Answer(status=307, headers=(("location", "/other"),)), "redirects", "engine_error"),
+        (Answer(raw=b"<html>", headers=(("content-type", "text/html"),)), "web page", ""),
+        (
+            Answer(raw=b"data: {}\n\n", headers=(("content-type", "text/event-stream"),)),
+            "broke",
+            "",
+        ),
+        (Answer(raw=b"nonsense"), "no chat completion", ""),
+        (Answer(raw=b'{"error":{"message":"no"}}'), "failed while", ""),
+        (Answer(rate_hz=9000), "9000 Hz", ""),
+        (Answer(sound_ms=0), "without sound", ""),
+        (Answer(drop_after=1), "broke off", ""),
+        (Answer(drop_after=6), "broke off", ""),
+    ],
+)
+async def test_a_fault_says_why_and_the_next_turn_works(
+    answer: Answer, why: str, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="duologue")
+    fault = await fault_of(answer)
+    assert why in fault.message and fault.code == (code or "engine_error")
+    assert KEY not in fault.message and KEY not in caplog.text
+    assert "127.0.0.1" not in fault.message and "upstream 127.0.0.1" in caplog.text
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", "sunny"])
+async def test_a_call_that_is_no_json_object_is_a_fault(arguments: str) -> None:
+    for said in ("Let me look.", ""):
+        answer = Answer(text=said, sound_ms=300 if said else 0, calls=(("get_time", arguments),))
+        assert "get_time" in (await fault_of(answer, Ask(tools=TOOLS))).message
+
+
+async def test_a_call_of_what_was_not_offered_is_a_fault() -> None:
+    answer = Answer(text="", sound_ms=0, calls=(("launch", "{}"),))
+    assert "not offered" in (await fault_of(answer, Ask(tools=TOOLS))).message
+
+
+async def test_a_slow_upstream_is_given_up_before_and_in_its_answer() -> None:
+    for answer in (Answer(first_delay_ms=5000), Answer(chunk_delay_ms=5000)):
+        assert "said nothing for 0.2 s" in (await fault_of(answer, timeout_s=0.2)).message
+
+
+async def test_an_upstream_that_is_not_there_is_named_as_such() -> None:
+    async with standing_in(ChatStandIn()) as url:
+        pass
+    async with talking(url) as talk:
+        talk.put(QUESTION)
+        with pytest.raises(EngineFault, match="cannot be reached"):
+            await replied(talk)
+
+
+async def test_a_certificate_must_be_good() -> None:
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    async with standing_in(ChatStandIn(SHORT), certificate=server) as url:
+        async with talking(url) as talk:
+            with pytest.raises(EngineFault, match="certificate"):
+                await replied(talk)
+        trust = ssl.create_default_context()
+        authority.configure_trust(trust)
+        async with talking(url, trust=trust) as talk:
+            assert text(await replied(talk)) == SHORT.text
+
+
+async def test_another_upstream_is_asked_before_the_first_sound_and_not_after() -> None:
+    for drop_after in (4, 6):  # three words of text are said by then, or sound as well
+        ill, well = ChatStandIn(Answer(drop_after=drop_after)), ChatStandIn(SHORT)
+        async with (
+            standing_in(ill) as first,
+            standing_in(well) as second,
+            talking(first, second) as talk,
+        ):
+            talk.put(QUESTION)
+            if drop_after == 4:
+                assert text(await replied(talk)) == SHORT.text
+                assert len(ill.requests) == len(well.requests) == 1
+            else:
+                with pytest.raises(EngineFault, match="broke off"):
+                    await replied(talk)
+                assert not well.requests
+
+
+async def test_a_request_that_is_refused_is_not_asked_elsewhere() -> None:
+    first, second = ChatStandIn(Answer(status=400, raw=b"no")), ChatStandIn()
+    async with standing_in(first) as one, standing_in(second) as two, talking(one, two) as talk:
+        with pytest.raises(EngineFault, match="refuses"):
+            await replied(talk)
+    assert not second.requests
+
+
+async def test_the_least_busy_upstream_is_asked() -> None:
+    slow = Answer(first_delay_ms=60_000)
+    stand_ins = [ChatStandIn(slow), ChatStandIn(slow)]
+    async with standing_in(stand_ins[0]) as one, standing_in(stand_ins[1]) as two:
+        async with talking(one, two) as talk:
+            tasks = []
+            async with asyncio.timeout(10):
+                for count in range(4):
+                    tasks.append(asyncio.create_task(replied(talk)))
+                    asked = stand_ins[count % 2]
+                    await asked.until(lambda it, count=count: len(it.requests) == 1 + count // 2)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    assert [len(one.requests) for one in stand_ins] == [2, 2]
+
+
+async def test_one_that_failed_is_left_alone_until_it_looks_well() -> None:
+    ill, well = ChatStandIn(Answer(status=500, raw=b""), SHORT), ChatStandIn(SHORT)
+    ill.is_well = False
+    async with (
+        standing_in(ill) as first,
+        standing_in(well) as second,
+        talking(first, second, check_s=0.02) as talk,
+    ):
+        for _ in range(3):
+            assert text(await replied(talk)) == SHORT.text
+        assert (len(ill.requests), len(well.requests)) == (1, 3)
+        async with asyncio.timeout(10):
+            await ill.until(lambda it: it.looks >= 2)
+            assert len(ill.requests) == 1
+            ill.is_well = True
+            while len(ill.requests) < 2:
+                await replied(talk)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "host:8000", "http://", "http://u:secret@host", "http://host?key=secret"]
+)
+def test_a_url_that_cannot_be_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ConfigFault, match="upstream") as fault:
+        ChatEngine((url,), Model("m"))
+    assert "secret" not in str(fault.value)
+
+
+def test_a_key_that_no_header_can_carry_is_refused() -> None:
+    with pytest.raises(ConfigFault, match="upstream_key"):
+        ChatEngine(("http://host",), Model("m"), key="sk-\n")
+
+
+def test_it_says_that_it_hears_and_speaks() -> None:
+    traits = ChatEngine(("http://host",), Model("m", ("ethan",))).traits
+    assert traits.hears and traits.speaks and traits.rewinds and traits.voices == ("ethan",)
