@@ -20,6 +20,7 @@ SAMPLES = {
     "port": "9000",
     "auth_failure": "401",
     "engine": "scripted",
+    "upstream_dialect": "openai",
     "profile": "small",
     "silence_duration_ms": "350",
     "context_tokens": "8192",
@@ -89,9 +90,9 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load(environ={"DUOLOGUE_PORT": "", "DUOLOGUE_VOICE": ""}) == ServerConfig()
 
 
-def test_the_key_has_no_option_and_is_never_shown() -> None:
-    (key,) = [setting for setting in SETTINGS if setting.secret]
-    assert (key.key, key.flag) == ("api_key", None)
+def test_a_key_has_no_option_and_is_never_shown() -> None:
+    secrets = {setting.key: setting.flag for setting in SETTINGS if setting.secret}
+    assert secrets == {"api_key": None, "upstream_key": None}
     assert "hush" not in repr(load(environ={"DUOLOGUE_API_KEY": "hush"}))
     Path("duologue.toml").write_text("api_key = 12345\n")
     with pytest.raises(ConfigFault) as fault:
@@ -105,7 +106,7 @@ def test_the_key_has_no_option_and_is_never_shown() -> None:
         ("port = 70000", "duologue.toml: port: 70000 is not allowed; allowed: a whole number "
          "from 0 to 65535"),
         ('port = "80"', "duologue.toml: port: '80' is not allowed"),
-        ('engine = "heavy"', '\'heavy\' is not allowed; allowed: "light" or "scripted"'),
+        ('engine = "heavy"', '\'heavy\' is not allowed; allowed: "chat" or "light" or "scripted"'),
         ("send_timeout_s = 0", "allowed: a number above 0"),
         ('host = ""', "allowed: text, not empty"),
         ("prot = 1", "duologue.toml: unknown key prot; did you mean port?"),

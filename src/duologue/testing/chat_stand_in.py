@@ -137,11 +137,14 @@ class ChatStandIn:
             return
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         for count, chunk in enumerate(chunks(answer)):
             if count == answer.drop_after:
                 raise ConnectionError("the stand-in drops the connection")
             if count:
-                await asyncio.sleep(answer.chunk_delay_ms / 1000)
+                due += answer.chunk_delay_ms / 1000  # on a clock that does not drift
+                await asyncio.sleep(due - loop.time())
             data = b"data: " + json.dumps(chunk).encode() + b"\n\n"
             await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})

@@ -1,0 +1,47 @@
+"""The settings of the engine `chat`: what it needs, and what it does without."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from duologue.config import ServerConfig, load
+from duologue.errors import ConfigFault
+from duologue.gateway.compose import compose
+from duologue.gateway.compose_chat import chat_engine
+from duologue.gateway.provision import specs
+
+GOOD: dict[str, Any] = {
+    "engine": "chat",
+    "upstream": "http://one:8000/v1, https://two",
+    "upstream_model": "qwen3-omni",
+    "upstream_voices": "ethan, chelsie,",
+}
+
+
+def test_an_engine_is_made_of_its_settings_and_no_language_model_or_voice_is_fetched() -> None:
+    config = ServerConfig(**GOOD, context_tokens=9000)
+    traits = chat_engine(config).traits
+    assert (traits.voices, traits.context_tokens) == (("ethan", "chelsie"), 9000)
+    assert set(specs(config)) == {"activity", "turn_end", "ear"}
+    assert "mind" in specs(ServerConfig())
+
+
+@pytest.mark.parametrize("key", ["upstream", "upstream_model"])
+async def test_what_is_missing_is_named_before_any_model_is_loaded(key: str) -> None:
+    with pytest.raises(ConfigFault, match=f"^{key}: "):
+        await compose(ServerConfig(**{**GOOD, key: None}))
+
+
+@pytest.mark.parametrize("url", ["one:8000", "http://me:secret@one", "http://one/v1?key=secret"])
+async def test_an_upstream_that_is_no_url_is_refused_without_its_secrets(url: str) -> None:
+    with pytest.raises(ConfigFault, match="^upstream: ") as fault:
+        await compose(ServerConfig(**{**GOOD, "upstream": f"http://good,{url}"}))
+    assert "secret" not in str(fault.value)
+
+
+def test_the_key_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    config = load(environ={"DUOLOGUE_UPSTREAM_KEY": "sk-secret"})
+    assert config.upstream_key == "sk-secret"
+    assert "secret" not in repr(config) + caplog.text
