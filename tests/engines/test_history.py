@@ -45,3 +45,13 @@ def test_every_edit_raises_the_revision_and_no_snapshot_changes() -> None:
     assert history.drop("a") is None
     assert history.revision == revision + 3
     assert before == (typed("a", "A"),)
+
+
+def test_sound_is_let_go_and_words_stay() -> None:
+    history = History()
+    history.put(Item("u", "user", (Part("words", b"sound"), Part("more"))))
+    before, revision = history.items, history.revision
+    history.forget_sound("u")
+    history.forget_sound("nobody")
+    assert history.items == (Item("u", "user", (Part("words"), Part("more"))),)
+    assert before[0].parts[0].pcm == b"sound" and history.revision == revision

@@ -5,6 +5,8 @@ raises `revision`, so that a guess can tell whether the history is still the one
 made from.
 """
 
+import msgspec
+
 from duologue.core.talk import Item, Part
 
 
@@ -59,6 +61,14 @@ class History:
         item = self._items[place]
         self._items[place] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
         return True
+
+    def forget_sound(self, item_id: str) -> None:
+        """Let an item's sound go and keep its words; unknown ids are passed over."""
+        place = self._find(item_id)
+        if place is not None:
+            item = self._items[place]
+            parts = tuple(msgspec.structs.replace(part, pcm=None) for part in item.parts)
+            self._items[place] = msgspec.structs.replace(item, parts=parts)
 
     def _find(self, item_id: str) -> int | None:
         if item_id not in self._known:

@@ -34,8 +34,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     The sound lasts `sound_ms` and comes in chunks of `chunk_ms`, `chunk_delay_ms` apart;
     `text_ahead` sends all the text first, as a fast thinker does, or else a share with each
-    chunk. `drop_after` breaks the connection after so many chunks. `status` other than 200,
-    `raw` (the body as it is) and `headers` are for servers that are ill. `usage` None is none.
+    chunk. With `heartbeat_ms` comments come while `first_delay_ms` passes. `drop_after` breaks
+    the connection after so many chunks. `status` other than 200, `raw` (the body as it is) and
+    `headers` are for servers that are ill. `usage` None is none.
     """
 
     text: str = "It is sunny."
@@ -48,6 +49,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     finish: str = "stop"
     usage: dict[str, Any] | None = None
     first_delay_ms: int = 0
+    heartbeat_ms: int = 0
     chunk_delay_ms: int = 0
     drop_after: int | None = None
     status: int = 200
@@ -128,7 +130,8 @@ class ChatStandIn:
         await self._tell()
 
     async def _answer(self, answer: Answer, send: Send) -> None:
-        await asyncio.sleep(answer.first_delay_ms / 1000)
+        if not answer.heartbeat_ms:
+            await asyncio.sleep(answer.first_delay_ms / 1000)
         if answer.status != 200 or answer.raw is not None:
             await _send_whole(send, answer.status, answer.raw or b"", answer.headers)
             return
@@ -137,6 +140,11 @@ class ChatStandIn:
             return
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for _ in range(answer.first_delay_ms // answer.heartbeat_ms if answer.heartbeat_ms else 0):
+            await send(
+                {"type": "http.response.body", "body": b": still here\n\n", "more_body": True}
+            )
+            await asyncio.sleep(answer.heartbeat_ms / 1000)
         loop = asyncio.get_running_loop()
         due = loop.time()
         for count, chunk in enumerate(chunks(answer)):

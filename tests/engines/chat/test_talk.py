@@ -244,7 +244,11 @@ async def test_a_call_of_what_was_not_offered_is_a_fault() -> None:
 
 
 async def test_a_slow_upstream_is_given_up_before_and_in_its_answer() -> None:
-    for answer in (Answer(first_delay_ms=5000), Answer(chunk_delay_ms=5000)):
+    for answer in (
+        Answer(first_delay_ms=5000),
+        Answer(chunk_delay_ms=5000),
+        Answer(first_delay_ms=5000, heartbeat_ms=50),  # comments are not an answer
+    ):
         assert "said nothing for 0.2 s" in (await fault_of(answer, timeout_s=0.2)).message
 
 

@@ -77,6 +77,8 @@ class ChatTalk:
         if ask.tool_choice == "none":
             ask = msgspec.structs.replace(ask, tools=())
         kept = self._fit(ask, items, window)
+        if window is self._window and len(kept) < len(items):
+            self._forget_sound({item.id for item in items} - {item.id for item in kept})
         counted = input_tokens(ask, kept)
         yield Began(counted)
         body = await asyncio.to_thread(render, ask, kept, self._model)
@@ -99,6 +101,11 @@ class ChatTalk:
                 upstream = self._upstreams.pick(tried)
                 if has_begun or not fault.elsewhere or upstream is None:
                     raise
+
+    def _forget_sound(self, item_ids: set[str]) -> None:
+        """What was dropped from the window is never sent again: an hour of sound is 170 MB."""
+        for item_id in item_ids:
+            self._history.forget_sound(item_id)
 
     def _fit(self, ask: Ask, items: Sequence[Item], window: Window) -> list[Item]:
         limit = self._traits.max_output_tokens
