@@ -75,6 +75,19 @@ async def test_each_dialect_gives_the_same_words_and_sound(dialect: Any, text_ah
     assert events[-1].reason == "completed" and "first_token" in events[-1].stages
 
 
+@pytest.mark.parametrize(
+    ("finish", "reason"), [("length", "length"), ("content_filter", "filtered")]
+)
+async def test_an_answer_that_a_limit_ended_has_not_voiced_all_its_words(
+    finish: str, reason: str
+) -> None:
+    answer = Answer(text="It is sunny in Paris today and so on.", finish=finish)
+    async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:
+        *_, last, done = await replied(talk)
+    assert isinstance(done, Done) and done.reason == reason
+    assert isinstance(last, Say) and last.voiced == 6
+
+
 async def test_nothing_is_said_before_the_first_sound() -> None:
     answer = Answer(text="One two three", chunk_delay_ms=5)
     async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:

@@ -89,7 +89,9 @@ class Composer:
         if self._ask.speak and self._voiced.text and not self._has_sound and not self._calls:
             raise UpstreamFault("The upstream model server sent words without sound.")
         if self._held_text or pcm:
-            voiced = self._voiced.end()
+            # Where a limit ended it, the sound may have stopped in the middle of the words.
+            is_whole = self._finish not in REASONS
+            voiced = self._voiced.end() if is_whole else self._voiced.sound(0.0)
             events.append(self._counted_say(self._held_text, pcm, voiced))
         for number, call in enumerate(self._calls):
             events += self._told(number, call)
