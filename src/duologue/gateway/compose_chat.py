@@ -24,7 +24,7 @@ async def compose_chat(config: ServerConfig) -> Parts:
     engine = await asyncio.to_thread(chat_engine, config)
     names = transcription_names(config)
     paths, ear_paths = await asyncio.to_thread(resolve_all, config)
-    activity = await asyncio.to_thread(SileroActivity, only(paths["activity"], ".onnx"))
+    activity = await SileroActivity.load(only(paths["activity"], ".onnx"))
     turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
     ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
     return Parts(
