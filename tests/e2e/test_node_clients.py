@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import trustme
 
+from authority import Authority
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_node
@@ -14,6 +14,7 @@ from weights import weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 SILENCE = bytes(48_000)
+SMALL = ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1")
 SCRIPT = """
 transcripts = ["What is the weather in Paris?", "Stop."]
 [[replies]]
@@ -38,17 +39,12 @@ def spoken(tmp_path: Path) -> tuple[Path, Path]:
 
 
 async def test_the_openai_package_talks_over_tls(spoken: tuple[Path, Path], tmp_path: Path) -> None:
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    certificate, key, trusted = (
-        str(tmp_path / name) for name in ("chain.pem", "key.pem", "ca.pem")
-    )
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
-    authority.cert_pem.write_to_path(trusted)
-    config = scripted(script=SCRIPT, tls_certificate=certificate, tls_key=key)
+    authority = Authority(tmp_path)
+    config = scripted(script=SCRIPT, tls_certificate=authority.certificate, tls_key=authority.key)
     async with serving(config) as base_url:
-        seen = await run_node("openai.mjs", *spoken, base_url=base_url, NODE_EXTRA_CA_CERTS=trusted)
+        seen = await run_node(
+            "openai.mjs", *spoken, base_url=base_url, NODE_EXTRA_CA_CERTS=authority.trusted
+        )
     assert seen["url"].startswith("wss://127.0.0.1:")
     assert seen["transcripts"] == ["What is the weather in Paris?", "Stop."]
     assert seen["responses"] == [
@@ -88,7 +84,7 @@ async def test_the_agents_package_talks_over_websocket_without_one_dropped_event
 
 @pytest.mark.weights
 async def test_the_agents_package_talks_with_a_real_engine(tmp_path: Path) -> None:
-    for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
+    for name in SMALL:
         weights(name)
     question = tmp_path / "question.pcm"
     question.write_bytes(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
@@ -99,3 +95,32 @@ async def test_the_agents_package_talks_with_a_real_engine(tmp_path: Path) -> No
     assert [item["role"] for item in seen["history"]] == ["user", "assistant"] * 2
     assert "ounces" in seen["history"][2]["text"]
     assert seen["history"][3]["text"] and seen["sound_bytes"] > 48 * 200
+
+
+@pytest.mark.weights
+async def test_the_openai_package_asks_a_real_engine_aloud_over_tls(tmp_path: Path) -> None:
+    for name in SMALL:
+        weights(name)
+    authority = Authority(tmp_path)
+    question = tmp_path / "question.pcm"
+    question.write_bytes(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
+    config = ServerConfig(
+        engine="light",
+        profile="small",
+        port=0,
+        api_key=KEY,
+        max_sessions=1,
+        tls_certificate=authority.certificate,
+        tls_key=authority.key,
+    )
+    async with serving(config) as base_url:
+        seen = await run_node(
+            "openai_aloud.mjs", question, base_url=base_url, NODE_EXTRA_CA_CERTS=authority.trusted
+        )
+    assert seen["url"].startswith("wss://127.0.0.1:")
+    assert seen["errors"] == []
+    assert "ounces" in seen["heard"]
+    assert seen["status"] in ("completed", "incomplete")  # the limit of tokens may cut it
+    assert seen["said"] and seen["sound_bytes"] > 48 * 200
+    assert seen["usage"]["output_token_details"]["audio_tokens"] > 0
+    assert seen["closed"] == 1000

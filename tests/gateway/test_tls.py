@@ -9,27 +9,10 @@ import pytest
 import trustme
 from openai import AsyncOpenAI
 
+from authority import Authority
 from duologue.errors import ConfigFault
 from live_server import KEY, call, scripted, serving
 from oracle import validate_server_event
-
-
-class Authority:
-    """A certificate authority of the test's own and one server's files."""
-
-    def __init__(self, directory: Path) -> None:
-        self._authority = trustme.CA()
-        issued = self._authority.issue_cert("127.0.0.1", "localhost")
-        self.certificate = str(directory / "certificate.pem")
-        self.key = str(directory / "key.pem")
-        issued.private_key_pem.write_to_path(self.key)
-        for pem in issued.cert_chain_pems:
-            pem.write_to_path(self.certificate, append=True)
-
-    def client_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        self._authority.configure_trust(context)
-        return context
 
 
 @pytest.fixture

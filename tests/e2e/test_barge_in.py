@@ -1,0 +1,123 @@
+"""The Agents SDKs against the real `light` engine, interrupted by their users.
+
+Both SDKs do the same when the server tells of speech: they tell their application to fall
+silent, and the server how much of the answer was played. The answer is then cut to the words
+that were heard.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents.realtime import RealtimeAgent, RealtimeRunner
+
+from duologue.config import ServerConfig
+from e2e.stock_clients import run_node
+from live_server import KEY, serving, ws_url
+from recordings import recording
+from weights import weights
+
+pytestmark = [pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(150)]
+SILENCE = bytes(48_000)
+QUESTION = recording("06_af_nova.wav").pcm + SILENCE
+INTERRUPTION = SILENCE + recording("05_am_puck.wav").pcm + SILENCE
+"""Begins a second after the answer; a word or two of it were played by then."""
+
+
+@pytest.fixture
+def small() -> ServerConfig:
+    for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
+        weights(name)
+    return ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+
+
+@pytest.mark.conformance("C-207")
+async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
+    small: ServerConfig,
+) -> None:
+    agent = RealtimeAgent(name="Ava", instructions="Tell long stories.")
+    kinds: list[str] = []
+    truncated: list[Any] = []
+    said: dict[str, str] = {}
+    async with serving(small) as base_url:
+        model_config: Any = {
+            "api_key": KEY,
+            "url": ws_url(base_url),
+            "initial_model_settings": {"model_name": "gpt-realtime", "max_output_tokens": 96},
+        }
+        session = await RealtimeRunner(agent).run(model_config=model_config)
+        async with session, asyncio.TaskGroup() as tasks, asyncio.timeout(120):
+            tasks.create_task(speak(session, QUESTION))
+            async for event in session:
+                assert event.type != "error", event
+                kinds.append(event.type)
+                if event.type == "audio" and kinds.count("audio") == 1:
+                    tasks.create_task(speak(session, INTERRUPTION))
+                raw = server_event(event)
+                if raw.get("type") == "conversation.item.truncated":
+                    truncated.append(raw)
+                elif raw.get("type") == "response.output_audio_transcript.delta":
+                    said[raw["item_id"]] = said.get(raw["item_id"], "") + raw["delta"]
+                if kinds.count("agent_end") == 2:
+                    break
+            items: list[Any] = [item for item in session._history if item.type == "message"]
+            roles = [item.role for item in items]
+            texts = [item.content[0].transcript for item in items]
+    assert roles == ["user", "assistant"] * 2
+    assert "ounces" in texts[0] and "Stop" in texts[2] and texts[3]
+    assert "audio_interrupted" in kinds
+    _only_the_heard_words_are_left(
+        items[1].item_id,
+        texts[1],
+        [(event["item_id"], event["audio_end_ms"]) for event in truncated],
+        said,
+    )
+
+
+@pytest.mark.conformance("C-208")
+async def test_the_node_agents_sdk_is_interrupted_and_keeps_the_heard_words(
+    small: ServerConfig, tmp_path: Path
+) -> None:
+    question, interruption = tmp_path / "question.pcm", tmp_path / "interruption.pcm"
+    question.write_bytes(QUESTION)
+    interruption.write_bytes(INTERRUPTION)
+    async with serving(small) as base_url:
+        seen = await run_node("barge_in.mjs", question, interruption, base_url=base_url)
+    assert (seen["errors"], seen["dropped"]) == ([], [])
+    history = seen["history"]
+    assert [item["role"] for item in history] == ["user", "assistant"] * 2
+    texts = [item["text"] for item in history]
+    assert "ounces" in texts[0] and "Stop" in texts[2] and texts[3]
+    assert seen["interruptions"] >= 1
+    _only_the_heard_words_are_left(
+        history[1]["id"], texts[1], [tuple(one) for one in seen["truncated"]], seen["said"]
+    )
+
+
+def _only_the_heard_words_are_left(
+    item_id: str, kept: str, truncated: list[tuple[str, int]], said: dict[str, str]
+) -> None:
+    assert [cut for cut, _ in truncated] == [item_id]
+    (_, audio_end_ms), *_ = truncated
+    assert 500 < audio_end_ms < 10_000
+    assert kept and said[item_id].startswith(kept) and len(kept) < len(said[item_id])
+    assert len(kept.split()) <= audio_end_ms / 1000 * 6  # nobody says more words in that time
+
+
+async def speak(session: Any, pcm: bytes) -> None:
+    """In real time, as a microphone does."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for start in range(0, len(pcm), 960):
+        await session.send_audio(pcm[start : start + 960])
+        due += 0.02
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+def server_event(event: Any) -> dict[str, Any]:
+    """The server's own event, where the SDK passes one on."""
+    if event.type != "raw_model_event" or event.data.type != "raw_server_event":
+        return {}
+    raw: dict[str, Any] = event.data.data
+    return raw
