@@ -29,6 +29,7 @@ CLIENTS = {
     "test_agents_sdk.py": "`openai-agents` for Python",
     "test_livekit.py": "LiveKit's `RealtimeModel`",
     "test_pipecat.py": "Pipecat's `OpenAIRealtimeLLMService`",
+    "test_barge_in.py": "`openai-agents` for Python, `@openai/agents-realtime` for Node",
     "test_node_clients.py": "`openai` and `@openai/agents-realtime` for Node",
 }
 """Which stock client a file of tests/e2e drives."""

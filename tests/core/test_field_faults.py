@@ -1,14 +1,13 @@
 """Every field of every client event, spoilt in every way: one whole error or a defined effect.
 
-The frames are read off the types of the events (`events/variants.py`): each place of each of
-them once takes every kind of wrong value. A refused frame is answered by exactly one error with
-a code, a path and the event's id, and the session is to the last attribute what it was before.
-An accepted one means something: a null is a key left out or a setting cleared, anything else is
-a value that the server would read again as it would write it.
+Each place of each event (`events/spoilt.py`) once takes every kind of wrong value. A refused
+frame is answered by exactly one error with a code, a path and the event's id, and the session is
+to the last attribute what it was before. An accepted one means something: a null is a key left
+out or a setting cleared, anything else is a value that the server would read again as it would
+write it.
 """
 
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,58 +17,8 @@ from duologue.core import inputs, outputs
 from duologue.core.session import Session
 from duologue.events import CLIENT_EVENTS, Error, InputAudioBufferAppend
 from duologue.testing.timeline import Timeline, read
-from events.variants import variants
+from events.spoilt import SPOILT, frames, shown, with_value
 from session_kit import add, create, update, user
-
-Path = tuple[str | int, ...]
-
-
-def nested(levels: int) -> Any:
-    value: Any = "x"
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
-SPOILT: list[Any] = [
-    None, True, -1, 0, 2**53, 10**30, 0.5, 1e300, "", "nothing of the kind", "x" * 70_000,
-    [], [None], {}, {"type": "nothing of the kind"}, nested(100), {"a": {"a": nested(100)}},
-]  # fmt: skip
-
-
-def frames(kind: type[msgspec.Struct]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Each place of an event, by path and the classes on the way, with a frame that has it."""
-    seen = set()
-    for event in variants(kind):
-        frame = msgspec.json.decode(msgspec.json.encode(event))
-        frame["event_id"] = "event_of_mine"
-        for path, classes in places(frame, ()):
-            if (path, classes) not in seen:
-                seen.add((path, classes))
-                yield path, frame
-
-
-def places(value: Any, path: Path) -> Iterator[tuple[Path, tuple[Any, ...]]]:
-    """Every path below a value, and the `type`s of the objects that it leads through."""
-    inner: Any = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    kind = value.get("type") if isinstance(value, dict) else None
-    for key, one in inner:
-        yield (*path, key), (kind,)
-        for below, classes in places(one, (*path, key)):
-            yield below, (kind, *classes)
-
-
-def with_value(frame: Any, path: Path, value: Any) -> Any:
-    """`frame` with another value at `path`."""
-    if not path:
-        return value
-    copy = list(frame) if isinstance(frame, list) else dict(frame)
-    copy[path[0]] = with_value(frame[path[0]], path[1:], value)  # type: ignore[call-overload]
-    return copy
 
 
 def lively() -> Timeline:
@@ -112,14 +61,6 @@ def answers(session: Session, entry: inputs.Input) -> tuple[list[outputs.Output]
     batch = session.handle(entry, 1.6)
     sent = [output.event for output in batch if isinstance(output, outputs.Send)]
     return batch, [event for event in sent if isinstance(event, Error)]
-
-
-def shown(path: Path) -> str:
-    """A path as an error names it."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def spoil(kind: type[msgspec.Struct]) -> tuple[int, int]:

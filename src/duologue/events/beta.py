@@ -17,11 +17,13 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, json, structs
 
+from duologue.errors import Refusal
 from duologue.events.beta_client import (
     BETA_CLIENT_EVENTS,
     BetaClientEvent,
     BetaResponseCreate,
     BetaSessionUpdate,
+    as_written,
     rename_parts,
     to_ga,
 )
@@ -82,8 +84,11 @@ class Beta:
         if self._speaks_ga(raw):
             self._ga = Ga(strict=self._strict)
             return self._ga.decode(text)
-        rename_parts(raw)
-        event = typed(raw, BETA_CLIENT_EVENTS, strict=self._strict)
+        moved = rename_parts(raw)
+        try:
+            event = typed(raw, BETA_CLIENT_EVENTS, strict=self._strict)
+        except Refusal as refusal:
+            raise as_written(refusal, moved) from None
         asked = to_ga(event)
         check_items(asked)
         return self._noted(event, asked)

@@ -120,22 +120,38 @@ BETA_CLIENT_EVENTS: dict[str, type[ClientEvent] | type[BetaClientEvent]] = {
 """Every event class of a beta client by its wire name."""
 
 
-def rename_parts(event: dict[str, Any]) -> None:
+def rename_parts(event: dict[str, Any]) -> dict[str, str]:
     """Rewrite, in place, forms that have GA ones: content parts, references, tool choices.
 
-    Raises `Refusal` for a part that its message cannot have, in the words of the beta protocol.
+    Returns what stands elsewhere now: its path, and the path the client wrote. Raises `Refusal`
+    for a part that its message cannot have, in the words of the beta protocol.
     """
+    moved: dict[str, str] = {}
     session, response, item = (event.get(key) for key in ("session", "response", "item"))
     if isinstance(session, dict):
-        flatten_tool_choice(session)
+        _flatten_tool_choice(session, "session", moved)
     if isinstance(item, dict):
         _rename_content(item, "item")
     if isinstance(response, dict):
-        flatten_tool_choice(response)
+        _flatten_tool_choice(response, "response", moved)
         entries = response.get("input")
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(entry, dict) and not _refer(entry, f"response.input[{index}]"):
-                _rename_content(entry, f"response.input[{index}]")
+            where = f"response.input[{index}]"
+            if isinstance(entry, dict) and _refer(entry, where):
+                moved[where] = f"{where}.content[0]"
+            elif isinstance(entry, dict):
+                _rename_content(entry, where)
+    return moved
+
+
+def as_written(refusal: Refusal, moved: dict[str, str]) -> Refusal:
+    """`refusal` with the path the client wrote, where `rename_parts` has moved things."""
+    param = refusal.param or ""
+    for path, written in moved.items():
+        if param == path or param.startswith(f"{path}."):
+            told = written + param.removeprefix(path)
+            return Refusal(refusal.code, refusal.message.replace(f"'{param}'", f"'{told}'"), told)
+    return refusal
 
 
 def to_ga(event: ClientEvent | BetaClientEvent) -> ClientEvent:
@@ -215,6 +231,13 @@ def _response(response: BetaResponseCreateParams) -> ResponseCreateParams:
     )
 
 
+def _flatten_tool_choice(settings: dict[str, Any], where: str, moved: dict[str, str]) -> None:
+    choice = settings.get("tool_choice")
+    flatten_tool_choice(settings)
+    if settings.get("tool_choice") is not choice:
+        moved[f"{where}.tool_choice.name"] = f"{where}.tool_choice.function.name"
+
+
 def _refer(entry: dict[str, Any], where: str) -> bool:
     """Make the reference that a message holds as its only part an entry of its own."""
     parts = entry.get("content")
@@ -233,16 +256,18 @@ def _is_reference(part: Any) -> bool:
 
 
 def _rename_content(item: dict[str, Any], where: str) -> None:
-    allowed, parts = _PARTS.get(str(item.get("role"))), item.get("content")
-    if allowed is None or not isinstance(parts, list):
+    role, parts = item.get("role"), item.get("content")
+    allowed = _PARTS.get(str(role))  # None: that fault is the role's, and no part is to blame
+    if not isinstance(parts, list):
         return  # judged by type, later
     for index, part in enumerate(parts):
         kind = part.get("type") if isinstance(part, dict) else None
         if not isinstance(kind, str):
             continue
-        if kind not in allowed and not (item["role"] == "assistant" and kind in _GA_PARTS.values()):
+        is_ga_part = role == "assistant" and kind in _GA_PARTS.values()
+        if allowed and kind not in allowed and not is_ga_part:
             raise bad_choice(kind, allowed, f"{where}.content[{index}].type")
-        if item["role"] == "assistant":
+        if not allowed or role == "assistant":
             part["type"] = _GA_PARTS.get(kind, kind)
 
 
