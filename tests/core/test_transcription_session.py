@@ -2,7 +2,9 @@
 
 import pytest
 
+from duologue.audio.pcm import BYTES_PER_MS
 from duologue.core import inputs
+from duologue.core.input_audio_buffer import LIMIT_MS
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
 from duologue.events import (
@@ -219,19 +221,18 @@ def test_limits_of_responses_do_not_touch_it() -> None:
     assert "rate_limits.updated" not in t.types() and codes(t) == []
 
 
-def test_a_turn_that_fills_the_buffer_is_ended_and_the_next_begins(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("duologue.core.input_audio_buffer.LIMIT_MS", 5000)
+def test_a_turn_that_fills_the_buffer_is_ended_and_the_next_begins() -> None:
     t = Timeline(CONFIG)
     t.user_speaks(0.5, 8.0)
+    nearly_all = bytes((LIMIT_MS - 5000) * BYTES_PER_MS)
+    t.enter(2.0, inputs.AudioReceived(nearly_all, 1.0))
     t.transcripts = ["First.", "Second."]
     t.run(7.0)
     (committed,) = t.events(InputAudioBufferCommitted)
     assert len(t.events(InputAudioBufferSpeechStopped)) == 1
     started = t.events(InputAudioBufferSpeechStarted)
     assert len(started) == 2 and started[0].item_id == committed.item_id
-    assert 4.9 < t.transcriptions[0][0] / 48_000 <= 5.0
+    assert LIMIT_MS - 100 < t.transcriptions[0][0] / BYTES_PER_MS <= LIMIT_MS
     t.run(10.0)
     assert [event.transcript for event in t.events(Completed)] == ["First.", "Second."]
     assert codes(t) == []

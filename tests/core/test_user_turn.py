@@ -2,6 +2,8 @@
 
 import pytest
 
+from duologue.audio.pcm import BYTES_PER_MS
+from duologue.core.input_audio_buffer import LIMIT_MS
 from duologue.core.inputs import AudioReceived
 from duologue.core.settings import SessionConfig
 from duologue.core.user_turn import COMMIT_MINIMUM_MS
@@ -261,12 +263,12 @@ def test_the_shortest_burst_that_was_announced_is_stopped_and_committed() -> Non
     assert pcm is not None and len(pcm) / 48 < COMMIT_MINIMUM_MS
 
 
-def test_a_turn_that_never_ends_is_ended_when_the_buffer_is_full(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("duologue.core.input_audio_buffer.LIMIT_MS", 5000)
+def test_a_turn_that_never_ends_is_ended_when_the_buffer_is_full() -> None:
     t = vad(interrupt_response=False)
     t.user_speaks(0.512, 20.0)
+    nearly_all = bytes((LIMIT_MS - 5000) * BYTES_PER_MS)
+    t.enter(2.0, AudioReceived(nearly_all, 1.0))
+    t.enter(7.0, AudioReceived(nearly_all, 1.0))
     t.run(12.0)
     started, stopped = (
         times(t, InputAudioBufferSpeechStarted),

@@ -24,6 +24,7 @@ class HeldModel:
 
     def __init__(self) -> None:
         self.go = threading.Event()
+        self._begun = threading.Semaphore(0)
         self.runs: list[tuple[int, str | None, str | None]] = []
         self.asked: list[Hearing] = []
         self.texts: list[str] = []
@@ -31,11 +32,16 @@ class HeldModel:
 
     languages = ("en",)
 
+    async def begins(self) -> None:
+        """Wait until one more run has begun: what was asked for before it is in line by then."""
+        assert await asyncio.to_thread(self._begun.acquire, timeout=10)
+
     def pieces(self, pcm: bytes) -> list[object]:
         """A piece for every two seconds."""
         return [np.zeros(min(96_000, len(pcm) - n)) for n in range(0, len(pcm), 96_000)]
 
     def hear(self, piece: object, how: Hearing) -> Heard:
+        self._begun.release()
         self.go.wait(10)
         self.runs.append((len(piece), how.language, how.prompt))
         self.asked.append(how)
@@ -69,7 +75,7 @@ async def test_however_many_ask_an_item_is_heard_once() -> None:
     async with ear(model) as e:
         first = asyncio.ensure_future(e.transcribe("a", PCM))
         second = asyncio.ensure_future(written(e, "a", PCM + PCM, TranscriptionAsk("whisper-1")))
-        await asyncio.sleep(0)
+        await model.begins()
         model.go.set()
         assert (await first).text == (await second).text == "run 1"
         assert (await e.transcribe("a", PCM)).text == "run 1"
@@ -90,7 +96,7 @@ async def test_a_forgotten_guess_in_line_is_never_heard() -> None:
     async with ear(model) as e:
         first = asyncio.ensure_future(e.transcribe("a", PCM))
         guess = asyncio.ensure_future(e.transcribe("guess", PCM + PCM))
-        await asyncio.sleep(0)
+        await model.begins()
         guess.cancel()
         e.forget("guess")
         model.go.set()
@@ -103,7 +109,7 @@ async def test_a_forgotten_item_is_heard_anew_for_who_still_waits() -> None:
     model = HeldModel()
     async with ear(model) as e:
         waiting = asyncio.ensure_future(e.transcribe("a", PCM))
-        await asyncio.sleep(0)
+        await model.begins()
         e.forget("a")
         model.go.set()
         assert (await waiting).text in ("run 1", "run 2")
@@ -126,8 +132,7 @@ async def test_the_line_is_bounded() -> None:
         waiting = [
             asyncio.ensure_future(e.transcribe(f"i{n}", PCM)) for n in range(WAITING_LIMIT + 1)
         ]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await model.begins()
         with pytest.raises(EngineFault, match="waiting"):
             await e.transcribe("one more", PCM)
         model.go.set()
@@ -142,10 +147,9 @@ async def test_what_a_reply_waits_for_is_not_held_up_by_the_client_s_transcripts
         partial = asyncio.ensure_future(
             written(e, "p", PCM, TranscriptionAsk("whisper-1", partial=True))
         )
-        await asyncio.sleep(0)
+        await model.begins()
         reply = asyncio.ensure_future(e.transcribe("r", PCM))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await model.begins()
         # One transcript and the reply are in the two threads; the rest waits in line.
         assert e._line.waiting == 3
         model.go.set()
@@ -160,12 +164,10 @@ async def test_a_transcript_in_line_is_hurried_when_a_reply_needs_it_too() -> No
     async with ear(model) as e:
         first = asyncio.ensure_future(written(e, "t", PCM, TranscriptionAsk("w", language="de")))
         shared = asyncio.ensure_future(written(e, "a", PCM, TranscriptionAsk("w")))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await model.begins()
         assert e._line.waiting == 1
         reply = asyncio.ensure_future(e.transcribe("a", PCM))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await model.begins()
         assert e._line.waiting == 0
         model.go.set()
         assert (await reply).text == (await shared).text
@@ -213,8 +215,7 @@ async def test_hypotheses_leave_room_in_the_line_for_what_is_waited_for() -> Non
         waiting = [
             asyncio.ensure_future(written(e, f"p{n}", PCM, ask)) for n in range(PARTIALS_LIMIT + 1)
         ]
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await model.begins()
         with pytest.raises(EngineFault, match="waiting"):
             await written(e, "one more", PCM, ask)
         reply = asyncio.ensure_future(e.transcribe("a", PCM))
@@ -244,14 +245,11 @@ async def test_a_transcript_that_nobody_waits_for_any_more_is_taken_out_of_line(
     async with ear(model) as e:
         first = asyncio.ensure_future(written(e, "a", PCM, TranscriptionAsk("whisper-1")))
         given_up = asyncio.ensure_future(written(e, "b", PCM, TranscriptionAsk("whisper-1")))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await model.begins()
         assert e._line.waiting == 1
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert e._line.waiting == 0
         model.go.set()
         await first
+        assert e._line.waiting == 0
     assert len(model.runs) == 1

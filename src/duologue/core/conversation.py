@@ -32,7 +32,11 @@ from duologue.events import (
 )
 
 AUDIO_KEPT_S = 1200
-"""Seconds of sound that history keeps for `retrieve`; older sound goes, its words stay."""
+"""Seconds of sound that history keeps for `retrieve`; older sound goes, its words stay.
+
+The newest item keeps its sound however long it is: the engine and the transcriber are still to
+be given it. One item is never longer than the input buffer may be.
+"""
 
 BESIDE_KEPT = 1000
 """Items of out-of-band responses that can be retrieved and referred to; older ones go."""
@@ -235,7 +239,8 @@ class Conversation:
             return
         self._sounding[entry.id] = entry, size_bytes
         self._sound_bytes += size_bytes
-        while self._sound_bytes > AUDIO_KEPT_S * 1000 * audio.BYTES_PER_MS:
+        most_bytes = AUDIO_KEPT_S * 1000 * audio.BYTES_PER_MS
+        while self._sound_bytes > most_bytes and len(self._sounding) > 1:
             oldest, its_bytes = self._sounding.pop(next(iter(self._sounding)))
             self._sound_bytes -= its_bytes
             oldest.forget_sound()
