@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from msgspec import UNSET, Struct, structs
 
+from duologue.events import replies, server
 from duologue.events.beta_objects import (
     BetaItem,
     BetaResponse,
@@ -19,44 +20,6 @@ from duologue.events.beta_shapes import (
     flat_session,
     flat_transcription_session,
     old_item,
-)
-from duologue.events.replies import (
-    ResponseContentPartAdded,
-    ResponseContentPartDone,
-    ResponseCreated,
-    ResponseDone,
-    ResponseFunctionCallArgumentsDelta,
-    ResponseFunctionCallArgumentsDone,
-    ResponseOutputAudioDelta,
-    ResponseOutputAudioDone,
-    ResponseOutputAudioTranscriptDelta,
-    ResponseOutputAudioTranscriptDone,
-    ResponseOutputItemAdded,
-    ResponseOutputItemDone,
-    ResponseOutputTextDelta,
-    ResponseOutputTextDone,
-)
-from duologue.events.server import (
-    ConversationCreated,
-    ConversationItemAdded,
-    ConversationItemDeleted,
-    ConversationItemInputAudioTranscriptionCompleted,
-    ConversationItemInputAudioTranscriptionDelta,
-    ConversationItemInputAudioTranscriptionFailed,
-    ConversationItemRetrieved,
-    ConversationItemTruncated,
-    Error,
-    InputAudioBufferCleared,
-    InputAudioBufferCommitted,
-    InputAudioBufferSpeechStarted,
-    InputAudioBufferSpeechStopped,
-    OutputAudioBufferCleared,
-    OutputAudioBufferStarted,
-    OutputAudioBufferStopped,
-    RateLimitsUpdated,
-    ServerEvent,
-    SessionCreated,
-    SessionUpdated,
 )
 from duologue.events.session import RealtimeSession, TranscriptionSession
 
@@ -168,7 +131,7 @@ class BetaResponseFunctionCallArgumentsDone(
 
 
 class BetaResponseTextDelta(
-    ResponseOutputTextDelta,
+    replies.ResponseOutputTextDelta,
     frozen=True,
     kw_only=True,
     tag="response.text.delta",
@@ -177,7 +140,7 @@ class BetaResponseTextDelta(
 
 
 class BetaResponseTextDone(
-    ResponseOutputTextDone,
+    replies.ResponseOutputTextDone,
     frozen=True,
     kw_only=True,
     tag="response.text.done",
@@ -186,7 +149,7 @@ class BetaResponseTextDone(
 
 
 class BetaResponseAudioDelta(
-    ResponseOutputAudioDelta,
+    replies.ResponseOutputAudioDelta,
     frozen=True,
     kw_only=True,
     tag="response.audio.delta",
@@ -195,7 +158,7 @@ class BetaResponseAudioDelta(
 
 
 class BetaResponseAudioDone(
-    ResponseOutputAudioDone,
+    replies.ResponseOutputAudioDone,
     frozen=True,
     kw_only=True,
     tag="response.audio.done",
@@ -204,7 +167,7 @@ class BetaResponseAudioDone(
 
 
 class BetaResponseAudioTranscriptDelta(
-    ResponseOutputAudioTranscriptDelta,
+    replies.ResponseOutputAudioTranscriptDelta,
     frozen=True,
     kw_only=True,
     tag="response.audio_transcript.delta",
@@ -213,7 +176,7 @@ class BetaResponseAudioTranscriptDelta(
 
 
 class BetaResponseAudioTranscriptDone(
-    ResponseOutputAudioTranscriptDone,
+    replies.ResponseOutputAudioTranscriptDone,
     frozen=True,
     kw_only=True,
     tag="response.audio_transcript.done",
@@ -222,24 +185,24 @@ class BetaResponseAudioTranscriptDone(
 
 
 _Same = (
-    Error
-    | ConversationCreated
-    | ConversationItemDeleted
-    | ConversationItemTruncated
-    | ConversationItemInputAudioTranscriptionDelta
-    | ConversationItemInputAudioTranscriptionCompleted
-    | ConversationItemInputAudioTranscriptionFailed
-    | InputAudioBufferCommitted
-    | InputAudioBufferCleared
-    | InputAudioBufferSpeechStarted
-    | InputAudioBufferSpeechStopped
-    | OutputAudioBufferStarted
-    | OutputAudioBufferStopped
-    | OutputAudioBufferCleared
-    | ResponseContentPartAdded
-    | ResponseContentPartDone
-    | ResponseFunctionCallArgumentsDelta
-    | RateLimitsUpdated
+    server.Error
+    | server.ConversationCreated
+    | server.ConversationItemDeleted
+    | server.ConversationItemTruncated
+    | server.ConversationItemInputAudioTranscriptionDelta
+    | server.ConversationItemInputAudioTranscriptionCompleted
+    | server.ConversationItemInputAudioTranscriptionFailed
+    | server.InputAudioBufferCommitted
+    | server.InputAudioBufferCleared
+    | server.InputAudioBufferSpeechStarted
+    | server.InputAudioBufferSpeechStopped
+    | server.OutputAudioBufferStarted
+    | server.OutputAudioBufferStopped
+    | server.OutputAudioBufferCleared
+    | replies.ResponseContentPartAdded
+    | replies.ResponseContentPartDone
+    | replies.ResponseFunctionCallArgumentsDelta
+    | server.RateLimitsUpdated
 )
 """Events that are the same in both dialects."""
 
@@ -270,19 +233,19 @@ BETA_SERVER_EVENTS: dict[str, type[BetaServerEvent]] = {
 }
 """Every server event class of a beta connection by its wire name."""
 
-_RENAMED: dict[type[ServerEvent], type[BetaServerEvent]] = {
-    ResponseOutputTextDelta: BetaResponseTextDelta,
-    ResponseOutputTextDone: BetaResponseTextDone,
-    ResponseOutputAudioDelta: BetaResponseAudioDelta,
-    ResponseOutputAudioDone: BetaResponseAudioDone,
-    ResponseOutputAudioTranscriptDelta: BetaResponseAudioTranscriptDelta,
-    ResponseOutputAudioTranscriptDone: BetaResponseAudioTranscriptDone,
+_RENAMED: dict[type[server.ServerEvent], type[BetaServerEvent]] = {
+    replies.ResponseOutputTextDelta: BetaResponseTextDelta,
+    replies.ResponseOutputTextDone: BetaResponseTextDone,
+    replies.ResponseOutputAudioDelta: BetaResponseAudioDelta,
+    replies.ResponseOutputAudioDone: BetaResponseAudioDone,
+    replies.ResponseOutputAudioTranscriptDelta: BetaResponseAudioTranscriptDelta,
+    replies.ResponseOutputAudioTranscriptDone: BetaResponseAudioTranscriptDone,
 }
-_OF_AN_ITEM: dict[type[ServerEvent], type[BetaServerEvent]] = {
-    ConversationItemAdded: BetaConversationItemCreated,
-    ConversationItemRetrieved: BetaConversationItemRetrieved,
-    ResponseOutputItemAdded: BetaResponseOutputItemAdded,
-    ResponseOutputItemDone: BetaResponseOutputItemDone,
+_OF_AN_ITEM: dict[type[server.ServerEvent], type[BetaServerEvent]] = {
+    server.ConversationItemAdded: BetaConversationItemCreated,
+    server.ConversationItemRetrieved: BetaConversationItemRetrieved,
+    replies.ResponseOutputItemAdded: BetaResponseOutputItemAdded,
+    replies.ResponseOutputItemDone: BetaResponseOutputItemDone,
 }
 
 BETA_NAMES: dict[str, str] = {
@@ -296,7 +259,7 @@ BETA_NAMES: dict[str, str] = {
 """The GA name of each event that beta calls otherwise."""
 
 
-def to_beta(event: ServerEvent, temperature: float) -> BetaServerEvent | None:
+def to_beta(event: server.ServerEvent, temperature: float) -> BetaServerEvent | None:
     """What a beta client is told of `event`; None where its dialect has no word for it.
 
     `temperature` is the session's, which the GA event does not know.
@@ -304,36 +267,38 @@ def to_beta(event: ServerEvent, temperature: float) -> BetaServerEvent | None:
     if renamed := _RENAMED.get(type(event)):
         return _like(renamed, event)
     match event:
-        case ConversationItemInputAudioTranscriptionCompleted():
+        case server.ConversationItemInputAudioTranscriptionCompleted():
             return structs.replace(event, languages=UNSET)
-        case SessionCreated(event_id=name, session=RealtimeSession() as whole):
+        case server.SessionCreated(event_id=name, session=RealtimeSession() as whole):
             return BetaSessionCreated(event_id=name, session=flat_session(whole, temperature))
-        case SessionUpdated(event_id=name, session=RealtimeSession() as whole):
+        case server.SessionUpdated(event_id=name, session=RealtimeSession() as whole):
             return BetaSessionUpdated(event_id=name, session=flat_session(whole, temperature))
-        case SessionCreated(event_id=name, session=TranscriptionSession() as whole):
+        case server.SessionCreated(event_id=name, session=TranscriptionSession() as whole):
             flat = flat_transcription_session(whole)
             return BetaTranscriptionSessionCreated(event_id=name, session=flat)
-        case SessionUpdated(event_id=name, session=TranscriptionSession() as whole):
+        case server.SessionUpdated(event_id=name, session=TranscriptionSession() as whole):
             flat = flat_transcription_session(whole)
             return BetaTranscriptionSessionUpdated(event_id=name, session=flat)
-        case ResponseCreated(event_id=name, response=response):
+        case replies.ResponseCreated(event_id=name, response=response):
             return BetaResponseCreated(event_id=name, response=flat_response(response, temperature))
-        case ResponseDone(event_id=name, response=response):
+        case replies.ResponseDone(event_id=name, response=response):
             return BetaResponseDone(event_id=name, response=flat_response(response, temperature))
-        case ResponseFunctionCallArgumentsDone():
+        case replies.ResponseFunctionCallArgumentsDone():
             return _like(BetaResponseFunctionCallArgumentsDone, event)
         case (
-            ConversationItemAdded(item=item)
-            | ConversationItemRetrieved(item=item)
-            | ResponseOutputItemAdded(item=item)
-            | ResponseOutputItemDone(item=item)
+            server.ConversationItemAdded(item=item)
+            | server.ConversationItemRetrieved(item=item)
+            | replies.ResponseOutputItemAdded(item=item)
+            | replies.ResponseOutputItemDone(item=item)
         ):
             old = old_item(item)
             return _like(_OF_AN_ITEM[type(event)], event, item=old) if old else None
     return event if isinstance(event, _Same) else None
 
 
-def _like(kind: type[BetaServerEvent], event: ServerEvent, **changes: Any) -> BetaServerEvent:
+def _like(
+    kind: type[BetaServerEvent], event: server.ServerEvent, **changes: Any
+) -> BetaServerEvent:
     """A `kind` with those fields of `event` that it has, and the changes."""
     given = {name: getattr(event, name) for name in kind.__struct_fields__ if name not in changes}
     return kind(**given, **changes)

@@ -9,29 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from duologue.events import (
-    ConversationItemAdded,
-    ConversationItemDeleted,
-    ConversationItemDone,
-    ConversationItemInputAudioTranscriptionCompleted,
-    ConversationItemInputAudioTranscriptionDelta,
-    Item,
-    ResponseContentPartAdded,
-    ResponseContentPartDone,
-    ResponseCreated,
-    ResponseDone,
-    ResponseFunctionCallArgumentsDelta,
-    ResponseFunctionCallArgumentsDone,
-    ResponseOutputAudioDelta,
-    ResponseOutputAudioDone,
-    ResponseOutputAudioTranscriptDelta,
-    ResponseOutputAudioTranscriptDone,
-    ResponseOutputItemAdded,
-    ResponseOutputItemDone,
-    ResponseOutputTextDelta,
-    ResponseOutputTextDone,
-    SessionCreated,
-)
+from duologue import events as ev
 from duologue.events.translation import AnyServerEvent, TranslationCreated
 
 
@@ -52,7 +30,7 @@ class ClientMirror:
 
     def __init__(self) -> None:
         self.order: list[str] = []
-        self.items: dict[str, Item] = {}
+        self.items: dict[str, ev.Item] = {}
         self.responses: dict[str, ResponseMirror] = {}
         self.done: set[str] = set()
         self.sound: dict[str, int] = {}
@@ -69,30 +47,30 @@ class ClientMirror:
     def receive(self, event: AnyServerEvent) -> None:
         """Take the next event."""
         assert event.event_id not in self._event_ids, f"event_id {event.event_id} came twice"
-        assert self._event_ids or isinstance(event, SessionCreated | TranslationCreated), (
+        assert self._event_ids or isinstance(event, ev.SessionCreated | TranslationCreated), (
             "session.created is not first"
         )
         self._event_ids.add(event.event_id)
         match event:
-            case ConversationItemAdded(item=item, previous_item_id=previous):
+            case ev.ConversationItemAdded(item=item, previous_item_id=previous):
                 self._add(item, previous)
-            case ConversationItemDone(item=item, previous_item_id=previous):
+            case ev.ConversationItemDone(item=item, previous_item_id=previous):
                 assert item.id in self.items, "conversation.item.done of an unknown item"
                 assert previous == self._before(str(item.id)), "previous_item_id is another"
                 self.items[str(item.id)] = item
-            case ConversationItemDeleted(item_id=item_id):
+            case ev.ConversationItemDeleted(item_id=item_id):
                 self.order.remove(item_id)
                 del self.items[item_id]
-            case ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=delta):
+            case ev.ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=delta):
                 self.transcripts[item_id] = self.transcripts.get(item_id, "") + delta
-            case ConversationItemInputAudioTranscriptionCompleted(item_id=item_id):
+            case ev.ConversationItemInputAudioTranscriptionCompleted(item_id=item_id):
                 told = self.transcripts.get(item_id, "")
                 assert told == event.transcript, "deltas do not add up to the transcript"
-            case ResponseCreated(response=response):
+            case ev.ResponseCreated(response=response):
                 assert response.id not in self.responses and response.id not in self.done
                 assert response.conversation_id is None or not self.active, "two active responses"
                 self.responses[response.id] = ResponseMirror(response.conversation_id)
-            case ResponseDone(response=response):
+            case ev.ResponseDone(response=response):
                 mirror = self.responses.pop(response.id)
                 assert not mirror.open_items and not mirror.open_parts, "done with open items"
                 assert len(response.output) == len(mirror.indices)
@@ -104,7 +82,7 @@ class ClientMirror:
         index = self.order.index(item_id)
         return self.order[index - 1] if index else None
 
-    def _add(self, item: Item, previous: str | None) -> None:
+    def _add(self, item: ev.Item, previous: str | None) -> None:
         assert item.id not in self.items, "an item was added twice"
         assert previous is None or previous in self.items, "previous_item_id is unknown"
         self.order.insert(self.order.index(previous) + 1 if previous else 0, str(item.id))
@@ -117,32 +95,32 @@ class ClientMirror:
         assert fields["response_id"] in self.responses, "event of a response that is not open"
         mirror = self.responses[fields["response_id"]]
         match event:
-            case ResponseOutputItemAdded(item=item, output_index=index):
+            case ev.ResponseOutputItemAdded(item=item, output_index=index):
                 assert index == len(mirror.indices), "output_index does not count from 0"
                 mirror.indices.append(index)
                 mirror.open_items[str(item.id)] = index
-            case ResponseOutputItemDone(item=item, output_index=index):
+            case ev.ResponseOutputItemDone(item=item, output_index=index):
                 assert mirror.open_items.pop(str(item.id)) == index
-            case ResponseContentPartAdded(item_id=item_id):
+            case ev.ResponseContentPartAdded(item_id=item_id):
                 assert item_id in mirror.open_items
                 mirror.open_parts.add(item_id)
-            case ResponseContentPartDone(item_id=item_id):
+            case ev.ResponseContentPartDone(item_id=item_id):
                 mirror.open_parts.remove(item_id)
-            case ResponseOutputAudioDelta(item_id=item_id, delta=sound):
+            case ev.ResponseOutputAudioDelta(item_id=item_id, delta=sound):
                 assert item_id in mirror.open_parts and item_id not in mirror.sound_over
                 self.sound[item_id] = self.sound.get(item_id, 0) + len(sound)
-            case ResponseOutputAudioDone(item_id=item_id):
+            case ev.ResponseOutputAudioDone(item_id=item_id):
                 mirror.sound_over.add(item_id)
             case (
-                ResponseOutputTextDelta(item_id=item_id, delta=delta)
-                | ResponseOutputAudioTranscriptDelta(item_id=item_id, delta=delta)
-                | ResponseFunctionCallArgumentsDelta(item_id=item_id, delta=delta)
+                ev.ResponseOutputTextDelta(item_id=item_id, delta=delta)
+                | ev.ResponseOutputAudioTranscriptDelta(item_id=item_id, delta=delta)
+                | ev.ResponseFunctionCallArgumentsDelta(item_id=item_id, delta=delta)
             ):
                 assert item_id in mirror.open_items, "delta of an item that is not open"
                 mirror.text[item_id] = mirror.text.get(item_id, "") + delta
             case (
-                ResponseOutputTextDone(item_id=item_id, text=whole)
-                | ResponseOutputAudioTranscriptDone(item_id=item_id, transcript=whole)
-                | ResponseFunctionCallArgumentsDone(item_id=item_id, arguments=whole)
+                ev.ResponseOutputTextDone(item_id=item_id, text=whole)
+                | ev.ResponseOutputAudioTranscriptDone(item_id=item_id, transcript=whole)
+                | ev.ResponseFunctionCallArgumentsDone(item_id=item_id, arguments=whole)
             ):
                 assert mirror.text.get(item_id, "") == whole, "deltas do not add up"
