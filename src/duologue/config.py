@@ -79,18 +79,18 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     # What answers
     engine: Annotated[
-        Literal["light", "chat", "scripted"],
+        Literal["light", "chat", "realtime", "scripted"],
         Meta(
             description="`light` is real models on the CPU; `chat` is one model that hears and "
-            "speaks, on the server that `upstream` names; `scripted` says what `script` says and "
-            "needs no models."
+            "speaks, on the model server that `upstream` names; `realtime` is another Realtime "
+            "server; `scripted` says what `script` says and needs no models."
         ),
     ] = "light"
     upstream: Annotated[
         str | None,
         Meta(
-            description="URL of the model server that `engine` speaks to, such as "
-            "`http://10.0.0.5:8000/v1`; several with commas between share the work."
+            description="URL of the server that `engine` speaks to, or several with commas "
+            "between. For `chat`: `http://HOST/v1`; for `realtime`: `ws://HOST/v1/realtime`."
         ),
     ] = None
     upstream_key: Annotated[
@@ -102,7 +102,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     upstream_model: Annotated[
-        str | None, Meta(description="Name of the model as the model server knows it.")
+        str | None,
+        Meta(
+            description="Name of the model as the upstream knows it; `realtime` may leave the "
+            "choice to the upstream."
+        ),
     ] = None
     upstream_voices: Annotated[
         str,

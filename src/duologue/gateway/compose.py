@@ -74,6 +74,10 @@ async def compose(config: ServerConfig) -> Parts:
         from duologue.gateway.compose_chat import compose_chat
 
         return await compose_chat(config)
+    if config.engine == "realtime":
+        from duologue.gateway.compose_realtime import compose_realtime
+
+        return await compose_realtime(config)
     return await (_scripted(config) if config.engine == "scripted" else _light(config))
 
 

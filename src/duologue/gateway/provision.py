@@ -17,6 +17,9 @@ from duologue.models import Role, Store, profile, resolve
 Fetch = Callable[[Sequence[str]], object]
 """Brings models by catalogue name or hub id; raises `ModelFault`."""
 
+NO_MODEL: dict[Role, str] = {"activity": "loudness", "turn_end": "loudness", "ear": "upstream"}
+"""What may stand in place of a model with the engine `realtime`, and needs none."""
+
 
 def store_of(config: ServerConfig) -> Store:
     """The directory of models that the settings name."""
@@ -24,18 +27,23 @@ def store_of(config: ServerConfig) -> Store:
 
 
 def specs(config: ServerConfig) -> dict[Role, str]:
-    """The model of each role that has one here: the profile's, or the one set in its place."""
+    """The model of each role: the profile's, or the one set in its place.
+
+    An upstream has a mind and a mouth of its own; roles that need no model there are left out.
+    """
     chosen = profile(config.profile)
-    models: dict[Role, str] = {
+    own: dict[Role, str] = {
         "activity": config.vad or chosen.activity,
         "turn_end": config.turn_end or chosen.turn_end,
         "ear": config.stt or chosen.ear,
         "mind": config.llm or chosen.mind,
         "mouth": chosen.mouth,
     }
-    if config.engine == "chat":  # thinks and speaks elsewhere
-        del models["mind"], models["mouth"]
-    return models
+    if config.engine == "chat":
+        del own["mind"], own["mouth"]
+    if config.engine == "realtime":
+        return {role: own[role] for role, none in NO_MODEL.items() if own[role] != none}
+    return own
 
 
 def transcription_names(config: ServerConfig) -> dict[str, str]:
@@ -53,7 +61,8 @@ def transcription_names(config: ServerConfig) -> dict[str, str]:
 
 def ear_specs(config: ServerConfig) -> tuple[str, ...]:
     """Every speech recognition model, the engine's own first."""
-    return tuple(dict.fromkeys((specs(config)["ear"], *transcription_names(config).values())))
+    own = specs(config).get("ear")
+    return tuple(dict.fromkeys((own, *transcription_names(config).values()))) if own else ()
 
 
 def _all_specs(config: ServerConfig) -> tuple[str, ...]:

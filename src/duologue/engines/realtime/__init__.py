@@ -1,0 +1,9 @@
+"""The engine `realtime`: any server of the Realtime protocol, each talk one session of it.
+
+    notes ─► talk ─► orders ─► link ─► the upstream
+    reply events ◄─ reply ◄─ talk ◄─ events ◄─ link
+
+Our server owns the floor: the upstream's turn detection is off, it gets whole items and is
+asked for replies. `wire` reads its events, `items` and `asks` write ours, `reply` turns one
+response into reply events, `link` is one WebSocket.
+"""

@@ -1,0 +1,79 @@
+"""Asks as the upstream takes them: `session.update` and the settings of `response.create`.
+
+The session is told all; a response only where its ask differs from what the session was told,
+so that the upstream's cached prefix serves it.
+"""
+
+from typing import Any
+
+from duologue.core.talk import Ask, Tool, Truncation
+
+FORMAT = {"type": "audio/pcm", "rate": 24000}
+
+
+def session_of(ask: Ask, transcription_model: str | None) -> dict[str, Any]:
+    """The whole session: our server owns the floor, so the upstream detects no turns."""
+    transcription = {"model": transcription_model} if transcription_model else None
+    return {
+        "type": "realtime",
+        **_settings(ask),
+        "audio": {
+            "input": {"format": FORMAT, "turn_detection": None, "transcription": transcription},
+            "output": {"format": FORMAT, "speed": ask.speed, **_voice(ask)},
+        },
+        "truncation": _truncation(ask.truncation),
+    }
+
+
+def response_of(ask: Ask, told: Ask | None) -> dict[str, Any]:
+    """What `response.create` says of an ask, where the session was `told` another (None: none)."""
+    wanted, known = _settings(ask), _settings(told) if told else {}
+    changed = {key: value for key, value in wanted.items() if known.get(key) != value}
+    output: dict[str, Any] = {}
+    if told is None or ask.voice != told.voice:
+        output |= _voice(ask)
+    if told is not None and ask.speed != told.speed:
+        output["speed"] = ask.speed
+    if output:
+        changed["audio"] = {"output": output}
+    if not ask.keep:
+        changed["conversation"] = "none"
+    return changed
+
+
+def _settings(ask: Ask) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "output_modalities": ["audio"] if ask.speak else ["text"],
+        "instructions": ask.instructions,
+        "tools": [_tool(tool) for tool in ask.tools],
+        "tool_choice": _choice(ask.tool_choice),
+        "max_output_tokens": ask.max_tokens or "inf",
+    }
+    if not ask.parallel_calls:
+        settings["parallel_tool_calls"] = False
+    return settings
+
+
+def _voice(ask: Ask) -> dict[str, Any]:
+    return {"voice": ask.voice} if ask.voice else {}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    shown = {"type": "function", "name": tool.name, "parameters": tool.parameters}
+    return {**shown, "description": tool.description} if tool.description else shown
+
+
+def _choice(choice: str) -> Any:
+    name = choice.removeprefix("function:")
+    return {"type": "function", "name": name} if name != choice else choice
+
+
+def _truncation(truncation: Truncation) -> Any:
+    if not truncation.allowed:
+        return "disabled"
+    if truncation.kept_share is None:
+        return "auto"
+    shown = {"type": "retention_ratio", "retention_ratio": truncation.kept_share}
+    if truncation.limit_tokens is not None:
+        shown["token_limits"] = {"post_instructions": truncation.limit_tokens}
+    return shown

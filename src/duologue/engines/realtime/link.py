@@ -1,0 +1,146 @@
+"""One WebSocket session at the upstream: orders out in their order, events in.
+
+    talk ─ send ─► orders ─► socket ─► upstream
+    talk ◄─ take ◄────────── socket ◄─ upstream
+
+It connects by itself, carries what was ordered meanwhile, and ends once and for all when
+either side does: `lost` is then told why, after the last event. Orders are bounded, and an
+event waits until it is taken.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from duologue.engines.realtime.upstream import Upstream
+from duologue.engines.realtime.wire import UpstreamEvent, decode, encode
+from duologue.errors import EngineFault
+
+ORDERS = 4096
+"""Orders that may wait for an upstream that does not read."""
+
+LARGEST_EVENT_BYTES = 16 * 1024 * 1024
+LONG_EVENT_BYTES = 256 * 1024
+CLOSE_TIMEOUT_S = 1.0
+
+_wire_log = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.WARNING)  # at debug it shows headers, and in them the key
+
+Take = Callable[[UpstreamEvent], Awaitable[None]]
+Lost = Callable[[EngineFault], None]
+
+
+class _Connect(connect):
+    """Follows no redirect: the key is for the address that the owner named."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class Order:
+    """An event to send; `after` is waited for, at most `patience_s`, before it goes."""
+
+    __slots__ = ("after", "event", "is_long")
+
+    def __init__(
+        self, event: dict[str, Any], *, is_long: bool = False, after: asyncio.Event | None = None
+    ) -> None:
+        self.event = event
+        self.is_long = is_long
+        self.after = after
+
+
+class Link:
+    """See the module. Made inside a running event loop; `aclose` gives it back."""
+
+    def __init__(
+        self, upstream: Upstream, take: Take, lost: Lost, *, connect_s: float, settle_s: float
+    ) -> None:
+        self._upstream = upstream
+        self._take = take
+        self._lost = lost
+        self._connect_s = connect_s
+        self._settle_s = settle_s
+        self._orders: asyncio.Queue[Order] = asyncio.Queue(ORDERS)
+        self.said: EngineFault | None = None
+        """An error that the upstream told outside of any reply: often why it then closes."""
+        life = self._live()
+        self._life = asyncio.create_task(life, name="upstream")  # noqa: TID251 - owned here
+        self.over = False
+
+    def send(self, order: Order) -> None:
+        """Have it sent after all that was ordered before."""
+        if self.over:
+            return
+        try:
+            self._orders.put_nowait(order)
+        except asyncio.QueueFull:
+            self._end(EngineFault("The upstream does not read what it is sent."))
+            self._life.cancel()
+
+    async def aclose(self) -> None:
+        """Close the session, if it is still open."""
+        self.over = True
+        self._life.cancel()
+        await asyncio.wait([self._life])
+
+    async def _live(self) -> None:
+        try:
+            async with _Connect(
+                self._upstream.url,
+                additional_headers=self._upstream.headers,
+                compression=None,
+                open_timeout=self._connect_s,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=LARGEST_EVENT_BYTES,
+                logger=_wire_log,
+            ) as socket:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._write(socket))
+                    tasks.create_task(self._read(socket))
+        except* Exception as faults:
+            self._end(self._why(faults))
+
+    def _why(self, faults: BaseExceptionGroup[Exception]) -> EngineFault:
+        fault: BaseException = faults
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        if self.said is not None and not isinstance(fault, EngineFault):
+            return self.said
+        return self._upstream.fault(fault)
+
+    def _end(self, fault: EngineFault) -> None:
+        if not self.over:
+            self.over = True
+            self._lost(fault)
+
+    async def _write(self, socket: ClientConnection) -> None:
+        while True:
+            order = await self._orders.get()
+            if order.after is not None:
+                await self._settled(order.after)
+            if order.is_long:
+                frame = await asyncio.to_thread(encode, order.event)
+            else:
+                frame = encode(order.event)
+            await socket.send(frame)
+
+    async def _settled(self, event: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._settle_s):
+                await event.wait()
+        except TimeoutError:
+            pass  # an upstream that never tells the end of what was cancelled
+
+    async def _read(self, socket: ClientConnection) -> None:
+        while True:
+            frame = await socket.recv()
+            if len(frame) > LONG_EVENT_BYTES:
+                event = await asyncio.to_thread(decode, frame)
+            else:
+                event = decode(frame)
+            if event is not None:
+                await self._take(event)

@@ -1,0 +1,194 @@
+"""One upstream response: its `response.*` events in, `Began`, `Say`, `Call`, `Done` out.
+
+Pure: no clock, no socket. It remembers what the upstream made (`made`), so that the talk can
+tell its items again when the core puts them, and how much of each has been passed on.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import Began, Call, Counts, Done, ReplyEvent, Say
+from duologue.engines.realtime.pace import Pace
+from duologue.engines.realtime.wire import Tokens, UpstreamEvent, UpstreamResponse
+from duologue.errors import EngineFault
+
+
+class Made:
+    """What the core takes for one item: `ids` are its names at the upstream.
+
+    Messages that follow each other are one to the core. `done` once it is whole; `marks` are
+    (characters, samples) after each piece of sound that was passed on.
+    """
+
+    def __init__(self, item_id: str, *, is_call: bool) -> None:
+        self.ids = [item_id]
+        self.call_id: str | None = None
+        self.name = ""
+        self.text = ""
+        self.content_index = 0
+        self.done = False
+        self.is_call = is_call
+        self.index = 0
+        self.samples = 0
+        self.marks: list[tuple[int, int]] = []
+
+    def end_ms(self, text: str) -> int:
+        """How long the sound is that ends with `text`, the beginning of what was passed on."""
+        known = len(text.rstrip())
+        ends = (samples for chars, samples in reversed(self.marks) if self._said(chars) <= known)
+        return audio.ms_of_samples(next(ends, 0))
+
+    def _said(self, chars: int) -> int:
+        """The end of the last whole word in the first `chars` characters."""
+        head = self.text[:chars]
+        if self.text[chars : chars + 1].strip() and head[-1:].strip():
+            head = head[: len(head) - len(head.split()[-1])]
+        return len(head.rstrip())
+
+
+class Reply:
+    """The events of one response, in order; raises `EngineFault` where it failed."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.made: list[Made] = []
+        self.over = False
+        self._by_id: dict[str, Made] = {}
+        self._calls = 0
+        self._rest = b""
+        self._pace = pace
+
+    def take(self, event: UpstreamEvent) -> Iterator[ReplyEvent]:
+        """What follows from an event of this response."""
+        match event.type:
+            case "response.output_item.added" | "response.output_item.done":
+                yield from self._item(event)
+            case "response.output_audio_transcript.delta" | "response.output_text.delta":
+                if event.delta:
+                    made = self._message(event)
+                    made.text += event.delta
+                    yield Say(event.delta)
+            case "response.output_audio.delta":
+                if pcm := self._sound(event.delta or ""):
+                    yield self._say(self._message(event), pcm)
+            case "response.function_call_arguments.delta":
+                if call := self._by_id.get(event.item_id):
+                    yield from self._argue(call, event.delta or "")
+            case "response.function_call_arguments.done":
+                if call := self._by_id.get(event.item_id):
+                    yield from self._close_call(call, event.name, event.arguments)
+            case "response.done":
+                yield from self._done(event.response or UpstreamResponse())
+
+    def _item(self, event: UpstreamEvent) -> Iterator[ReplyEvent]:
+        item = event.item
+        if item is None or not item.id:
+            return
+        if item.type == "function_call":
+            made = self._named(item.id, is_call=True)
+            made.call_id = made.call_id or item.call_id
+            if item.name and not made.name:
+                made.name = item.name
+                yield Call(made.index, name=item.name)
+            if event.type.endswith("done") and item.status != "incomplete":
+                yield from self._close_call(made, item.name, item.arguments)
+        elif item.type == "message":
+            made = self._named(item.id)
+            made.done = False
+            if event.type.endswith("done"):
+                made.done = True
+                if item.text and not made.text:  # an upstream that tells the words at the end
+                    made.text = item.text
+                    yield Say(item.text)
+                if item.status != "incomplete":
+                    self._pace.learn(len(made.text), made.samples / audio.RATE_HZ)
+
+    def _named(self, item_id: str, *, is_call: bool = False) -> Made:
+        made = self._by_id.get(item_id)
+        if made is not None:
+            return made
+        self._rest = b""
+        last = self.made[-1] if self.made else None
+        if last is not None and not last.is_call and not is_call:
+            last.ids.append(item_id)
+            made = last
+        else:
+            made = Made(item_id, is_call=is_call)
+            made.index = self._calls
+            self._calls += is_call
+            self.made.append(made)
+        self._by_id[item_id] = made
+        return made
+
+    def _message(self, event: UpstreamEvent) -> Made:
+        made = self._named(event.item_id)
+        made.content_index = event.content_index
+        return made
+
+    def _sound(self, delta: str) -> bytes:
+        """Whole samples; half of one may come with the next delta."""
+        try:
+            pcm = self._rest + base64.b64decode(delta, validate=True)
+        except (binascii.Error, ValueError):
+            raise EngineFault("The upstream sent sound that is no base64.") from None
+        whole = len(pcm) - len(pcm) % audio.SAMPLE_BYTES
+        self._rest = pcm[whole:]
+        return pcm[:whole]
+
+    def _say(self, made: Made, pcm: bytes) -> Say:
+        made.samples += audio.samples(pcm)
+        voiced = self._pace.voiced(len(made.text), made.samples / audio.RATE_HZ)
+        made.marks.append((voiced, made.samples))
+        return Say("", pcm, voiced)
+
+    def _argue(self, made: Made, delta: str) -> Iterator[ReplyEvent]:
+        if delta and made.is_call and not made.done:
+            made.text += delta
+            yield Call(made.index, delta=delta)
+
+    def _close_call(
+        self, made: Made, name: str | None, arguments: str | None
+    ) -> Iterator[ReplyEvent]:
+        if made.done or not made.is_call:
+            return
+        if not made.name:
+            made.name = name or ""
+            yield Call(made.index, name=made.name)
+        if arguments and not made.text:
+            yield from self._argue(made, arguments)
+        made.done = True
+        yield Call(made.index, final=True)
+
+    def _done(self, response: UpstreamResponse) -> Iterator[ReplyEvent]:
+        self.over = True
+        usage, details = response.usage, response.status_details
+        tokens = 0
+        if usage is not None:
+            read = usage.input_token_details or Tokens(text_tokens=usage.input_tokens)
+            yield Began(_counts(read), _counts(read.cached_tokens_details or Tokens()))
+            said = usage.output_token_details or Tokens(text_tokens=usage.output_tokens)
+            tokens = max(0, said.text_tokens or 0)
+        match response.status or "completed":
+            case "completed":
+                yield Done(tokens=tokens)
+            case "incomplete":
+                reason = details.reason if details else None
+                filtered = reason == "content_filter"
+                yield Done("filtered" if filtered else "length", tokens)
+            case "failed":
+                error = details.error if details else None
+                message = (error and error.message) or "It gave no reason."
+                code = (error and error.code) or "engine_error"
+                raise EngineFault(f"The upstream failed: {message}", code)
+            case status:
+                raise EngineFault(f"The upstream ended its response as '{status[:40]}'.")
+
+
+def _counts(tokens: Tokens) -> Counts:
+    counts: Mapping[str, int | None] = {
+        "text": tokens.text_tokens,
+        "audio": tokens.audio_tokens,
+        "image": tokens.image_tokens,
+    }
+    return {name: count for name, count in counts.items() if count and count > 0}

@@ -1,0 +1,125 @@
+"""Where the upstream is and what it says of itself; the words for what can go wrong there.
+
+Settings in; addresses, headers, traits and `EngineFault`s out. The key is in the headers only:
+`told` takes it, and what looks like a key, out of anything that an upstream says.
+"""
+
+import logging
+import re
+import ssl
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import httpx2
+import msgspec
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from duologue.errors import ConfigFault, EngineFault
+from duologue.runtime.ports import Traits
+
+logger = logging.getLogger(__name__)
+
+MODELS_TIMEOUT_S = 5.0
+SECRET = re.compile(r"\b(sk|ek)[-_][\w*.-]+")
+SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+
+OPEN_TRAITS = Traits(hears=True, speaks=True, sees=True, context_tokens=32_768)
+"""What an upstream that does not say is taken for: it refuses itself what it cannot do."""
+
+REASONS = {
+    401: ("invalid_api_key", "It does not accept the key of this server."),
+    403: ("insufficient_permissions", "It does not let the key of this server in."),
+    404: ("not_found", "It has no Realtime endpoint at this address."),
+    429: ("rate_limit_exceeded", "It is over its limits; try again later."),
+}
+
+
+class Upstream:
+    """One upstream: its address, key and model.
+
+    `url` is that of the endpoint (`ws://host/v1/realtime`) or of the API (`http://host/v1`).
+    Raises `ConfigFault`.
+    """
+
+    def __init__(self, url: str, key: str | None = None, model: str | None = None) -> None:
+        parts = urlsplit(url.strip())
+        if parts.scheme not in SCHEMES or not parts.hostname:
+            raise ConfigFault(
+                f"upstream: {_shown(url)!r} is not allowed; allowed: ws://HOST/v1/realtime"
+            )
+        if parts.username or parts.password:
+            raise ConfigFault("upstream: the key belongs into upstream_key, not into the address")
+        self._key = key
+        self.model = model
+        http = SCHEMES[parts.scheme]
+        path = parts.path.rstrip("/").removesuffix("/realtime") or "/v1"
+        query = "&".join(filter(None, (parts.query, urlencode({"model": model}) if model else "")))
+        self.url = urlunsplit(("ws" + http[4:], parts.netloc, f"{path}/realtime", query, ""))
+        self.models_url = urlunsplit((http, parts.netloc, f"{path}/models", "", ""))
+        self.name = parts.netloc
+        """Host and port: what a log may show."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+
+    def told(self, message: str) -> str:
+        """What an upstream said, without any key, of bearable length."""
+        if self._key:
+            message = message.replace(self._key, "…")
+        return SECRET.sub("…", message)[:1000]
+
+    def fault(self, error: BaseException) -> EngineFault:
+        """Why the upstream could not be reached or was lost, in words for a client."""
+        match error:
+            case EngineFault():
+                return EngineFault(self.told(error.message), error.code)
+            case InvalidStatus(response=response):
+                status = response.status_code
+                if 300 <= status < 400:
+                    code, reason = "engine_error", "It redirects, which is not followed."
+                else:
+                    default = ("engine_error", "It does not speak the Realtime protocol there.")
+                    code, reason = REASONS.get(status, default)
+                return EngineFault(f"The upstream answered with status {status}. {reason}", code)
+            case InvalidHandshake():
+                return EngineFault("The upstream does not answer as a WebSocket.")
+            case ConnectionClosed(rcvd=closed):
+                why = f" ({closed.code} {closed.reason})".rstrip() if closed else ""
+                return EngineFault(self.told(f"The upstream closed the session{why}."))
+            case ssl.SSLError():
+                return EngineFault("The upstream's certificate is not to be trusted.")
+            case TimeoutError():
+                return EngineFault("The upstream does not answer in time.")
+            case OSError():
+                return EngineFault("The upstream cannot be reached.")
+        logger.error("upstream %s: broke", self.name, exc_info=error)
+        return EngineFault("The connection to the upstream broke.")
+
+    async def traits(self) -> tuple[Traits, bool]:
+        """What the upstream says it is, and whether it is another duologue. Never raises."""
+        try:
+            async with httpx2.AsyncClient(timeout=MODELS_TIMEOUT_S) as client:
+                answer = await client.get(self.models_url, headers=self.headers)
+            listed = answer.json()["data"] if answer.status_code == 200 else []
+            return _traits(listed, self.model)
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError, OSError) as fault:
+            kind = type(fault).__name__
+            logger.warning("upstream %s does not tell its models: %s", self.name, kind)
+            return OPEN_TRAITS, False
+
+
+def _traits(listed: list[Any], model: str | None) -> tuple[Traits, bool]:
+    described = [one for one in listed if isinstance(one, dict) and "duologue" in one]
+    named = [one for one in described if one.get("id") == model]
+    for one in named or described:
+        extension = one["duologue"]
+        traits = msgspec.convert(extension.get("traits", extension), Traits)
+        return msgspec.structs.replace(traits, duplex=False), True
+    return OPEN_TRAITS, False
+
+
+def _shown(url: str) -> str:
+    """An address that may be shown: without what could be a key."""
+    return url.split("?")[0].rsplit("@", 1)[-1]

@@ -1,0 +1,91 @@
+"""The parts of a server whose engine is a Realtime upstream.
+
+The upstream thinks and speaks; voice activity, turn ends and transcripts are our own models,
+unless the settings name what needs none: `vad` and `turn_end` may be `loudness`, `stt` may be
+`upstream`. With all three nothing is loaded.
+"""
+
+import asyncio
+
+from msgspec import structs
+
+from duologue.config import ServerConfig
+from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.transcripts import Transcripts
+from duologue.engines.realtime.upstream import Upstream
+from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
+from duologue.errors import ConfigFault
+from duologue.gateway.compose import Parts, images, only
+from duologue.gateway.provision import (
+    LOUDNESS,
+    ear_specs,
+    specs,
+    store_of,
+    transcription_names,
+)
+from duologue.hearing.ear import WhisperEar
+from duologue.hearing.noise import DeepFilterReduction
+from duologue.hearing.silero import SileroActivity
+from duologue.hearing.transcriber import WhisperTranscriber
+from duologue.hearing.turn_end import SmartTurnEnd
+from duologue.models import resolve
+from duologue.runtime.ports import TurnEnd, VoiceActivity
+
+NO_TRANSLATOR = "This server's engine is another server's conversation; it does not translate."
+
+
+async def compose_realtime(config: ServerConfig) -> Parts:
+    """Reach for the upstream and load the ears. Raises `ConfigFault`, `ModelFault`.
+
+    An upstream that is away now may come later: the server starts without it.
+    """
+    upstreams = [
+        Upstream(url, config.upstream_key, config.upstream_model)
+        for url in (config.upstream or "").split(",")
+        if url.strip()
+    ]
+    if not upstreams:
+        raise ConfigFault("upstream: the engine realtime needs the address of its upstream")
+    traits, aligned = await upstreams[0].traits()
+    if config.voice and config.voice not in traits.voices:
+        traits = structs.replace(traits, voices=(*traits.voices, config.voice))
+    is_open = config.unknown_model == "lenient"
+    activity, turn_end = await _activity(config), await _turn_end(config)
+    ears = await _ears(config)
+    transcripts = None if ears else Transcripts(is_open=is_open)
+    return Parts(
+        RealtimeEngine(upstreams, traits, aligned=aligned, transcripts=transcripts),
+        transcripts or WhisperTranscriber(ears, transcription_names(config), is_open=is_open),
+        activity,
+        DeepFilterReduction(),
+        turn_end,
+        images(config),
+        None,
+        NO_TRANSLATOR,
+        tuple(one.aclose for one in ears.values()),
+    )
+
+
+async def _activity(config: ServerConfig) -> VoiceActivity:
+    spec = specs(config)["activity"]
+    if spec == LOUDNESS:
+        return LoudnessActivity()
+    path = await asyncio.to_thread(resolve, spec, store_of(config))
+    return await SileroActivity.load(only(path, ".onnx"))
+
+
+async def _turn_end(config: ServerConfig) -> TurnEnd:
+    spec = specs(config)["turn_end"]
+    if spec == LOUDNESS:
+        return LoudnessTurnEnd()
+    path = await asyncio.to_thread(resolve, spec, store_of(config))
+    return await SmartTurnEnd.load(only(path, ".onnx"))
+
+
+async def _ears(config: ServerConfig) -> dict[str, WhisperEar]:
+    """Speech recognition models by name; none where the upstream writes down."""
+    store = store_of(config)
+    return {
+        spec: await WhisperEar.load(await asyncio.to_thread(resolve, spec, store))
+        for spec in ear_specs(config)
+    }
