@@ -18,14 +18,51 @@ from duologue.config import ServerConfig
 from duologue.gateway.server import serving
 from judging import Judge
 
-__all__ = ["KEY", "Caller", "call", "http_get", "http_post", "scripted", "serving", "ws_url"]
+__all__ = [
+    "KEY",
+    "UPSTREAM_KEY",
+    "Caller",
+    "call",
+    "chained",
+    "front",
+    "http_get",
+    "http_post",
+    "scripted",
+    "serving",
+    "ws_url",
+]
 
 KEY = "sk-test-key"
+UPSTREAM_KEY = "sk-upstream-key"
 
 
 def scripted(**settings: Any) -> ServerConfig:
     """Settings of a server with the scripted engine on a free port."""
     return ServerConfig(**{"engine": "scripted", "port": 0, "api_key": KEY, **settings})
+
+
+def front(upstream: str, **settings: Any) -> ServerConfig:
+    """Settings of a server whose engine is the one at `upstream`; it loads no models."""
+    plain = {"vad": "loudness", "turn_end": "loudness", "stt": "upstream"}
+    address = {"upstream": upstream, "upstream_key": UPSTREAM_KEY}
+    given = {"engine": "realtime", "port": 0, "api_key": KEY, **plain, **address, **settings}
+    return ServerConfig(**given)
+
+
+@asynccontextmanager
+async def chained(config: ServerConfig) -> AsyncIterator[str]:
+    """A server with these settings whose engine is that of another server behind it."""
+    behind = ServerConfig(
+        **{key: getattr(config, key) for key in ENGINE_SETTINGS}, port=0, api_key=UPSTREAM_KEY
+    )
+    own = {key: getattr(config, key) for key in config.__struct_fields__}
+    for key in (*ENGINE_SETTINGS, "upstream", "upstream_key", "vad", "turn_end", "stt"):
+        own.pop(key, None)
+    async with serving(behind) as upstream, serving(front(ws_url(upstream, ""), **own)) as base_url:
+        yield base_url
+
+
+ENGINE_SETTINGS = ("engine", "profile", "script", "context_tokens", "max_sessions")
 
 
 def ws_url(base_url: str, query: str = "model=gpt-realtime") -> str:

@@ -13,7 +13,7 @@ from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunn
 from agents.realtime.model_inputs import RealtimeModelSendRawMessage
 
 from duologue.engines.scripted import tone
-from live_server import KEY, scripted, serving, ws_url
+from live_server import KEY, scripted, ws_url
 from pictures import data_uri, drawn, file
 
 SCRIPT = """
@@ -38,10 +38,10 @@ def get_weather(city: str) -> str:
 
 
 @pytest.mark.conformance("C-207")
-async def test_voice_turn_tool_call_barge_in_and_next_turn_without_one_error() -> None:
+async def test_voice_turn_tool_call_barge_in_and_next_turn_without_one_error(serve: Any) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
     tracker = RealtimePlaybackTracker()
-    async with serving(scripted(script=SCRIPT)) as base_url:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         model_config: Any = {
             "api_key": KEY,
             "url": ws_url(base_url),
@@ -121,10 +121,10 @@ def _text(item: Any) -> str | None:
     return words
 
 
-async def test_a_message_with_an_image_is_one_message_in_its_history() -> None:
+async def test_a_message_with_an_image_is_one_message_in_its_history(serve: Any) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Be brief.")
     image = data_uri(file(drawn("Hello")))
-    async with serving(scripted(script=SCRIPT)) as base_url:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         model_config: Any = {
             "api_key": KEY,
             "url": ws_url(base_url),

@@ -96,9 +96,9 @@ async def test_a_cancelled_response_of_a_real_model_says_what_it_read() -> None:
 
 
 @pytest.mark.conformance("C-190", "C-192")
-async def test_a_retention_ratio_over_the_wire() -> None:
+async def test_a_retention_ratio_over_the_wire(serve: Any) -> None:
     script = 'context_tokens = 100\nmax_output_tokens = 10\nreplies = [{ text = "So it is" }]'
-    async with serving(scripted(script=script)) as base_url, call(base_url) as client:
+    async with serve(scripted(script=script)) as base_url, call(base_url) as client:
         await client.next("session.created")
         ratio = {
             "type": "retention_ratio",

@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 
 from beta_oracle import validate_beta_event
 from e2e.tool_and_barge_in import SCRIPT, TOOL, converse
-from live_server import KEY, scripted, serving
+from live_server import KEY, scripted
 
 MODEL = "gpt-4o-realtime-preview"
 
@@ -28,8 +28,8 @@ async def heard(connection: Any) -> Any:
 
 
 @pytest.mark.conformance("C-200", "C-202", "C-211")
-async def test_a_voice_turn_a_tool_and_a_barge_in() -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url:
+async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         async with client_of(base_url).beta.realtime.connect(model=MODEL) as connection:
             await connection.session.update(
                 session={
@@ -59,8 +59,8 @@ async def test_a_voice_turn_a_tool_and_a_barge_in() -> None:
 
 
 @pytest.mark.conformance("C-201", "C-202", "C-211")
-async def test_text_turns_and_metadata_out_of_band() -> None:
-    async with serving(scripted()) as base_url:
+async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
+    async with serve(scripted()) as base_url:
         async with client_of(base_url).beta.realtime.connect(model=MODEL) as connection:
             await connection.session.update(session={"modalities": ["text"]})
             await connection.conversation.item.create(

@@ -7,7 +7,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from e2e.tool_and_barge_in import SCRIPT, TOOL, converse
-from live_server import KEY, scripted, serving
+from live_server import KEY, scripted
 from oracle import validate_server_event
 
 
@@ -19,8 +19,8 @@ async def heard(connection: Any) -> Any:
     return event
 
 
-async def test_a_voice_turn_a_tool_and_a_barge_in() -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url:
+async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             await connection.session.update(
@@ -35,8 +35,8 @@ async def test_a_voice_turn_a_tool_and_a_barge_in() -> None:
             assert seen[0].type == "session.created"
 
 
-async def test_text_turns_and_metadata_out_of_band() -> None:
-    async with serving(scripted()) as base_url:
+async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
+    async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             await connection.conversation.item.create(
@@ -76,7 +76,7 @@ async def until(connection: Any, kind: str) -> Any:
 
 
 @pytest.mark.conformance("C-164", "C-165", "C-166", "C-167")
-async def test_several_calls_are_answered_one_by_one_and_one_of_them_late() -> None:
+async def test_several_calls_are_answered_one_by_one_and_one_of_them_late(serve: Any) -> None:
     script = """
     [[replies]]
     when = "Compare"
@@ -86,7 +86,7 @@ async def test_several_calls_are_answered_one_by_one_and_one_of_them_late() -> N
       { name = "get_weather", arguments = '{"city":"Rome"}' },
     ]
     """
-    async with serving(scripted(script=script + '[[replies]]\ntext = "{heard}"')) as base_url:
+    async with serve(scripted(script=script + '[[replies]]\ntext = "{heard}"')) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             await connection.session.update(session={"type": "realtime", "tools": [TOOL]})
@@ -121,8 +121,8 @@ async def test_several_calls_are_answered_one_by_one_and_one_of_them_late() -> N
 
 
 @pytest.mark.conformance("C-194")
-async def test_mistakes_are_errors_that_name_their_event_and_the_talk_goes_on() -> None:
-    async with serving(scripted()) as base_url:
+async def test_mistakes_are_errors_that_name_their_event_and_the_talk_goes_on(serve: Any) -> None:
+    async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             await until(connection, "session.created")
@@ -149,8 +149,8 @@ async def test_mistakes_are_errors_that_name_their_event_and_the_talk_goes_on() 
             assert [error.error.event_id for error in handled] == ["mine"]
 
 
-async def test_the_sdk_reconnects_by_itself_when_a_session_has_lived_its_time() -> None:
-    async with serving(scripted(session_max_s=1)) as base_url:
+async def test_the_sdk_reconnects_by_itself_when_a_session_has_lived_its_time(serve: Any) -> None:
+    async with serve(scripted(session_max_s=1)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         reasons: list[Any] = []
         async with client.realtime.connect(
@@ -167,8 +167,8 @@ async def test_the_sdk_reconnects_by_itself_when_a_session_has_lived_its_time() 
     assert [event.close_code for event in reasons] == [1001]
 
 
-async def test_a_wrong_key_is_an_error_event_and_a_close_that_says_why() -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_wrong_key_is_an_error_event_and_a_close_that_says_why(serve: Any) -> None:
+    async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key="sk-wrong", base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             refused = await connection.recv()

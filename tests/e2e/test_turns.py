@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from duologue.engines.scripted import tone
-from live_server import KEY, scripted, serving
+from live_server import KEY, scripted
 from oracle import validate_server_event
 
 SILENCE = bytes(48_000)  # one second
@@ -47,8 +47,8 @@ class Client:
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[Client]:
-    async with serving(scripted()) as base_url:
+async def client(serve: Any) -> AsyncIterator[Client]:
+    async with serve(scripted()) as base_url:
         sdk = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with sdk.realtime.connect(model="gpt-realtime") as connection:
             yield Client(connection)
@@ -90,9 +90,9 @@ async def client() -> AsyncIterator[Client]:
     ],
 )
 async def test_turn_detection_that_cannot_be_is_refused_and_changes_nothing(
-    turn_detection: dict[str, Any], code: str, param: str
+    serve: Any, turn_detection: dict[str, Any], code: str, param: str
 ) -> None:
-    async with client() as c:
+    async with client(serve) as c:
         created = await c.next("session.created")
         await c.detect(turn_detection)
         error = (await c.next("error")).error
@@ -103,8 +103,8 @@ async def test_turn_detection_that_cannot_be_is_refused_and_changes_nothing(
         assert updated.session.audio.input.turn_detection == before
 
 
-async def test_a_judged_turn_is_answered() -> None:
-    async with client() as c:
+async def test_a_judged_turn_is_answered(serve: Any) -> None:
+    async with client(serve) as c:
         await c.detect({"type": "semantic_vad", "eagerness": "high"})
         echoed = (await c.next("session.updated")).session.audio.input.turn_detection
         assert (echoed.type, echoed.eagerness) == ("semantic_vad", "high")
@@ -119,8 +119,8 @@ async def test_a_judged_turn_is_answered() -> None:
 @pytest.mark.conformance("C-056", "C-092", "C-093")
 @pytest.mark.slow
 @pytest.mark.parametrize("sends_sound", [True, False])
-async def test_a_silent_user_is_prompted(sends_sound: bool) -> None:
-    async with client() as c:
+async def test_a_silent_user_is_prompted(serve: Any, sends_sound: bool) -> None:
+    async with client(serve) as c:
         await c.detect({"type": "server_vad", "idle_timeout_ms": 5000})
         await c.connection.response.create()
         await c.next("response.done")  # two words: half a second of sound
@@ -142,8 +142,8 @@ async def test_a_silent_user_is_prompted(sends_sound: bool) -> None:
 
 
 @pytest.mark.conformance("C-078", "C-079", "C-080", "C-081", "C-082")
-async def test_push_to_talk_by_hand() -> None:
-    async with client() as c:
+async def test_push_to_talk_by_hand(serve: Any) -> None:
+    async with client(serve) as c:
         await c.detect(None)
         await c.next("session.updated")
         await c.append(tone(90))
@@ -180,8 +180,8 @@ async def test_push_to_talk_by_hand() -> None:
 
 
 @pytest.mark.conformance("C-077")
-async def test_sound_that_is_not_base64_is_refused() -> None:
-    async with client() as c:
+async def test_sound_that_is_not_base64_is_refused(serve: Any) -> None:
+    async with client(serve) as c:
         await c.connection.send(
             {"type": "input_audio_buffer.append", "event_id": "bad", "audio": "a!=="}
         )

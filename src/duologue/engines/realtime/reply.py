@@ -70,8 +70,9 @@ class Reply:
                     made.text += event.delta
                     yield Say(event.delta)
             case "response.output_audio.delta":
+                made = self._message(event)
                 if pcm := self._sound(event.delta or ""):
-                    yield self._say(self._message(event), pcm)
+                    yield self._say(made, pcm)
             case "response.function_call_arguments.delta":
                 if call := self._by_id.get(event.item_id):
                     yield from self._argue(call, event.delta or "")

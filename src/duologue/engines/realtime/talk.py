@@ -283,19 +283,20 @@ class RealtimeTalk:
     async def _respond(self, event: UpstreamEvent) -> None:
         response_id = event.response.id if event.response else event.response_id
         run = self._runs.get(response_id)
-        if run is None:
+        if run is None and event.type == "response.created":
             metadata = (event.response.metadata if event.response else None) or {}
             named = (run for run in self._waiting if run.name == metadata.get("duologue_ask"))
             run = next(named, self._waiting[0] if self._waiting else None)
-            if run is None:
-                return  # one that was given up
-            self._waiting.remove(run)
-            self._runs[response_id] = run
-            run.response_id = response_id
-            if run.closed:
-                self._cancel(run)
+            if run is not None:
+                self._waiting.remove(run)
+                self._runs[response_id] = run
+                run.response_id = response_id
+                if run.closed:
+                    self._cancel(run)
+        if run is None:
+            return  # one that nobody here asked for
         await run.take(event)
-        if run.settled.is_set():
+        if run.reply.over:
             self._runs.pop(response_id, None)
 
     def _transcribed(self, event: UpstreamEvent) -> None:

@@ -1,0 +1,239 @@
+"""Upstreams that fail: every one fails the reply in words, and the talk goes on."""
+
+import asyncio
+import http
+import logging
+import socket
+import ssl
+from typing import Any
+
+import pytest
+import trustme
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
+from duologue.core.talk import Say
+from duologue.errors import EngineFault
+from engines.realtime.upstream_kit import KEY, SPEAK, Peer, engine, fault_of, said, standing_in
+
+
+async def fails(address: str, **options: Any) -> EngineFault:
+    async with engine(address, **options) as upstream:
+        talk = await upstream.open(SPEAK)
+        talk.put(said("Hello"))
+        return await fault_of(talk.reply(SPEAK))
+
+
+async def listen(peer: Peer) -> None:
+    await peer.socket.wait_closed()
+
+
+def answering(status: int, body: str, **headers: str) -> Any:
+    def process(connection: ServerConnection, request: Request) -> Response:
+        response = connection.respond(http.HTTPStatus(status), body)
+        for name, value in headers.items():
+            response.headers[name] = value
+        return response
+
+    return process
+
+
+async def test_an_upstream_that_is_not_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    fault = await fails(f"ws://127.0.0.1:{port}/v1/realtime")
+    assert fault.message == "The upstream cannot be reached."
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "invalid_api_key", "does not accept the key"),
+        (403, "insufficient_permissions", "does not let"),
+        (404, "not_found", "no Realtime endpoint"),
+        (429, "rate_limit_exceeded", "over its limits"),
+        (500, "engine_error", "status 500"),
+        (200, "engine_error", "does not speak the Realtime protocol"),
+    ],
+)
+async def test_an_upstream_that_answers_with_a_page(status: int, code: str, words: str) -> None:
+    page = answering(status, f"<html>{KEY}</html>")
+    async with standing_in(listen, process_request=page) as address:
+        fault = await fails(address)
+    assert fault.code == code and words in fault.message and KEY not in fault.message
+
+
+async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere() -> None:
+    visits: list[Request] = []
+
+    def note(connection: ServerConnection, request: Request) -> None:
+        visits.append(request)
+
+    async with standing_in(listen, process_request=note) as elsewhere:
+        away = answering(307, "", Location=elsewhere)
+        async with standing_in(listen, process_request=away) as address:
+            fault = await fails(address)
+    assert "redirects" in fault.message and not visits
+
+
+async def test_a_certificate_that_nobody_vouches_for() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    async with standing_in(listen, ssl=context) as address:
+        url = address.replace("ws://127.0.0.1", "wss://localhost")
+        fault = await fails(url)
+    assert "certificate" in fault.message
+
+
+async def test_a_server_that_says_nothing_at_the_upgrade() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        fault = await fails(f"ws://127.0.0.1:{port}/v1/realtime", connect_s=0.1)
+    assert fault.message == "The upstream does not answer in time."
+
+
+async def test_a_server_that_is_no_web_server() -> None:
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(shout, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        fault = await fails(f"ws://127.0.0.1:{port}/v1/realtime")
+    assert fault.message == "The upstream does not answer as a WebSocket."
+
+
+async def test_an_upstream_that_never_answers_a_reply() -> None:
+    async with standing_in(listen) as address:
+        fault = await fails(address, silence_s=0.1)
+    assert fault.message == "The upstream has said nothing for 0.1 seconds."
+
+
+@pytest.mark.parametrize("frame", ["<html>", "[1, 2]", "17", '{"type": 3}', '{"no": "type"}'])
+async def test_frames_that_are_no_events_end_the_upstream_session(frame: str) -> None:
+    async def babble(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.socket.send(frame)
+        await peer.socket.wait_closed()
+
+    async with standing_in(babble) as address:
+        fault = await fails(address)
+    assert fault.message.startswith("The upstream sent something that is no")
+
+
+async def test_unknown_events_and_missing_fields_are_let_be() -> None:
+    async def chat(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.send("rate_limits.updated", rate_limits=3)
+        await peer.send("vendor.telemetry", item="not an object", delta=[])
+        await peer.send("response.created")
+        await peer.send("response.output_text.delta", delta="Hello")
+        await peer.send("response.done")
+        await peer.socket.wait_closed()
+
+    async with standing_in(chat) as address, engine(address) as upstream:
+        talk = await upstream.open(SPEAK)
+        events = [event async for event in talk.reply(SPEAK)]
+    assert [type(event).__name__ for event in events] == ["Say", "Done"]
+
+
+async def test_an_upstream_that_hangs_up_within_a_sentence_and_is_there_for_the_next() -> None:
+    sessions: list[Peer] = []
+
+    async def drop(peer: Peer) -> None:
+        sessions.append(peer)
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.output_text.delta", response_id="resp_1", delta="It is")
+        if len(sessions) == 1:
+            await peer.socket.close(1011, f"broke near {KEY}")
+            return
+        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+        await peer.socket.wait_closed()
+
+    async with standing_in(drop) as address, engine(address) as upstream:
+        talk = await upstream.open(SPEAK)
+        talk.put(said("Hello"))
+        reply = talk.reply(SPEAK)
+        assert await anext(reply) == Say("It is")
+        with pytest.raises(EngineFault) as caught:
+            await anext(reply)
+        assert KEY not in caught.value.message
+        assert "closed the session (1011" in caught.value.message
+        assert len([event async for event in talk.reply(SPEAK)]) == 2
+    texts = [e["item"]["content"] for e in sessions[1].seen if e["type"].endswith("item.create")]
+    assert texts == [[{"type": "input_text", "text": "Hello"}]]
+
+
+@pytest.mark.parametrize("names_it", [True, False])
+async def test_a_refused_reply_fails_with_the_words_of_the_upstream(names_it: bool) -> None:
+    async def refuse(peer: Peer) -> None:
+        asked = await peer.next("response.create")
+        error = {"code": "invalid_model", "message": f"No such model for {KEY} or sk-other-1."}
+        named = {"event_id": asked["event_id"]} if names_it else {}
+        await peer.send("error", error={**error, **named})
+        await peer.socket.wait_closed()
+
+    async with standing_in(refuse) as address:
+        fault = await fails(address)
+    assert fault.code == "invalid_model"
+    assert fault.message == "The upstream refuses: No such model for … or …"
+
+
+async def test_a_refused_item_fails_the_reply_to_it_and_no_other() -> None:
+    async def refuse(peer: Peer) -> None:
+        item = await peer.next("conversation.item.create")
+        first = await peer.next("response.create")
+        error = {"code": "unsupported_content_type", "message": "No images here."}
+        await peer.send("error", error={**error, "event_id": item["event_id"]})
+        await peer.send(
+            "response.created", response={"id": "resp_1", "metadata": first["response"]["metadata"]}
+        )
+        await peer.next("response.cancel")
+        cancelled = {"id": "resp_1", "status": "cancelled"}
+        await peer.send("response.done", response=cancelled)
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_2"})
+        await peer.send("response.done", response={"id": "resp_2", "status": "completed"})
+        await peer.socket.wait_closed()
+
+    async with standing_in(refuse) as address, engine(address) as upstream:
+        talk = await upstream.open(SPEAK)
+        talk.put(said("Look"))
+        fault = await fault_of(talk.reply(SPEAK))
+        assert (fault.code, fault.message) == (
+            "unsupported_content_type",
+            "The upstream refuses: No images here.",
+        )
+        assert [event async for event in talk.reply(SPEAK)]
+
+
+async def test_why_a_session_was_refused_is_what_the_upstream_said_before_it_closed() -> None:
+    async def full(peer: Peer) -> None:
+        await peer.send("error", error={"code": "session_limit_reached", "message": "All taken."})
+        await peer.socket.close(1013, "full")
+
+    async with standing_in(full) as address, engine(address) as upstream:
+        fault = await fault_of((await upstream.open(SPEAK)).reply(SPEAK))
+    assert fault.code == "session_limit_reached" and "All taken." in fault.message
+
+
+async def test_no_log_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def leak(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.send("error", error={"message": f"bad {KEY}"})
+        await peer.send("error", error={"message": f"bad {KEY}"})
+        await peer.socket.close(1008, KEY)
+
+    async with standing_in(leak) as address:
+        await fails(address)
+    ours = [r for r in caplog.records if not r.name.startswith("websockets.server")]
+    assert ours and not any(KEY in record.getMessage() for record in ours)

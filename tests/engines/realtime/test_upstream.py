@@ -1,0 +1,47 @@
+"""Where an upstream is, and what it is taken for."""
+
+import pytest
+
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
+from duologue.errors import ConfigFault
+from live_server import KEY, scripted, serving, ws_url
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "models_url"),
+    [
+        ("ws://a:1/v1/realtime", "ws://a:1/v1/realtime", "http://a:1/v1/models"),
+        ("wss://a/v1/realtime/", "wss://a/v1/realtime", "https://a/v1/models"),
+        ("http://a/v1", "ws://a/v1/realtime", "http://a/v1/models"),
+        ("https://a", "wss://a/v1/realtime", "https://a/v1/models"),
+        ("ws://a/x/realtime?b=c", "ws://a/x/realtime?b=c", "http://a/x/models"),
+    ],
+)
+def test_the_address_of_the_endpoint_or_of_the_api_will_do(
+    given: str, url: str, models_url: str
+) -> None:
+    upstream = Upstream(given)
+    assert (upstream.url, upstream.models_url) == (url, models_url)
+
+
+def test_a_model_is_named_in_the_query() -> None:
+    assert Upstream("ws://a/v1", None, "b c").url == "ws://a/v1/realtime?model=b+c"
+
+
+@pytest.mark.parametrize("given", ["", "a:1", "ftp://a", "ws://", "ws://user:sk-1@a/v1"])
+def test_an_address_that_cannot_be_is_a_fault_that_shows_no_key(given: str) -> None:
+    with pytest.raises(ConfigFault) as caught:
+        Upstream(given)
+    assert "sk-1" not in str(caught.value)
+
+
+async def test_another_duologue_tells_its_traits() -> None:
+    async with serving(scripted(script="context_tokens = 5000")) as base_url:
+        traits, aligned = await Upstream(ws_url(base_url, ""), KEY).traits()
+    assert aligned and traits.voices == ("tone",) and traits.context_tokens == 5000
+    assert not traits.hears and not traits.speaks
+
+
+async def test_one_that_tells_nothing_is_taken_for_able() -> None:
+    async with serving(scripted()) as base_url:
+        assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == (OPEN_TRAITS, False)

@@ -1,0 +1,81 @@
+"""A stand-in for an upstream: a WebSocket server that sends what a test writes, by hand.
+
+It stands for no product; the real thing is another duologue, see tests/e2e/test_chain.py.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+
+from duologue.core.talk import Ask, Done, Item, Part, ReplyEvent
+from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.upstream import Upstream
+from duologue.errors import EngineFault
+
+KEY = "sk-very-secret"
+SPEAK = Ask(instructions="Be brief.", voice="tone")
+
+
+class Peer:
+    """One session as the stand-in sees it."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self.socket = socket
+        self.seen: list[dict[str, Any]] = []
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        """The next event of a type."""
+        while True:
+            event: dict[str, Any] = json.loads(await self.socket.recv())
+            self.seen.append(event)
+            if event["type"] == kind:
+                return event
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind, **fields}))
+
+
+Behave = Callable[[Peer], Awaitable[None]]
+
+
+@asynccontextmanager
+async def standing_in(behave: Behave, **options: Any) -> AsyncIterator[str]:
+    """The address of a stand-in that does as told with each session, and then closes it."""
+
+    async def handler(socket: ServerConnection) -> None:
+        await behave(Peer(socket))
+
+    async with serve(handler, "127.0.0.1", 0, **options) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/v1/realtime"
+
+
+@asynccontextmanager
+async def engine(address: str, **options: Any) -> AsyncIterator[RealtimeEngine]:
+    made = RealtimeEngine([Upstream(address, KEY)], **options)
+    try:
+        yield made
+    finally:
+        await made.aclose()
+
+
+def said(text: str, item_id: str = "user_1") -> Item:
+    return Item(item_id, "user", (Part(text=text),))
+
+
+async def whole(replies: Any) -> list[ReplyEvent]:
+    events = [event async for event in replies]
+    assert isinstance(events[-1], Done)
+    return events
+
+
+async def fault_of(replies: Any) -> EngineFault:
+    """How a reply failed."""
+    try:
+        await whole(replies)
+    except EngineFault as fault:
+        return fault
+    raise AssertionError("the reply did not fail")
