@@ -51,18 +51,27 @@ def front(upstream: str, **settings: Any) -> ServerConfig:
 
 @asynccontextmanager
 async def chained(config: ServerConfig) -> AsyncIterator[str]:
-    """A server with these settings whose engine is that of another server behind it."""
+    """A server with these settings whose engine is that of another server behind it.
+
+    It has ears of its own where the engine is a real one. A place behind is given back a moment
+    after the one in front, so there is one more.
+    """
     behind = ServerConfig(
-        **{key: getattr(config, key) for key in ENGINE_SETTINGS}, port=0, api_key=UPSTREAM_KEY
+        **{key: getattr(config, key) for key in ENGINE_SETTINGS},
+        max_sessions=config.max_sessions + 1,
+        port=0,
+        api_key=UPSTREAM_KEY,
     )
     own = {key: getattr(config, key) for key in config.__struct_fields__}
     for key in (*ENGINE_SETTINGS, "upstream", "upstream_key", "vad", "turn_end", "stt"):
         own.pop(key, None)
+    if config.engine == "light":
+        own |= {"profile": config.profile, "vad": None, "turn_end": None, "stt": None}
     async with serving(behind) as upstream, serving(front(ws_url(upstream, ""), **own)) as base_url:
         yield base_url
 
 
-ENGINE_SETTINGS = ("engine", "profile", "script", "context_tokens", "max_sessions")
+ENGINE_SETTINGS = ("engine", "profile", "script", "context_tokens")
 
 
 def ws_url(base_url: str, query: str = "model=gpt-realtime") -> str:

@@ -16,3 +16,15 @@ def serve(request: pytest.FixtureRequest) -> Serve:
     """`serving` of `live_server`, or `chained`: what clients see must be the same."""
     chosen: Serve = request.param
     return chosen
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(serving, id="alone"),
+        pytest.param(chained, id="chained", marks=pytest.mark.slow),
+    ]
+)
+def serve_weights(request: pytest.FixtureRequest) -> Serve:
+    """The same where the engine is a real one, which takes longer."""
+    chosen: Serve = request.param
+    return chosen

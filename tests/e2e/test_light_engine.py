@@ -41,11 +41,13 @@ async def until(connection: Any, kind: str, seen: list[Any]) -> Any:
     raise AssertionError(f"the connection ended before {kind}")
 
 
-async def test_spoken_questions_get_spoken_answers_and_can_be_interrupted() -> None:
+async def test_spoken_questions_get_spoken_answers_and_can_be_interrupted(
+    serve_weights: Any,
+) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=2)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             await connection.session.update(
@@ -90,10 +92,10 @@ async def test_spoken_questions_get_spoken_answers_and_can_be_interrupted() -> N
                 await until(connection, "response.done", seen)
 
 
-async def test_more_conversations_than_places_are_refused_at_the_door() -> None:
+async def test_more_conversations_than_places_are_refused_at_the_door(serve_weights: Any) -> None:
     weights("smollm2-135m-instruct-q4_1")
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as first:
             await until(first, "session.created", [])
@@ -102,7 +104,7 @@ async def test_more_conversations_than_places_are_refused_at_the_door() -> None:
                 assert refused.type == "error" and refused.error.code == "session_limit_reached"
 
 
-async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken() -> None:
+async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken(serve_weights: Any) -> None:
     weights("smollm2-135m-instruct-q4_1")
     parameters = {
         "type": "object",
@@ -111,7 +113,7 @@ async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken() -> None
     }
     tool: Any = {"type": "function", "name": "get_weather", "parameters": parameters}
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             seen: list[Any] = []
@@ -142,11 +144,11 @@ async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken() -> None
             assert spoken.output[0].content[0].transcript
 
 
-async def test_what_is_written_in_an_image_reaches_the_model() -> None:
+async def test_what_is_written_in_an_image_reaches_the_model(serve_weights: Any) -> None:
     weights("smollm2-135m-instruct-q4_1")
     image = data_uri(file(drawn("Platform 9 departs at 14:25", "Bring your passport")))
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
             content: Any = [
@@ -201,10 +203,10 @@ async def until_free(base_url: str) -> None:
         pass
 
 
-async def test_the_agents_sdk_talks_with_it_turn_after_turn() -> None:
+async def test_the_agents_sdk_talks_with_it_turn_after_turn(serve_weights: Any) -> None:
     weights("whisper-tiny.en")
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         model_config: Any = {
             "api_key": KEY,
             "url": ws_url(base_url),
@@ -228,7 +230,9 @@ async def test_the_agents_sdk_talks_with_it_turn_after_turn() -> None:
             assert "Tokyo" in said[2].content[0].transcript
 
 
-async def test_the_agents_sdk_runs_the_tool_that_the_engine_calls_by_its_schema() -> None:
+async def test_the_agents_sdk_runs_the_tool_that_the_engine_calls_by_its_schema(
+    serve_weights: Any,
+) -> None:
     weights("smollm2-135m-instruct-q4_1")
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
     asked: list[str] = []
@@ -239,7 +243,7 @@ async def test_the_agents_sdk_runs_the_tool_that_the_engine_calls_by_its_schema(
         asked.append(day)
         return "sunny, 21 degrees"
 
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         model_config: Any = {
             "api_key": KEY,
             "url": ws_url(base_url),
