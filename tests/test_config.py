@@ -90,11 +90,16 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load(environ={"DUOLOGUE_PORT": "", "DUOLOGUE_VOICE": ""}) == ServerConfig()
 
 
-def test_a_key_has_no_option_and_is_never_shown() -> None:
-    secrets = {setting.key: setting.flag for setting in SETTINGS if setting.secret}
-    assert secrets == {"api_key": None, "upstream_key": None}
-    assert "hush" not in repr(load(environ={"DUOLOGUE_API_KEY": "hush"}))
-    Path("duologue.toml").write_text("api_key = 12345\n")
+def test_only_the_keys_are_secrets() -> None:
+    assert {s.key for s in SETTINGS if s.secret} == {"api_key", "upstream_key"}
+
+
+@pytest.mark.parametrize("key", ["api_key", "upstream_key"])
+def test_a_key_has_no_option_and_is_never_shown(key: str) -> None:
+    (setting,) = [setting for setting in SETTINGS if setting.key == key]
+    assert setting.secret and setting.flag is None
+    assert "hush" not in repr(load(environ={setting.variable: "hush"}))
+    Path("duologue.toml").write_text(f"{key} = 12345\n")
     with pytest.raises(ConfigFault) as fault:
         load(environ={})
     assert "12345" not in str(fault.value)
@@ -106,7 +111,7 @@ def test_a_key_has_no_option_and_is_never_shown() -> None:
         ("port = 70000", "duologue.toml: port: 70000 is not allowed; allowed: a whole number "
          "from 0 to 65535"),
         ('port = "80"', "duologue.toml: port: '80' is not allowed"),
-        ('engine = "heavy"', '\'heavy\' is not allowed; allowed: "chat" or "light" or "scripted"'),
+        ('engine = "heavy"', "'heavy' is not allowed; allowed: \"chat\" or \"light\" or "),
         ("send_timeout_s = 0", "allowed: a number above 0"),
         ('host = ""', "allowed: text, not empty"),
         ("prot = 1", "duologue.toml: unknown key prot; did you mean port?"),

@@ -141,10 +141,18 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     stt: Annotated[
-        str | None, Meta(description="Speech recognition model in place of the profile's.")
+        str | None,
+        Meta(
+            description="Speech recognition model in place of the profile's; with the engine "
+            "`realtime` also `upstream`, which then writes down what the user says."
+        ),
     ] = None
     vad: Annotated[
-        str | None, Meta(description="Voice activity model in place of the profile's.")
+        str | None,
+        Meta(
+            description="Voice activity model in place of the profile's; with the engine "
+            "`realtime` also `loudness`, which needs none. So too for the next one."
+        ),
     ] = None
     turn_end: Annotated[
         str | None,
