@@ -7,7 +7,7 @@ import pytest
 from duologue.engines.scripted import Script
 from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.compose import compose, script
-from live_server import call, scripted, serving
+from live_server import call, front, scripted, serving
 from weights import weights
 
 GREETING = 'replies = [{text = "Good day."}]'
@@ -58,3 +58,27 @@ async def test_the_scripted_engine_may_hear_with_a_real_model() -> None:
 async def test_a_model_of_voice_activity_that_is_not_there_is_named() -> None:
     with pytest.raises(ModelFault, match="nowhere.onnx"):
         await compose(scripted(vad="./nowhere.onnx"))
+
+
+@pytest.mark.parametrize("upstream", ["", " , ", "nowhere", "ftp://a/v1"])
+async def test_an_upstream_that_is_no_address_is_a_fault_of_the_settings(upstream: str) -> None:
+    with pytest.raises(ConfigFault, match="upstream"):
+        await compose(front(upstream))
+
+
+async def test_a_front_that_needs_no_models_starts_without_its_upstream() -> None:
+    parts = await compose(front("ws://127.0.0.1:1/v1/realtime", voice="ada"))
+    assert parts.engine.traits.voices == ("ada",)
+    assert parts.translator is None and parts.why_no_translator
+    await parts.aclose()
+
+
+@pytest.mark.weights
+async def test_a_front_may_listen_with_models_of_its_own() -> None:
+    for name in ("silero-vad", "smart-turn-v3.2", "whisper-tiny.en"):
+        weights(name)
+    config = front("ws://127.0.0.1:1/v1", vad=None, turn_end=None, stt=None, profile="small")
+    parts = await compose(config)
+    assert type(parts.activity).__name__ == "SileroActivity"
+    assert "whisper-tiny.en" in parts.transcriber.models.names
+    await parts.aclose()

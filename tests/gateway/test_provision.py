@@ -130,3 +130,11 @@ def test_models_for_transcripts_are_named_and_fetched_beside_the_engine_s(store:
 def test_a_mapping_of_names_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(ConfigFault, match="NAME=MODEL"):
         transcription_names(ServerConfig(transcription_models=setting))
+
+
+def test_a_front_needs_models_that_listen_and_no_others() -> None:
+    front = ServerConfig(engine="realtime", profile="small")
+    assert set(specs(front)) == {"activity", "turn_end", "ear"}
+    assert ear_specs(front) == ("whisper-tiny.en",)
+    nothing = structs.replace(front, vad="loudness", turn_end="loudness", stt="upstream")
+    assert specs(nothing) == {} and ear_specs(nothing) == ()

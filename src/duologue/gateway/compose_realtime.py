@@ -16,13 +16,7 @@ from duologue.engines.realtime.upstream import Upstream
 from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, images, only
-from duologue.gateway.provision import (
-    LOUDNESS,
-    ear_specs,
-    specs,
-    store_of,
-    transcription_names,
-)
+from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.ear import WhisperEar
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.silero import SileroActivity
@@ -67,16 +61,16 @@ async def compose_realtime(config: ServerConfig) -> Parts:
 
 
 async def _activity(config: ServerConfig) -> VoiceActivity:
-    spec = specs(config)["activity"]
-    if spec == LOUDNESS:
+    spec = specs(config).get("activity")
+    if spec is None:
         return LoudnessActivity()
     path = await asyncio.to_thread(resolve, spec, store_of(config))
     return await SileroActivity.load(only(path, ".onnx"))
 
 
 async def _turn_end(config: ServerConfig) -> TurnEnd:
-    spec = specs(config)["turn_end"]
-    if spec == LOUDNESS:
+    spec = specs(config).get("turn_end")
+    if spec is None:
         return LoudnessTurnEnd()
     path = await asyncio.to_thread(resolve, spec, store_of(config))
     return await SmartTurnEnd.load(only(path, ".onnx"))

@@ -12,7 +12,9 @@ import trustme
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from duologue.core.talk import Say
+from duologue.core.talk import Done, Say
+from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import EngineFault
 from engines.realtime.upstream_kit import KEY, SPEAK, Peer, engine, fault_of, said, standing_in
 
@@ -237,3 +239,55 @@ async def test_no_log_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
         await fails(address)
     ours = [r for r in caplog.records if not r.name.startswith("websockets.server")]
     assert ours and not any(KEY in record.getMessage() for record in ours)
+
+
+async def test_settings_that_are_refused_are_said_again_by_the_reply() -> None:
+    async def refuse(peer: Peer) -> None:
+        update = await peer.next("session.update")
+        error = {"message": "No such voice.", "event_id": update["event_id"]}
+        await peer.send("error", error=error)
+        first = await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.done", response={"id": "resp_1"})
+        asked = await peer.next("response.create")
+        assert "audio" not in first["response"]
+        assert asked["response"]["audio"]["output"]["voice"] == SPEAK.voice
+        error = {"message": "No such voice.", "event_id": asked["event_id"]}
+        await peer.send("error", error=error)
+        await peer.socket.wait_closed()
+
+    async with standing_in(refuse) as address, engine(address) as upstream:
+        talk = await upstream.open(SPEAK)
+        assert [event async for event in talk.reply(SPEAK)] == [Done()]
+        fault = await fault_of(talk.reply(SPEAK))
+    assert fault.message == "The upstream refuses: No such voice."
+
+
+@pytest.mark.parametrize("shape", [{"type": "audio/pcmu"}, {"type": "audio/pcm", "rate": 16000}])
+async def test_sound_in_another_format_is_not_taken_for_ours(shape: dict[str, Any]) -> None:
+    async def speak(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.send("session.updated", session={"audio": {"output": {"format": shape}}})
+        await peer.socket.wait_closed()
+
+    async with standing_in(speak) as address:
+        fault = await fails(address)
+    assert fault.message.startswith("The upstream speaks audio/pcm")
+
+
+async def test_where_there_are_several_the_next_ask_goes_to_one_that_is_there() -> None:
+    async def answer(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.done", response={"id": "resp_1"})
+        await peer.socket.wait_closed()
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        away = Upstream(f"ws://127.0.0.1:{free.getsockname()[1]}/v1/realtime", KEY)
+    async with standing_in(answer) as address:
+        both = RealtimeEngine([away, Upstream(address, KEY)])
+        talk = await both.open(SPEAK)
+        assert (await fault_of(talk.reply(SPEAK))).message == "The upstream cannot be reached."
+        assert [event async for event in talk.reply(SPEAK)] == [Done()]
+        await both.aclose()

@@ -7,6 +7,7 @@ so that the upstream's cached prefix serves it.
 from typing import Any
 
 from duologue.core.talk import Ask, Tool, Truncation
+from duologue.errors import EngineFault
 
 FORMAT = {"type": "audio/pcm", "rate": 24000}
 
@@ -39,6 +40,17 @@ def response_of(ask: Ask, told: Ask | None) -> dict[str, Any]:
     if not ask.keep:
         changed["conversation"] = "none"
     return changed
+
+
+def check_format(session: Any) -> None:
+    """Raise `EngineFault` where the session that an upstream shows speaks in another format."""
+    try:
+        shown = session["audio"]["output"]["format"]
+        kind, rate = shown["type"], shown.get("rate", FORMAT["rate"])
+    except (KeyError, TypeError, AttributeError):
+        return  # it does not say
+    if (kind, rate) != (FORMAT["type"], FORMAT["rate"]):
+        raise EngineFault(f"The upstream speaks {kind!s:.40} at {rate!s:.10} Hz, not 24 kHz PCM.")
 
 
 def _settings(ask: Ask) -> dict[str, Any]:

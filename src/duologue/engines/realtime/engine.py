@@ -1,6 +1,7 @@
 """The engine: one upstream, or several alike, and the talks that are open with them.
 
-A new talk goes to the upstream with the fewest; it stays there until that session ends.
+A session begins at the upstream that has the fewest; one that could not be reached is asked last
+for a while. A talk stays there until its session ends.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from duologue.runtime.ports import Talk, Traits
 CONNECT_S = 10.0
 SILENCE_S = 30.0
 SETTLE_S = 2.0
+DOWN_S = 10.0
+"""How long an upstream that could not be reached is asked last."""
 
 
 class RealtimeEngine:
@@ -45,31 +48,45 @@ class RealtimeEngine:
         self._silence_s = silence_s
         self._settle_s = settle_s
         self._open = dict.fromkeys(upstreams, 0)
+        self._down_until = dict.fromkeys(upstreams, 0.0)
+        self._told = upstreams[0].told
         self._talks: set[RealtimeTalk] = set()
 
     async def open(self, ask: Ask) -> Talk:
         """See `Engine.open`. An upstream that is full or away fails the reply, not the talk."""
-        upstream = min(self._open, key=lambda one: self._open[one])
-        self._open[upstream] += 1
-
-        def open_link(take: Take, lost: Lost) -> Link:
-            return Link(upstream, take, lost, connect_s=self._connect_s, settle_s=self._settle_s)
-
-        def gone() -> None:
-            self._open[upstream] -= 1
-            self._talks.discard(talk)
-
         talk = RealtimeTalk(
             ask,
-            open_link,
-            told=upstream.told,
-            gone=gone,
+            self._open_link,
+            told=self._told,
+            gone=lambda: self._talks.discard(talk),
             pace=Pace(aligned=self._aligned),
             transcripts=self._transcripts,
             silence_s=self._silence_s,
         )
         self._talks.add(talk)
         return talk
+
+    def _open_link(self, take: Take, lost: Lost) -> Link:
+        clock = asyncio.get_running_loop().time
+        upstream = min(self._open, key=lambda one: self._rank(one, clock()))
+        self._open[upstream] += 1
+
+        def ended(was_connected: bool) -> None:
+            self._open[upstream] -= 1
+            if not was_connected:
+                self._down_until[upstream] = clock() + DOWN_S
+
+        return Link(
+            upstream,
+            take,
+            lost,
+            ended=ended,
+            connect_s=self._connect_s,
+            settle_s=self._settle_s,
+        )
+
+    def _rank(self, upstream: Upstream, now: float) -> tuple[bool, int]:
+        return now < self._down_until[upstream], self._open[upstream]
 
     async def aclose(self) -> None:
         """End every session at the upstreams."""

@@ -54,14 +54,26 @@ class Order:
 
 
 class Link:
-    """See the module. Made inside a running event loop; `aclose` gives it back."""
+    """See the module. Made inside a running event loop; `aclose` gives it back.
+
+    `ended` is told at the end, whoever ended it, whether it was ever connected.
+    """
 
     def __init__(
-        self, upstream: Upstream, take: Take, lost: Lost, *, connect_s: float, settle_s: float
+        self,
+        upstream: Upstream,
+        take: Take,
+        lost: Lost,
+        *,
+        ended: Callable[[bool], None],
+        connect_s: float,
+        settle_s: float,
     ) -> None:
         self._upstream = upstream
         self._take = take
         self._lost = lost
+        self._ended = ended
+        self._connected = False
         self._connect_s = connect_s
         self._settle_s = settle_s
         self._orders: asyncio.Queue[Order] = asyncio.Queue(ORDERS)
@@ -98,11 +110,14 @@ class Link:
                 max_size=LARGEST_EVENT_BYTES,
                 logger=_wire_log,
             ) as socket:
+                self._connected = True
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(socket))
                     tasks.create_task(self._read(socket))
         except* Exception as faults:
             self._end(self._why(faults))
+        finally:
+            self._ended(self._connected)
 
     def _why(self, faults: BaseExceptionGroup[Exception]) -> EngineFault:
         fault: BaseException = faults

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
-from duologue.engines.realtime.asks import response_of, session_of
+from duologue.engines.realtime.asks import check_format, response_of, session_of
 from duologue.engines.realtime.history import History
 from duologue.engines.realtime.items import is_long, wire_item
 from duologue.engines.realtime.link import Link, Lost, Order, Take
@@ -27,6 +27,9 @@ from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.errors import EngineFault
 
 logger = logging.getLogger(__name__)
+
+UNSETTLED = 64
+"""Responses whose end the upstream may owe us; of an older one it is not awaited any more."""
 
 TRANSCRIBED = "conversation.item.input_audio_transcription."
 
@@ -277,6 +280,8 @@ class RealtimeTalk:
             self._refused(event.error or Fault())
         elif event.type.startswith(TRANSCRIBED):
             self._transcribed(event)
+        elif event.type == "session.updated":
+            check_format(event.session)
         elif event.type.startswith("response."):
             await self._respond(event)
 
@@ -290,6 +295,8 @@ class RealtimeTalk:
             if run is not None:
                 self._waiting.remove(run)
                 self._runs[response_id] = run
+                if len(self._runs) > UNSETTLED:
+                    self._runs.pop(next(iter(self._runs)))
                 run.response_id = response_id
                 if run.closed:
                     self._cancel(run)
