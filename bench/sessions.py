@@ -1,12 +1,12 @@
 """How many voice sessions one server process holds: paced sound both ways over WebSocket.
 
 Every session streams speech in 20 ms frames while a reply comes back in 20 ms frames; once a
-second it asks something small, in line behind its sound. Reported for each number of
-sessions: p50 and p99 of that question's round trip (all that the server adds on the way in,
-voice activity included) and of how late the reply's frames come, frames missing, the share of
-a core and the memory of the server and its voice-activity process. First a bare uvicorn echo of the same frames runs in the same
-way, and the ratio of the two costs is given: it tells more than either figure, since load and
-server share the machine. One JSON line.
+second it asks something small, in line behind its sound. Reported for each number of sessions: p50
+and p99 of that question's round trip (all that the server adds on the way in, voice activity
+included) and of how late the reply's frames come, frames missing, the share of a core and the
+memory of the server and its voice-activity process. First a bare uvicorn echo of the same frames
+runs in the same way, and the ratio of the two costs is given: it tells more than either figure,
+since load and server share the machine. One JSON line.
 
 `python bench/sessions.py --sessions 150` (`--no-vad` turns turn detection off)
 """
