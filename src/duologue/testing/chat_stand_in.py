@@ -18,6 +18,7 @@ import wave
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -35,8 +36,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     The sound lasts `sound_ms` and comes in chunks of `chunk_ms`, `chunk_delay_ms` apart;
     `text_ahead` sends all the text first, as a fast thinker does, or else a share with each
     chunk. With `heartbeat_ms` comments come while `first_delay_ms` passes. `drop_after` breaks
-    the connection after so many chunks. `status` other than 200, `raw` (the body as it is) and
-    `headers` are for servers that are ill. `usage` None is none.
+    the connection after so many chunks; with `lingers` it stays open after the end mark.
+    `status` other than 200, `raw` (the body as it is) and `headers` are for servers that are
+    ill. `usage` None is none.
     """
 
     text: str = "It is sunny."
@@ -52,11 +54,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: int = 0
     chunk_delay_ms: int = 0
     drop_after: int | None = None
+    lingers: bool = False
     status: int = 200
     raw: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
 
+@lru_cache
 def sine(ms: int, rate_hz: int) -> bytes:
     """`ms` milliseconds of 220 Hz as s16le."""
     step = 2 * math.pi * 220 / rate_hz
@@ -83,6 +87,8 @@ class ChatStandIn:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         """What each request gave as its authorisation."""
+        self.clients: list[tuple[str, int]] = []
+        """The address that each request came from: alike where a connection was kept."""
         self.abort_times: list[float] = []
         """When clients hung up in the middle, by the loop's clock."""
         self.is_well = True
@@ -114,17 +120,30 @@ class ChatStandIn:
             is_more = message.get("more_body", False)
         headers = dict(scope["headers"])
         self.keys.append(headers.get(b"authorization", b"").decode())
+        self.clients.append(tuple(scope["client"]))
         self.requests.append(json.loads(body))
         await self._tell()
         answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        over = asyncio.Event()
+
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            # After the last byte the server reports a disconnection, too, which is none.
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                over.set()
+            await send(message)
+
         async with asyncio.TaskGroup() as tasks:
-            speaking = tasks.create_task(self._answer(answer, send))
-            watching = tasks.create_task(self._watch(receive, speaking))
+            speaking = tasks.create_task(self._answer(answer, tell))
+            watching = tasks.create_task(self._watch(receive, speaking, over))
             speaking.add_done_callback(lambda _: watching.cancel())
 
-    async def _watch(self, receive: Receive, speaking: "asyncio.Task[None]") -> None:
+    async def _watch(
+        self, receive: Receive, speaking: "asyncio.Task[None]", over: asyncio.Event
+    ) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
+        if over.is_set():
+            return
         self.abort_times.append(asyncio.get_running_loop().time())
         speaking.cancel()
         await self._tell()
@@ -155,7 +174,10 @@ class ChatStandIn:
                 await asyncio.sleep(due - loop.time())
             data = b"data: " + json.dumps(chunk).encode() + b"\n\n"
             await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+        last = {"type": "http.response.body", "body": b"data: [DONE]\n\n"}
+        await send({**last, "more_body": answer.lingers})
+        if answer.lingers:
+            await asyncio.Event().wait()
 
 
 async def _send_whole(

@@ -159,6 +159,23 @@ async def test_closing_a_reply_hangs_up_on_the_upstream_at_once() -> None:
     assert stand_in.abort_times[0] - closed < 0.05 and len(stand_in.abort_times) == 1
 
 
+async def test_a_reply_that_came_to_its_end_is_no_abort_and_keeps_the_connection() -> None:
+    stand_in = ChatStandIn(SHORT)
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        for _ in range(3):
+            await replied(talk)
+    assert len(stand_in.requests) == 3 and not stand_in.abort_times
+    assert len(set(stand_in.clients)) == 1
+
+
+async def test_the_end_mark_is_the_end_though_the_connection_stays_open() -> None:
+    stand_in = ChatStandIn(Answer(lingers=True))
+    async with standing_in(stand_in) as url, talking(url) as talk, asyncio.timeout(5):
+        assert text(await replied(talk)) == "It is sunny."
+        await stand_in.until(lambda it: bool(it.abort_times))
+
+
 async def test_a_cancelled_task_hangs_up_while_the_upstream_still_thinks() -> None:
     stand_in = ChatStandIn(Answer(first_delay_ms=60_000))
     async with standing_in(stand_in) as url, talking(url) as talk:

@@ -19,9 +19,7 @@ from duologue.engines.chat.faults import UpstreamFault, nonsense
 from duologue.engines.chat.pace import Pace, Voiced
 from duologue.engines.chat.sizes import text_tokens
 from duologue.engines.chat.sound import SoundReader, spoken_samples
-
-DONE = b"[DONE]"
-"""The data of the event that ends a stream."""
+from duologue.engines.chat.sse import DONE
 
 HELD_BYTES = 10 * audio.BYTES_PER_MS
 REASONS: dict[str, Literal["length", "filtered"]] = {

@@ -4,6 +4,9 @@ Only `data` lines count. Lines end with LF or CRLF and nothing else: the JSON in
 every other sign that text is split at.
 """
 
+DONE = b"[DONE]"
+"""The data of the event that ends a stream of chunks."""
+
 MOST_BYTES = 64 * 1024 * 1024
 """Of one event: an upstream that sends more without an end is broken."""
 

@@ -6,6 +6,7 @@ upstream learns at once that nobody listens any more.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -20,13 +21,14 @@ from duologue.engines.chat.faults import (
     of_status,
     of_transport,
 )
-from duologue.engines.chat.sse import MOST_BYTES, EventStream
+from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
 from duologue.errors import ConfigFault
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 CHECK_TIMEOUT_S = 5.0
+DRAIN_S = 0.05
 EXCERPT_BYTES = 4096
 """Read of an answer that is a refusal."""
 
@@ -81,6 +83,9 @@ class Upstream:
                 async for piece in pieces:
                     for data in events.push(piece):
                         yield data
+                        if data == DONE:
+                            await _drain(pieces)
+                            return
                 for data in events.flush():
                     yield data
         except (httpx2.TransportError, TimeoutError, OSError) as error:
@@ -165,6 +170,14 @@ class Upstream:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         return headers
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Wait for the end of a body, so that its connection can be used again; but not for long."""
+    with contextlib.suppress(httpx2.TransportError, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in pieces:
+                pass
 
 
 async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
