@@ -7,7 +7,7 @@ import pytest
 from duologue.engines.scripted import Script
 from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.compose import compose, script
-from live_server import call, front, scripted, serving
+from live_server import UPSTREAM_KEY, call, front, scripted, serving, ws_url
 from weights import weights
 
 GREETING = 'replies = [{text = "Good day."}]'
@@ -82,3 +82,10 @@ async def test_a_front_may_listen_with_models_of_its_own() -> None:
     assert type(parts.activity).__name__ == "SileroActivity"
     assert "whisper-tiny.en" in parts.transcriber.models.names
     await parts.aclose()
+
+
+async def test_a_voice_that_another_duologue_does_not_have_stops_the_start() -> None:
+    async with serving(scripted(api_key=UPSTREAM_KEY)) as upstream:
+        with pytest.raises(ConfigFault, match="voice: 'nobody' is not allowed; allowed: tone"):
+            async with serving(front(ws_url(upstream, ""), voice="nobody")):
+                raise AssertionError("it started")

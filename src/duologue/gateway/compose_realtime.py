@@ -41,7 +41,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     if not upstreams:
         raise ConfigFault("upstream: the engine realtime needs the address of its upstream")
     traits, aligned = await upstreams[0].traits()
-    if config.voice and config.voice not in traits.voices:
+    if config.voice and not aligned:  # another duologue has told what voices it has
         traits = structs.replace(traits, voices=(*traits.voices, config.voice))
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await _activity(config), await _turn_end(config)
