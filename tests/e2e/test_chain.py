@@ -221,3 +221,14 @@ async def test_an_upstream_that_dies_fails_the_reply_and_works_again_when_it_is_
             words = len("the weather".split()) + len("Are you back?".split())
             said = len(died["output"][0]["content"][0]["transcript"].split())
             assert back["usage"]["input_tokens"] == words + said
+
+
+async def test_a_full_server_behind_is_told_at_the_door_of_the_one_in_front() -> None:
+    async with behind(script="places = 1") as upstream:
+        async with serving(front(ws_url(upstream, ""))) as base_url:
+            async with call(base_url) as first:
+                await first.next("session.created")
+                async with call(base_url) as second:
+                    refused = (await second.receive())["error"]
+                    assert refused["code"] == "session_limit_reached"
+                    assert (await second.closed())[0] == 1013

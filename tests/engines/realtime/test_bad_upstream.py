@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from duologue.core.talk import Done, Say
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.upstream import Upstream
-from duologue.errors import EngineFault
+from duologue.errors import EngineBusy, EngineFault
 from engines.realtime.upstream_kit import KEY, SPEAK, Peer, engine, fault_of, said, standing_in
 
 
@@ -54,7 +54,6 @@ async def test_an_upstream_that_is_not_there() -> None:
         (401, "invalid_api_key", "does not accept the key"),
         (403, "insufficient_permissions", "does not let"),
         (404, "not_found", "no Realtime endpoint"),
-        (429, "rate_limit_exceeded", "over its limits"),
         (500, "engine_error", "status 500"),
         (200, "engine_error", "does not speak the Realtime protocol"),
     ],
@@ -64,6 +63,13 @@ async def test_an_upstream_that_answers_with_a_page(status: int, code: str, word
     async with standing_in(listen, process_request=page) as address:
         fault = await fails(address)
     assert fault.code == code and words in fault.message and KEY not in fault.message
+
+
+async def test_an_upstream_over_its_limits_is_told_at_the_door() -> None:
+    async with standing_in(listen, process_request=answering(429, "")) as address:
+        async with engine(address) as upstream:
+            with pytest.raises(EngineBusy, match="over its limits"):
+                await upstream.open(SPEAK)
 
 
 async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere() -> None:
@@ -216,14 +222,29 @@ async def test_a_refused_item_fails_the_reply_to_it_and_no_other() -> None:
         assert [event async for event in talk.reply(SPEAK)]
 
 
-async def test_why_a_session_was_refused_is_what_the_upstream_said_before_it_closed() -> None:
+async def test_an_upstream_without_room_is_told_at_the_door() -> None:
     async def full(peer: Peer) -> None:
         await peer.send("error", error={"code": "session_limit_reached", "message": "All taken."})
         await peer.socket.close(1013, "full")
 
-    async with standing_in(full) as address, engine(address) as upstream:
-        fault = await fault_of((await upstream.open(SPEAK)).reply(SPEAK))
-    assert fault.code == "session_limit_reached" and "All taken." in fault.message
+    async with standing_in(full, greets=False) as address, engine(address) as upstream:
+        with pytest.raises(EngineBusy, match="All taken"):
+            await upstream.open(SPEAK)
+
+
+async def test_why_a_session_ended_is_what_the_upstream_said_before_it_closed() -> None:
+    async def expire(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("error", error={"code": "session_expired", "message": "An hour is over."})
+        await peer.socket.close(1001)
+
+    async with standing_in(expire) as address:
+        fault = await fails(address)
+    assert (fault.code, fault.message) == (
+        "session_expired",
+        "The upstream refuses: An hour is over.",
+    )
 
 
 async def test_no_log_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
@@ -275,7 +296,7 @@ async def test_sound_in_another_format_is_not_taken_for_ours(shape: dict[str, An
     assert fault.message.startswith("The upstream speaks audio/pcm")
 
 
-async def test_where_there_are_several_the_next_ask_goes_to_one_that_is_there() -> None:
+async def test_where_there_are_several_a_talk_goes_on_to_one_that_is_there() -> None:
     async def answer(peer: Peer) -> None:
         await peer.next("response.create")
         await peer.send("response.created", response={"id": "resp_1"})
@@ -288,6 +309,5 @@ async def test_where_there_are_several_the_next_ask_goes_to_one_that_is_there() 
     async with standing_in(answer) as address:
         both = RealtimeEngine([away, Upstream(address, KEY)])
         talk = await both.open(SPEAK)
-        assert (await fault_of(talk.reply(SPEAK))).message == "The upstream cannot be reached."
         assert [event async for event in talk.reply(SPEAK)] == [Done()]
         await both.aclose()

@@ -42,11 +42,14 @@ Behave = Callable[[Peer], Awaitable[None]]
 
 
 @asynccontextmanager
-async def standing_in(behave: Behave, **options: Any) -> AsyncIterator[str]:
+async def standing_in(behave: Behave, *, greets: bool = True, **options: Any) -> AsyncIterator[str]:
     """The address of a stand-in that does as told with each session, and then closes it."""
 
     async def handler(socket: ServerConnection) -> None:
-        await behave(Peer(socket))
+        peer = Peer(socket)
+        if greets:
+            await peer.send("session.created", session={})
+        await behave(peer)
 
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         port = next(iter(server.sockets)).getsockname()[1]

@@ -13,11 +13,18 @@ from duologue.engines.realtime.pace import Pace
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
+from duologue.errors import EngineBusy
 from duologue.runtime.ports import Talk, Traits
 
 CONNECT_S = 10.0
 SILENCE_S = 30.0
 SETTLE_S = 2.0
+DOOR_S = 1.0
+"""How long somebody at our door waits for the upstream to open its own."""
+
+FULL = ("session_limit_reached", "rate_limit_exceeded")
+"""Codes of an upstream that has no room for one more."""
+
 DOWN_S = 10.0
 """How long an upstream that could not be reached is asked last."""
 
@@ -53,7 +60,7 @@ class RealtimeEngine:
         self._talks: set[RealtimeTalk] = set()
 
     async def open(self, ask: Ask) -> Talk:
-        """See `Engine.open`. An upstream that is full or away fails the reply, not the talk."""
+        """See `Engine.open`. An upstream that is away fails the reply, not the talk."""
         talk = RealtimeTalk(
             ask,
             self._open_link,
@@ -64,6 +71,10 @@ class RealtimeEngine:
             silence_s=self._silence_s,
         )
         self._talks.add(talk)
+        fault = await talk.begun(DOOR_S)
+        if fault is not None and fault.code in FULL:
+            await talk.aclose()
+            raise EngineBusy(fault.message)
         return talk
 
     def _open_link(self, take: Take, lost: Lost) -> Link:

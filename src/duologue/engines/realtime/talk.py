@@ -7,6 +7,7 @@ so that an error of the upstream finds what it refuses:
     configure | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
 """
 
+import asyncio
 import itertools
 import logging
 from collections import deque
@@ -69,9 +70,20 @@ class RealtimeTalk:
         self._refusal: EngineFault | None = None
         """Why the upstream refused an item that no reply has answered yet."""
         self._closed = False
+        self._begun = asyncio.Event()
+        self._fault: EngineFault | None = None
         self._mirror = Mirror()
         self._link: Link | None = None
         self._reach()
+
+    async def begun(self, patience_s: float) -> EngineFault | None:
+        """Wait until the upstream session has begun, or why it did not, but not for long."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._begun.wait()
+        except TimeoutError:
+            return None
+        return self._fault
 
     # Notes
 
@@ -268,6 +280,8 @@ class RealtimeTalk:
     def _lost(self, fault: EngineFault) -> None:
         logger.warning("an upstream session ended: %s", fault)
         self._link = None
+        self._fault = fault
+        self._begun.set()
         for run in (*self._waiting, *self._runs.values()):
             run.fail(fault)
         self._waiting.clear()
@@ -280,6 +294,8 @@ class RealtimeTalk:
             self._refused(event.error or Fault())
         elif event.type.startswith(TRANSCRIBED):
             self._transcribed(event)
+        elif event.type == "session.created":
+            self._begun.set()
         elif event.type == "session.updated":
             check_format(event.session)
         elif event.type.startswith("response."):
