@@ -313,7 +313,7 @@ async def test_a_token_belongs_to_the_owner_it_was_given_to() -> None:
     offer = resumption.offer({"duologue_resume": "1"})
     assert offer is not None
     resumption.hold(runner, offer, "a")
-    token = offer.resume.token
+    token = offer.token
     assert resumption.find(token, "a") is runner
     assert resumption.find(token, "b") is None
     assert resumption.find(token + "x", "a") is None
@@ -363,7 +363,8 @@ async def test_who_does_not_ask_or_may_not_have_it_gets_a_plain_session(
 ) -> None:
     async with serving(scripted(resume_grace_s=grace_s)) as base_url:
         async with connection(base_url, query) as client:
-            assert "duologue" not in (await client.next("session.created"))["session"]
+            session = (await client.next("session.created"))["session"]
+            assert "resume" not in session["duologue"]
             client.cut()
         await until_empty(base_url)
 

@@ -17,7 +17,7 @@ from duologue.core.items import complete_item
 from duologue.core.outputs import Cancel, DropAudio, Respond
 from duologue.core.rate_limits import UNLIMITED, Allowance
 from duologue.core.response import ResponseMachine, ResponseSettings
-from duologue.core.settings import Settings, check_tool_choice, check_tools
+from duologue.core.settings import Settings, check_tool_choice
 from duologue.core.talk import Began, Call, Done, Say
 from duologue.errors import Refusal
 from duologue.events import (
@@ -159,7 +159,7 @@ class Responses:
             )
         tools = self._settings.session.tools
         if params.tools is not UNSET:
-            tools = check_tools(params.tools, "response.tools")
+            tools = self._settings.check_tools(params.tools, "response.tools")
         choice = params.tool_choice or self._settings.session.tool_choice
         check_tool_choice(choice, "response.tool_choice")
         names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
@@ -187,6 +187,7 @@ class Responses:
     def _resolve(self, item: InputItem, param: str) -> talk.Item:
         if isinstance(item, ItemReference):
             return self._conversation.find(item.id, "invalid_value", f"{param}.id").to_talk()
+        self._settings.check_content(item, param)
         whole, pcm = complete_item(item, self._new_id, param)
         return Entry(whole, pcm=pcm).to_talk()
 

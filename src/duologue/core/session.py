@@ -306,6 +306,7 @@ class Session:
                 f"Tool call ID '{item.call_id}' not found in conversation.",
                 "item.call_id",
             )
+        self._settings.check_content(item, "item")
         whole, pcm = complete_item(item, self._new_id, "item")
         self._conversation.check_room(whole, "item.content")
         entry = Entry(whole, pcm=pcm)

@@ -20,10 +20,14 @@ from duologue.events import (
     AudioOutput,
     FunctionChoice,
     FunctionTool,
+    InputImage,
+    InputItem,
     MaxOutputTokens,
     McpChoice,
     McpTool,
+    MessageItem,
     NoiseReduction,
+    OutputModalities,
     RealtimeSession,
     RealtimeSessionUpdate,
     ResponseCreateParams,
@@ -49,7 +53,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `model_is_open`: the client named no model, so its first `session.update` may. The engine's
     window is `context_tokens`; a reply without a limit of its own is at most
-    `max_output_tokens` long.
+    `max_output_tokens` long. `calls_functions`, `takes_images`, `is_audible` (its replies can
+    be sound) say what the engine can do; more than that is refused.
     `announces_conversation`: `conversation.created` follows `session.created` (GAP-3).
     `start`: what a client secret or a call was bound to; it is in force from the first event;
     `translation_start` is that of a translation session. `transcription_model` is what a
@@ -66,6 +71,9 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     announces_conversation: bool = False
     voice: str = "alloy"
     voices: tuple[str, ...] = ()
+    calls_functions: bool = True
+    takes_images: bool = True
+    is_audible: bool = True
     instructions: str = ""
     silence_duration_ms: int = 400
     context_tokens: int = 32_768
@@ -91,6 +99,7 @@ class Settings:
             id=config.id,
             model=config.model,
             expires_at=config.expires_at,
+            output_modalities=("audio",) if config.is_audible else ("text",),
             instructions=config.instructions,
             audio=Audio(
                 input=AudioInput(
@@ -113,9 +122,11 @@ class Settings:
         if "model" in fields:
             self._check_model(change)
         if "tools" in fields:
-            fields["tools"] = check_tools(fields["tools"], "session.tools")
+            fields["tools"] = self.check_tools(fields["tools"], "session.tools")
         if "tool_choice" in fields:
             check_tool_choice(fields["tool_choice"], "session.tool_choice")
+        if "output_modalities" in fields:
+            self._check_modalities(fields["output_modalities"], "session.output_modalities")
         if "tracing" in fields:
             self._check_tracing(fields["tracing"])
         if fields.get("prompt") is not None:
@@ -176,8 +187,27 @@ class Settings:
             keep=change.conversation == "auto",
         )
 
+    def check_tools(self, tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]:
+        """The tools as they may be shown, if the engine can call every one of them."""
+        checked = check_tools(tools, param)
+        if checked and not self._config.calls_functions:
+            message = "The engine of this server calls no functions: leave tools out."
+            raise Refusal("invalid_value", message, param)
+        return checked
+
+    def check_content(self, item: InputItem, param: str) -> None:
+        """Refuse an item with an image where the engine could make nothing of it."""
+        if self._config.takes_images or not isinstance(item, MessageItem):
+            return
+        for index, part in enumerate(item.content):
+            if isinstance(part, InputImage):
+                message = "The engine of this server takes no images, only text and audio."
+                raise Refusal("invalid_value", message, f"{param}.content[{index}].type")
+
     def check_response(self, change: ResponseCreateParams) -> None:
-        """Refuse limits and formats of one response that cannot be met."""
+        """Refuse modalities, limits and formats of one response that cannot be had."""
+        if change.output_modalities is not UNSET:
+            self._check_modalities(change.output_modalities, "response.output_modalities")
         if change.max_output_tokens is not UNSET:
             room = self._config.context_tokens
             check_output_limit(change.max_output_tokens, room, "response.max_output_tokens")
@@ -189,6 +219,11 @@ class Settings:
         check_output_limit(limit, room, "session.max_output_tokens")
         output_tokens = limit if isinstance(limit, int) else self._config.max_output_tokens
         check_truncation(truncation, output_tokens, room, "session.truncation")
+
+    def _check_modalities(self, wanted: OutputModalities, param: str) -> None:
+        if wanted == ("audio",) and not self._config.is_audible:
+            message = "The engine of this server has no voice; supported values are: ['text']."
+            raise Refusal("invalid_value", message, param)
 
     def _check_model(self, change: RealtimeSessionUpdate) -> None:
         if change.model != self.session.model and not self._model_is_open:

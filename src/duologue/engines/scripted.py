@@ -102,6 +102,7 @@ class ScriptedEngine:
 
     def __init__(self, script: Script) -> None:
         self.traits = Traits(
+            reads_images=True,  # takes them, so that clients can be tested
             voices=("tone",),
             context_tokens=script.context_tokens,
             max_output_tokens=script.max_output_tokens,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from duologue.events.engine import SessionExtension
 from duologue.events.scalars import (
     Include,
     Index,
@@ -252,19 +253,6 @@ class Audio(Struct, frozen=True, kw_only=True):
 
     input: AudioInput = AudioInput()
     output: AudioOutput
-
-
-class ResumeOffer(Struct, frozen=True, kw_only=True):
-    """How to come back to this session: a secret, good once, within `grace_s` of a broken line."""
-
-    token: str
-    grace_s: int
-
-
-class SessionExtension(Struct, frozen=True, kw_only=True):
-    """What duologue adds to `session.created` for clients that asked for it."""
-
-    resume: ResumeOffer
 
 
 class RealtimeSession(Struct, frozen=True, kw_only=True, tag_field="type", tag="realtime"):

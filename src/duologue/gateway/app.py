@@ -110,7 +110,7 @@ class Gateway:
         self._key_source = KeySource(config)
         self._clock = clock
         self._sessions = Sessions(config.max_sessions, config.max_listening_sessions)
-        self._parts: Parts | None = None
+        self._start: SessionStart | None = None
         self._door: Doorkeeper | None = None
         self._realtime: Realtime | None = None
         self._secret_routes: SecretRoutes | None = None
@@ -132,7 +132,7 @@ class Gateway:
 
     def _open(self, parts: Parts) -> None:
         config = self._config
-        start = SessionStart(
+        self._start = start = SessionStart(
             config,
             parts.engine.traits,
             self._clock,
@@ -147,7 +147,7 @@ class Gateway:
             door, client_secrets, strict=strict, refuses=config.beta == "refuse"
         )
         self._realtime = Realtime(config, door, start, parts, self._sessions)
-        self._door, self._parts = door, parts
+        self._door = door
 
     async def close(self) -> None:
         """Let nobody in any more and send home who is in (1001); may be called twice."""
@@ -236,17 +236,13 @@ class Gateway:
         return needs_standard_key() if passage.bound else None
 
     def _describe(self, name: str) -> dict[str, object]:
-        assert self._parts, "served before its lifespan began"
+        assert self._start, "served before its lifespan began"
         return {
             "id": name,
             "object": "model",
             "created": CREATED,
             "owned_by": "duologue",
-            "duologue": {
-                "engine": self._config.engine,
-                "profile": self._config.profile if self._config.engine == "light" else None,
-                "traits": msgspec.to_builtins(self._parts.engine.traits),
-            },
+            "duologue": msgspec.to_builtins(self._start.card),
         }
 
 

@@ -167,11 +167,12 @@ class Realtime:
         start = passage.bound.start if passage.bound else None
         settings = self._start.running(websocket.query_params.get("model"), start, kind)
         settings = structs.replace(settings, announces_conversation=is_beta)
-        talk = offer = None
+        talk = offer = card = None
         if kind == "realtime":
             talk = await self._parts.engine.open(self._start.ask(settings))
             # The beta dialect remembers what it said; a session in it ends with its connection.
             offer = None if is_beta else self._resumption.offer(websocket.query_params)
+            card = None if is_beta else self._start.card
         runner = Runner(  # owns the talk from here, and gives it back however the session ends
             settings,
             talk,
@@ -179,9 +180,10 @@ class Realtime:
             self._parts.activity.open(),
             self._parts.turn_end,
             noise=self._parts.noise,
-            images=self._parts.images,
+            images=self._parts.images if settings.takes_images else None,
             translator=self._parts.translator,
             offer=offer,
+            card=card,
             outbox_bytes=config.outbox_bytes,
             limiter=passage.key.limiter,
             tape=self._tape(settings.id),

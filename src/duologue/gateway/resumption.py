@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from duologue.events import ResumeOffer, SessionExtension
+from duologue.events import ResumeOffer
 from duologue.runtime.runner import Runner
 
 OPT_IN = "1"
@@ -34,15 +34,15 @@ class Resumption:
         self._grace_s = grace_s
         self._entries: list[_Entry] = []
 
-    def offer(self, query: Mapping[str, str]) -> SessionExtension | None:
+    def offer(self, query: Mapping[str, str]) -> ResumeOffer | None:
         """What a new session offers, if its client asked for it; `hold` makes it true."""
         if query.get(QUERY_KEY) != OPT_IN or not self._grace_s:
             return None
         return self._new_offer()
 
-    def hold(self, runner: Runner, offer: SessionExtension, owner: str) -> None:
+    def hold(self, runner: Runner, offer: ResumeOffer, owner: str) -> None:
         """Let the token of `offer` lead to `runner`, for `owner` alone."""
-        self._entries.append(_Entry(runner, _digest(owner), _digest(offer.resume.token)))
+        self._entries.append(_Entry(runner, _digest(owner), _digest(offer.token)))
 
     def find(self, token: str, owner: str) -> Runner | None:
         """The session that a token leads to, if it came from its owner."""
@@ -51,21 +51,21 @@ class Resumption:
         hits = [hmac.compare_digest(given, entry.owner + entry.token) for entry in self._entries]
         return self._entries[hits.index(True)].runner if any(hits) else None
 
-    def renew(self, runner: Runner) -> SessionExtension:
+    def renew(self, runner: Runner) -> ResumeOffer:
         """A new token for a session that was found; the one it had leads nowhere from now on."""
         offer = self._new_offer()
         for entry in self._entries:
             if entry.runner is runner:
-                entry.token = _digest(offer.resume.token)
+                entry.token = _digest(offer.token)
         return offer
 
     def forget(self, runner: Runner) -> None:
         """The session is over."""
         self._entries = [entry for entry in self._entries if entry.runner is not runner]
 
-    def _new_offer(self) -> SessionExtension:
+    def _new_offer(self) -> ResumeOffer:
         token = "resume_" + secrets.token_urlsafe(32)
-        return SessionExtension(resume=ResumeOffer(token=token, grace_s=self._grace_s))
+        return ResumeOffer(token=token, grace_s=self._grace_s)
 
 
 def _digest(secret: str) -> bytes:

@@ -17,6 +17,7 @@ from duologue.core.talk import Ask
 from duologue.core.transcription_models import DATED, TranscriptionModels
 from duologue.errors import Refusal
 from duologue.events import (
+    EngineCard,
     RealtimeSessionUpdate,
     ResponseCreateParams,
     SessionUpdateParams,
@@ -64,6 +65,16 @@ class SessionStart:
         self._clock = clock
         self._voice = config.voice or next(
             iter(traits.voices), SessionConfig(id="", model="").voice
+        )
+
+    @property
+    def card(self) -> EngineCard:
+        """What clients are told of the engine."""
+        config = self._config
+        return EngineCard(
+            engine=config.engine,
+            profile=config.profile if config.engine == "light" else None,
+            traits=self._traits.shown(),
         )
 
     def check_model(self, model: str, param: str | None = None) -> None:
@@ -121,6 +132,9 @@ class SessionStart:
             model_is_open=not model,
             voice=self._voice,
             voices=self._traits.voices,
+            calls_functions=self._traits.tools,
+            takes_images=self._traits.takes_images,
+            is_audible=self._traits.audible or self._traits.speaks,
             context_tokens=self._traits.context_tokens,
             max_output_tokens=self._traits.max_output_tokens,
             instructions=config.instructions,

@@ -25,6 +25,7 @@ from duologue.core.talk import (
     TranslationAsk,
 )
 from duologue.core.transcription_models import TranscriptionModels
+from duologue.events import EngineTraits
 
 WINDOW_SAMPLES = 768
 """Samples at 24 kHz in one voice-activity window: 32 ms."""
@@ -36,20 +37,51 @@ NoiseKind = Literal["near_field", "far_field"]
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine honestly is. Only one that both hears and speaks is end-to-end.
 
-    `hears`/`speaks`: the language model itself takes/makes waveforms. `rewinds`: it can
-    forget what was not heard. `context_tokens`: window of the model, prompt and reply
-    together; `max_output_tokens`: of a reply whose ask names no limit.
+    `hears`/`speaks`/`sees`: the language model itself takes/makes waveforms, looks at images.
+    `audible`: replies can be sound, be it that a voice beside the model reads them out.
+    `reads_images`: images may be put, though no more than the text in them is understood.
+    `rewinds`: it can forget what was not heard. `languages`: ISO-639-1 codes of those that it
+    converses in; empty: it does not say. `context_tokens`: window of the model, prompt and
+    reply together; `max_output_tokens`: of a reply whose ask names no limit.
+
+    All of this is shown to clients; a session that asks for more is refused by the core.
     """
 
     hears: bool = False
     speaks: bool = False
+    audible: bool = True
     duplex: bool = False
     rewinds: bool = True
     tools: bool = True
     sees: bool = False
+    reads_images: bool = False
     voices: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     context_tokens: int = 4096
     max_output_tokens: int = 1024
+
+    def shown(self) -> EngineTraits:
+        """The traits as clients see them."""
+        return EngineTraits(
+            end_to_end=self.hears and self.speaks,
+            hears=self.hears,
+            speaks=self.speaks,
+            sees=self.sees,
+            input_modalities=("text", "audio", "image") if self.takes_images else ("text", "audio"),
+            output_modalities=("text", "audio") if self.audible or self.speaks else ("text",),
+            duplex=self.duplex,
+            rewinds=self.rewinds,
+            tools=self.tools,
+            voices=self.voices,
+            languages=self.languages,
+            context_tokens=self.context_tokens,
+            max_output_tokens=self.max_output_tokens,
+        )
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether an image may be put, whatever is understood of it."""
+        return self.sees or self.reads_images
 
 
 class Talk(Protocol):

@@ -20,7 +20,7 @@ from duologue.core.kinds import make_session
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
-from duologue.events import SessionCreated, SessionExtension
+from duologue.events import EngineCard, ResumeOffer, SessionCreated, SessionExtension
 from duologue.events.translation import AnyClientEvent, AnyServerEvent, TranslationCreated
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.intake import Intake
@@ -58,8 +58,8 @@ class Runner:
     conversation has a `talk`. Without `noise` no sound is cleaned; without `images` only the
     form of a data URI is looked at, not the image in it. `limiter` has the limits that the
     session shares with others of its key; `tape` is a file to record the session's inputs in.
-    With an `offer` (shown in `session.created`, for a conversation only) the session outlives a
-    broken connection, for as long as the offer says.
+    `card` says in `session.created` what the engine is. With an `offer`, shown beside it, the
+    session outlives a broken connection, for as long as the offer says.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class Runner:
         noise: NoiseReduction | None = None,
         images: Images | None = None,
         translator: Translator | None = None,
-        offer: SessionExtension | None = None,
+        offer: ResumeOffer | None = None,
+        card: EngineCard | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
         tape: Path | None = None,
@@ -101,6 +102,7 @@ class Runner:
         self._dismissal: inputs.Dismissed | None = None
         self._receiving = asyncio.Lock()
         self._offer = offer
+        self._card = card
         self._line: Line | None = None
         self._grace_end: float | None = None
         """When a client that has not come back by then will not."""
@@ -141,7 +143,7 @@ class Runner:
         """Whether all events after the one of that id can be sent again."""
         return self._outbox.reaches(after)
 
-    async def resume(self, offer: SessionExtension, after: str | None) -> Line:
+    async def resume(self, offer: ResumeOffer, after: str | None) -> Line:
         """The client has come back and got everything up to event `after` (None: all that left).
 
         The new line begins with `session.created`, shows `offer` in it, and goes on with what
@@ -225,7 +227,7 @@ class Runner:
             return
         logger.info("session %s: the connection broke", self._session.id)
         self._outbox.hang_up()
-        self._grace_end = asyncio.get_running_loop().time() + self._offer.resume.grace_s
+        self._grace_end = asyncio.get_running_loop().time() + self._offer.grace_s
         self._wake(inputs.Lost())
 
     def _handle(self, entry: inputs.Input, now: float) -> None:
@@ -247,7 +249,7 @@ class Runner:
         for output in batch:
             match output:
                 case outputs.Send(SessionCreated() as event):
-                    self._outbox.begin(self._with_offer(event))
+                    self._outbox.begin(self._with_extension(event))
                 case outputs.Send(TranslationCreated() as event):
                     self._outbox.begin(event)
                 case outputs.Send(event):
@@ -274,10 +276,18 @@ class Runner:
                     assert self._talk, "a note to an engine in a session without one"
                     _tell(self._talk, note)
 
-    def _with_offer(self, event: SessionCreated) -> SessionCreated:
+    def _with_extension(self, event: SessionCreated) -> SessionCreated:
         """The token is a secret of the shell: neither the core nor a tape knows it."""
-        session = structs.replace(event.session, duologue=self._offer or UNSET)
-        return structs.replace(event, session=session)
+        card = self._card
+        if card is None:
+            return event
+        extension = SessionExtension(
+            engine=card.engine,
+            profile=card.profile,
+            traits=card.traits,
+            resume=self._offer or UNSET,
+        )
+        return structs.replace(event, session=structs.replace(event.session, duologue=extension))
 
     def _overflow(self) -> None:
         logger.warning("session %s: the client does not read, closing", self._session.id)

@@ -13,6 +13,9 @@ from duologue.engines.light.prompt import COMMON
 from duologue.engines.light.talk import MOST_REPLY_TOKENS, LightTalk
 from duologue.runtime.ports import Traits
 
+LANGUAGES = ("en",)
+"""What it converses in: its ear may know more, its prompts and its voice are English."""
+
 
 class LightEngine:
     """See `runtime.ports.Engine`. It owns mind, mouth and eye; the ear belongs to others too.
@@ -26,7 +29,9 @@ class LightEngine:
             hears=False,
             speaks=False,
             tools=True,
+            reads_images=eye is not None,
             voices=tuple(mouth.voices),
+            languages=LANGUAGES,
             context_tokens=mind.context_tokens,
             max_output_tokens=MOST_REPLY_TOKENS,
         )
