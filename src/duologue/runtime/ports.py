@@ -119,7 +119,7 @@ class Talk(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Give the lease back."""
+        """Give the lease back; a second call does nothing."""
 
 
 class Engine(Protocol):

@@ -1,0 +1,75 @@
+"""The rule about work: a reader that stops reading stops the engine, sooner or later."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import Say
+from duologue.testing.engine_conformance.bench import Bench, closing, expect
+from duologue.testing.engine_conformance.rule import rules
+
+READY_TURNS = 3
+"""Turns of the loop in which an event that is ready comes."""
+
+AHEAD_CHARACTERS = 8192
+
+
+async def a_reader_that_stops_stops_the_engine(bench: Bench) -> None:
+    """What waits for a reader that pauses is bounded.
+
+    An engine that works only while it is asked for the next event has nothing waiting. One
+    that has tasks of its own goes on in the pause: what is ready after it is counted.
+    """
+    case = bench.case
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
+    started: list[str] = []
+
+    def counted(
+        loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
+    ) -> Any:
+        started.append("task")
+        if factory is None:
+            return asyncio.Task(work, loop=loop, **options)
+        return factory(loop, work, **options)
+
+    async with bench.talk(bench.spoken) as talk:
+        loop.set_task_factory(counted)  # type: ignore[arg-type]
+        try:
+            async with closing(talk, case.long_ask) as reply:
+                async for event in reply:
+                    if isinstance(event, Say):
+                        break
+                await asyncio.sleep(case.pause_s)
+                loop.set_task_factory(factory)
+                if not started:
+                    return
+                ahead_ms = characters = 0
+                while (ready := await _ready(reply)) is not None:
+                    if isinstance(ready, Say):
+                        ahead_ms += audio.samples(ready.pcm) * 1000 // audio.RATE_HZ
+                        characters += len(ready.text)
+                    expect(
+                        ahead_ms <= case.ahead_ms and characters <= AHEAD_CHARACTERS,
+                        f"more than {ahead_ms / 1000:.0f} s of sound and {characters} characters "
+                        "waited for a reader that paused",
+                    )
+        finally:
+            loop.set_task_factory(factory)
+
+
+async def _ready(reply: Any) -> object | None:
+    """The next event, if it is there already."""
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(anext(reply, None))
+        for _ in range(READY_TURNS):
+            await asyncio.sleep(0)
+        if not asked.done():
+            asked.cancel()
+            await asyncio.wait([asked])
+            return None
+    return asked.result()
+
+
+RULES = rules(a_reader_that_stops_stops_the_engine)
