@@ -111,7 +111,8 @@ def test_a_key_has_no_option_and_is_never_shown(key: str) -> None:
         ("port = 70000", "duologue.toml: port: 70000 is not allowed; allowed: a whole number "
          "from 0 to 65535"),
         ('port = "80"', "duologue.toml: port: '80' is not allowed"),
-        ('engine = "heavy"', "'heavy' is not allowed; allowed: \"chat\" or \"light\" or "),
+        ('profile = "big"', '\'big\' is not allowed; allowed: "default" or "small"'),
+        ('engine = ""', "allowed: text, not empty"),
         ("send_timeout_s = 0", "allowed: a number above 0"),
         ('host = ""', "allowed: text, not empty"),
         ("prot = 1", "duologue.toml: unknown key prot; did you mean port?"),

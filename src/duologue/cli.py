@@ -122,7 +122,7 @@ def _serve(options: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from duologue.gateway.server import new_event_loop, run
 
-    if config.engine != "scripted":
+    if config.engine in ("light", "chat", "realtime"):
         config = _provided(config)
     announce = partial(print, flush=True)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -29,6 +29,9 @@ FILE_VARIABLE = "DUOLOGUE_CONFIG"
 MIB = 1024 * 1024
 SECRET = {"secret": True}
 
+BUILT_IN_ENGINES = ("light", "chat", "realtime", "scripted")
+"""Names that no installed package can take."""
+
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -79,13 +82,22 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     # What answers
     engine: Annotated[
-        Literal["light", "chat", "realtime", "scripted"],
+        str,
         Meta(
+            min_length=1,
             description="`light` is real models on the CPU; `chat` is one model that hears and "
             "speaks, on the model server that `upstream` names; `realtime` is another Realtime "
-            "server; `scripted` says what `script` says and needs no models."
+            "server; `scripted` says what `script` says and needs no models; any other is the "
+            "name of an engine that an installed package brings.",
         ),
     ] = "light"
+    engine_config: Annotated[
+        str | None,
+        Meta(
+            description="Settings of an engine that is not built in: a path to a TOML file, or "
+            "the TOML itself. What may stand there its package says. Secrets belong in the file."
+        ),
+    ] = None
     upstream: Annotated[
         str | None,
         Meta(

@@ -78,7 +78,13 @@ async def compose(config: ServerConfig) -> Parts:
         from duologue.gateway.compose_realtime import compose_realtime
 
         return await compose_realtime(config)
-    return await (_scripted(config) if config.engine == "scripted" else _light(config))
+    if config.engine == "scripted":
+        return await _scripted(config)
+    if config.engine == "light":
+        return await _light(config)
+    from duologue.gateway.compose_plugin import compose_plugin
+
+    return await compose_plugin(config)
 
 
 async def _scripted(config: ServerConfig) -> Parts:
@@ -90,13 +96,13 @@ async def _scripted(config: ServerConfig) -> Parts:
         await _activity(config.vad, config) if config.vad else LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
-        images(config),
+        clean_images(config),
         ScriptedTranslator(engine),
     )
 
 
-def images(config: ServerConfig) -> CleanImages:
-    """What takes images from clients."""
+def clean_images(config: ServerConfig) -> CleanImages:
+    """What checks clients' images and fetches those of hosts that are allowed."""
     limit = config.max_image_bytes
     hosts = (host.strip().lower() for host in config.image_hosts.split(","))
     return CleanImages(Fetch(frozenset(filter(None, hosts)), limit_bytes=limit), limit_bytes=limit)
@@ -146,7 +152,7 @@ async def _light(config: ServerConfig) -> Parts:
         activity,
         DeepFilterReduction(),
         turn_end,
-        images(config),
+        clean_images(config),
         LightTranslator(ear, mouth) if len(ear.languages) > 1 else None,
         f"The speech model {own} of this server knows one language only. Translation needs "
         "one that knows many, such as that of the profile default.",

@@ -10,7 +10,7 @@ from duologue.config import ServerConfig
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, images, only, resolve_all
+from duologue.gateway.compose import Parts, clean_images, only, resolve_all
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.ear import WhisperEar
 from duologue.hearing.noise import DeepFilterReduction
@@ -33,7 +33,7 @@ async def compose_chat(config: ServerConfig) -> Parts:
         activity,
         DeepFilterReduction(),
         turn_end,
-        images(config),
+        clean_images(config),
         None,
         "The engine `chat` does not translate; the engine `light` does.",
         tuple(one.aclose for one in ears.values()),

@@ -15,7 +15,7 @@ from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
 from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, images, only
+from duologue.gateway.compose import Parts, clean_images, only
 from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.ear import WhisperEar
 from duologue.hearing.noise import DeepFilterReduction
@@ -53,7 +53,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         activity,
         DeepFilterReduction(),
         turn_end,
-        images(config),
+        clean_images(config),
         None,
         NO_TRANSLATOR,
         tuple(one.aclose for one in ears.values()),
