@@ -43,11 +43,15 @@ def test_every_rule_is_broken_by_some_engine() -> None:
     assert {wrong.breaks for wrong in BROKEN} == set(by_name)
 
 
+HEARD = Case(pcm=sound("How many ounces are in a pound?", silence=4), ahead_ms=3000)
+
+
 def composed() -> LightEngine:
     """The composed engine of scripted parts."""
 
     def answer(prompt: str) -> str:
-        return "And then it went on. " * (500 if "very long story" in prompt else 2)
+        count = 500 if "very long story" in prompt else 2
+        return " ".join(f"Then came number {n}." for n in range(count))
 
     return LightEngine(ScriptedEar(), ScriptedMind(answer), ScriptedMouth(), ScriptedEye())
 
@@ -56,8 +60,15 @@ def composed() -> LightEngine:
 def test_the_light_engine_keeps_the_rule_whatever_its_parts(rule: Rule) -> None:
     if rule.name == "calls are whole":
         pytest.skip("scripted minds know no grammar; those with weights are judged below")
-    case = Case(pcm=sound("How many ounces are in a pound?", silence=4), ahead_ms=3000)
-    assert rule.check(composed, case) is None
+    assert rule.check(composed, HEARD) is None
+
+
+def test_the_light_engine_is_caught_where_its_queues_have_no_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("duologue.engines.light.reply.AHEAD", 1000)
+    with pytest.raises(Broken, match="waited for a reader that paused"):
+        by_name["a reader that stops stops the engine"].check(composed, HEARD)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """What the rules stand on: what an engine is asked, and its replies, read as the server does."""
 
 import asyncio
+import wave
 from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Sized)
 
-PART_MS = 2400
-"""Of the recorded question, what a user's turn lasts."""
+QUESTION_MS = 2400
+"""Of the recorded question: what a user's turn lasts."""
 
 
 class Broken(AssertionError):
@@ -25,10 +26,10 @@ class Broken(AssertionError):
 
 
 def _question() -> bytes:
-    """A recorded question, without its WAV header."""
-    wav = files("duologue.data").joinpath("question.wav").read_bytes()
-    data = wav.index(b"data") + 8
-    return wav[data : data + PART_MS * audio.BYTES_PER_MS]
+    """The beginning of a recorded question."""
+    with files("duologue.data").joinpath("question.wav").open("rb") as file, wave.open(file) as wav:
+        pcm: bytes = wav.readframes(audio.samples_of_ms(QUESTION_MS))
+        return pcm
 
 
 @dataclass(frozen=True)

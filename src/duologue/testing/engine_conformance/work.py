@@ -1,16 +1,14 @@
 """The rule about work: a reader that stops reading stops the engine, sooner or later."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Say
+from duologue.core.talk import ReplyEvent, Say
 from duologue.testing.engine_conformance.bench import Bench, closing, expect
 from duologue.testing.engine_conformance.rule import rules
-
-READY_TURNS = 3
-"""Turns of the loop in which an event that is ready comes."""
 
 AHEAD_CHARACTERS = 8192
 
@@ -46,7 +44,7 @@ async def a_reader_that_stops_stops_the_engine(bench: Bench) -> None:
                 if not started:
                     return
                 ahead_ms = characters = 0
-                while (ready := await _ready(reply)) is not None:
+                while (ready := _ready(reply)) is not None:
                     if isinstance(ready, Say):
                         ahead_ms += audio.samples(ready.pcm) * 1000 // audio.RATE_HZ
                         characters += len(ready.text)
@@ -59,17 +57,19 @@ async def a_reader_that_stops_stops_the_engine(bench: Bench) -> None:
             loop.set_task_factory(factory)
 
 
-async def _ready(reply: Any) -> object | None:
-    """The next event, if it is there already."""
-    async with asyncio.TaskGroup() as group:
-        asked = group.create_task(anext(reply, None))
-        for _ in range(READY_TURNS):
-            await asyncio.sleep(0)
-        if not asked.done():
-            asked.cancel()
-            await asyncio.wait([asked])
-            return None
-    return asked.result()
+def _ready(reply: AsyncGenerator[ReplyEvent, None]) -> ReplyEvent | None:
+    """The next event, if it is there without a turn of the loop, in which more could be made."""
+    asked = reply.__anext__().__await__()
+    try:
+        next(asked)
+    except StopIteration as got:
+        event: ReplyEvent = got.value
+        return event
+    except StopAsyncIteration:
+        return None
+    with suppress(asyncio.CancelledError, StopIteration, StopAsyncIteration):
+        asked.throw(asyncio.CancelledError())
+    return None
 
 
 RULES = rules(a_reader_that_stops_stops_the_engine)
