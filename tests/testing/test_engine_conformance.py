@@ -1,8 +1,11 @@
 """The conformance kit: engines that are right pass; each that is wrong is caught by its rule."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from duologue.config import ServerConfig
+from duologue.core.talk import Ask, Began, Done, ReplyEvent
 from duologue.engines.light.engine import LightEngine
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply
 from duologue.gateway.compose import compose
@@ -37,6 +40,28 @@ def test_an_engine_that_is_broken_is_caught_by_the_rule_that_it_breaks(wrong: ty
 @each_rule
 def test_an_engine_that_is_only_wrapped_keeps_the_rule(rule: Rule) -> None:
     assert rule.check(Wrong) is None
+
+
+class CountsLate(Wrong):
+    """Like a remote model that tells its usage at the end."""
+
+    class Talk(Wrong.Talk):
+        async def events(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+            counted: ReplyEvent = Began()
+            async for event in super().events(ask):
+                if isinstance(event, Began):
+                    counted = event
+                    yield Began()
+                elif isinstance(event, Done):
+                    yield counted
+                    yield event
+                else:
+                    yield event
+
+
+@each_rule
+def test_an_engine_that_counts_at_the_end_keeps_the_rule(rule: Rule) -> None:
+    assert rule.check(CountsLate, Case(counts_late=True)) is None
 
 
 def test_every_rule_is_broken_by_some_engine() -> None:

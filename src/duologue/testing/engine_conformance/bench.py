@@ -41,6 +41,8 @@ class Case:
     interrupted within `prompt_s`, and every rule kept within `patience_s`. At most `points`
     of a reply's events are tried for an interruption. `places`: so many talks are tried at
     once. A reader that pauses for `pause_s` may find `ahead_ms` of sound ready, no more.
+    `counts_late`: what a reply reads is known only at its end, as of many remote models; the
+    last `Began` of a reply then counts.
     """
 
     pcm: bytes = field(default_factory=_question, repr=False)
@@ -53,6 +55,7 @@ class Case:
     places: int = 32
     pause_s: float = 0.3
     ahead_ms: int = 30_000
+    counts_late: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,17 @@ class Bench:
             yield talk
         finally:
             await talk.aclose()
+
+    async def reads(self, talk: Talk, ask: Ask) -> int:
+        """The tokens that a reply says it reads. It is interrupted as soon as that is known."""
+        total = 0
+        async with closing(talk, ask) as reply:
+            async for event in reply:
+                if isinstance(event, Began):
+                    total = sum(event.input.values())
+                elif not self.case.counts_late:
+                    break
+        return total
 
     @property
     def spoken(self) -> Item:
@@ -113,18 +127,6 @@ async def read(talk: Talk, ask: Ask) -> list[ReplyEvent]:
 def closing(talk: Talk, ask: Ask) -> "aclosing[AsyncGenerator[ReplyEvent, None]]":
     """A reply that is closed behind the block, as the server does."""
     return aclosing(cast("AsyncGenerator[ReplyEvent, None]", talk.reply(ask)))
-
-
-async def reads(talk: Talk, ask: Ask) -> int:
-    """The tokens that a reply says it reads. The reply is interrupted after that."""
-    total = 0
-    async with closing(talk, ask) as reply:
-        async for event in reply:
-            if isinstance(event, Began):
-                total = sum(event.input.values())
-            else:
-                break
-    return total
 
 
 async def settled(left: Callable[[], S], within_s: float) -> S:

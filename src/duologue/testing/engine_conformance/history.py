@@ -16,7 +16,6 @@ from duologue.testing.engine_conformance.bench import (
     done,
     expect,
     read,
-    reads,
 )
 from duologue.testing.engine_conformance.rule import rules
 
@@ -26,7 +25,7 @@ HEARD_WORDS = 4
 
 async def _reads(bench: Bench, *items: Item, ask: Ask | None = None) -> int:
     async with bench.talk(*items) as talk:
-        return await reads(talk, ask or bench.case.ask)
+        return await bench.reads(talk, ask or bench.case.ask)
 
 
 async def what_is_put_is_read(bench: Bench) -> None:
@@ -45,7 +44,7 @@ async def what_was_not_heard_is_forgotten(bench: Bench) -> str | None:
     whole = await _reads(bench, *history)
     async with bench.talk(*history) as talk:
         talk.cut("item_answer", HEARD_WORDS * 250, " ".join(["bread"] * HEARD_WORDS))
-        cut = await reads(talk, bench.case.ask)
+        cut = await bench.reads(talk, bench.case.ask)
     expect(cut < whole, f"reads {whole} tokens, and {cut} after a cut to {HEARD_WORDS} words")
     return None
 
@@ -57,7 +56,7 @@ async def what_is_dropped_is_forgotten(bench: Bench) -> str | None:
     never = await _reads(bench, bench.spoken, bench.typed)
     async with bench.talk(bench.spoken, bench.answer(LONG_WORDS), bench.typed) as talk:
         talk.drop("item_answer")
-        dropped = await reads(talk, bench.case.ask)
+        dropped = await bench.reads(talk, bench.case.ask)
     expect(dropped == never, f"reads {dropped} tokens after a drop, {never} without the item")
     return None
 
@@ -73,7 +72,9 @@ async def unknown_ids_are_passed_over(bench: Bench) -> None:
             talk.expect(None)
         except Exception as fault:
             raise Broken(f"an unknown id raises {type(fault).__name__}: {fault}") from fault
-        expect(await reads(talk, bench.case.ask) == plain, "an unknown id changed the history")
+        expect(
+            await bench.reads(talk, bench.case.ask) == plain, "an unknown id changed the history"
+        )
 
 
 async def out_of_band_leaves_no_trace(bench: Bench) -> None:
@@ -84,10 +85,10 @@ async def out_of_band_leaves_no_trace(bench: Bench) -> None:
     async with bench.talk(*history) as talk:
         done(await read(talk, structs.replace(ask, keep=False)))
         aside = structs.replace(ask, keep=False, context=(bench.typed,))
-        alone = await reads(talk, aside)
+        alone = await bench.reads(talk, aside)
         expect(alone < plain, f"reads {alone} tokens of a context of one item, {plain} of all")
         done(await read(talk, aside))
-        after = await reads(talk, ask)
+        after = await bench.reads(talk, ask)
     expect(after == plain, f"reads {plain} tokens, and {after} after replies out of band")
 
 
@@ -98,15 +99,15 @@ async def a_late_result_is_read(bench: Bench) -> str | None:
     call = Item("item_call", "call", call=CallPart("call_1", bench.tool.name, '{"city":"Oslo"}'))
     ask = structs.replace(bench.case.ask, tools=(bench.tool,), tool_choice="none")
     async with bench.talk(bench.typed, call) as talk:
-        counts = [await reads(talk, ask)]
+        counts = [await bench.reads(talk, ask)]
         talk.put(structs.replace(bench.typed, id="item_later"))
         for number in range(2):
-            counts.append(await reads(talk, ask))
+            counts.append(await bench.reads(talk, ask))
             # Long, for it may stand in place of words that say that there is none yet.
             text = '{"sky": "' + " ".join(["rain"] * LONG_WORDS * (number + 1)) + '"}'
             result = Item(f"item_result_{number}", "result", (Part(text),), call_id="call_1")
             talk.put(result)
-        counts.append(await reads(talk, ask))
+        counts.append(await bench.reads(talk, ask))
         expect(counts == sorted(set(counts)), f"a late result is not read: {counts} tokens")
         done(await read(talk, ask))
     return None
@@ -118,7 +119,7 @@ async def a_guess_leaves_no_trace(bench: Bench) -> None:
 
     async def is_plain(talk: Talk, how: str) -> None:
         talk.put(bench.spoken)
-        got = await reads(talk, bench.case.ask)
+        got = await bench.reads(talk, bench.case.ask)
         expect(got == plain, f"reads {plain} tokens, and {got} after a guess {how}")
 
     # Sound that is longer than the guess is so by silence only.

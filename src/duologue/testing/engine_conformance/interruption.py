@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from duologue.runtime.ports import Talk
-from duologue.testing.engine_conformance.bench import Bench, closing, done, expect, read, reads
+from duologue.testing.engine_conformance.bench import Bench, closing, done, expect, read
 from duologue.testing.engine_conformance.rule import rules
 
 
@@ -59,9 +59,9 @@ async def can_be_cancelled_while_it_is_waited_for(bench: Bench) -> None:
 async def an_interrupted_reply_leaves_no_trace(bench: Bench) -> None:
     """Of a reply that was interrupted the history holds what is put, and nothing else."""
     async with bench.talk(bench.spoken) as talk:
-        before = await reads(talk, bench.case.ask)
+        before = await bench.reads(talk, bench.case.ask)
         await _closes(bench, talk, 2)
-        after = await reads(talk, bench.case.ask)
+        after = await bench.reads(talk, bench.case.ask)
         expect(after == before, f"reads {before} tokens, and {after} after an interruption")
 
 
