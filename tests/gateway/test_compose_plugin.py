@@ -141,7 +141,10 @@ async def test_a_plugin_may_bring_a_transcriber(plugins: Path) -> None:
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        ("ekho", "'ekho' is not allowed; built in: light, scripted; installed: .*echo.*other"),
+        (
+            "ekho",
+            "'ekho' is not allowed; built in: light, .*; installed: .*echo.*other",
+        ),
         ("broken", "'broken' could not be made: OSError: no such device"),
         ("absent", "'absent' .* could not be loaded: AttributeError"),
     ],

@@ -92,7 +92,10 @@ async def test_a_taken_port_ends_it_with_the_reason_in_one_line(tmp_path: Path) 
     ("arguments", "reason"),
     [
         (("--host", "not.a.host.invalid"), "host: 'not.a.host.invalid' is no address"),
-        (("--engine", "heavy"), "engine: 'heavy' is not allowed; built in: light, scripted"),
+        (
+            ("--engine", "heavy"),
+            "engine: 'heavy' is not allowed; built in: light, chat",
+        ),
         (("--config", "nowhere.toml"), "nowhere.toml: cannot be read"),
         (("--script", "nowhere.toml"), "the script nowhere.toml cannot be used"),
         (("--voice", "basso"), "voice: 'basso' is not allowed"),

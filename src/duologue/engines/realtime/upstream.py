@@ -15,6 +15,7 @@ import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from duologue.errors import ConfigFault, EngineFault
+from duologue.events import EngineTraits
 from duologue.runtime.ports import Traits
 
 logger = logging.getLogger(__name__)
@@ -114,10 +115,26 @@ def _traits(listed: list[Any], model: str | None) -> tuple[Traits, bool]:
     described = [one for one in listed if isinstance(one, dict) and "duologue" in one]
     named = [one for one in described if one.get("id") == model]
     for one in named or described:
-        extension = one["duologue"]
-        traits = msgspec.convert(extension.get("traits", extension), Traits)
-        return msgspec.structs.replace(traits, duplex=False), True
+        shown = msgspec.convert(one["duologue"]["traits"], EngineTraits)
+        return _traits_shown(shown), True
     return OPEN_TRAITS, False
+
+
+def _traits_shown(shown: EngineTraits) -> Traits:
+    """A front's traits: those of the upstream, but that the turns are the front's."""
+    return Traits(
+        hears=shown.hears,
+        speaks=shown.speaks,
+        audible="audio" in shown.output_modalities,
+        sees=shown.sees,
+        reads_images="image" in shown.input_modalities,
+        rewinds=shown.rewinds,
+        tools=shown.tools,
+        voices=shown.voices,
+        languages=shown.languages,
+        context_tokens=shown.context_tokens,
+        max_output_tokens=shown.max_output_tokens,
+    )
 
 
 def _shown(url: str) -> str:
