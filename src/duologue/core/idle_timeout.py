@@ -8,7 +8,8 @@ end of its playing; disarmed by speech, by the next response, by other turn dete
                       └─ speech_started, response.created, session.update ─► not armed
 
 What a client plays cannot be seen over a plain WebSocket, so it is reckoned (GAP-47): each piece
-is played when it has come and all before it has been played.
+is played when it has come and all before it has been played. Where playing is ours, the news
+of the output buffer say when it ends.
 """
 
 from duologue.audio import pcm as audio
@@ -16,6 +17,9 @@ from duologue.events import (
     ConversationItemTruncated,
     FunctionCallItem,
     InputAudioBufferSpeechStarted,
+    OutputAudioBufferCleared,
+    OutputAudioBufferStarted,
+    OutputAudioBufferStopped,
     Response,
     ResponseCreated,
     ResponseDone,
@@ -32,13 +36,14 @@ class IdleTimeout:
         self._timeout_ms: int | None = None
         self._interrupts = False
         self._played_at = 0.0
+        self._playing: set[str] = set()
         self._done_at: float | None = None
         self._start_ms: int | None = None
 
     @property
     def deadline(self) -> float | None:
         """When it expires; None while it is not armed."""
-        if self._timeout_ms is None or self._done_at is None:
+        if self._timeout_ms is None or self._done_at is None or self._playing:
             return None
         return max(self._done_at, self._played_at) + self._timeout_ms / 1000
 
@@ -63,6 +68,14 @@ class IdleTimeout:
                 self._disarm()
                 if self._interrupts:
                     self._stop_playing(now)
+            case OutputAudioBufferStarted(response_id=response_id):
+                self._playing.add(response_id)
+            case (
+                OutputAudioBufferStopped(response_id=response_id)
+                | OutputAudioBufferCleared(response_id=response_id)
+            ):
+                self._playing.discard(response_id)
+                self._played_at = now
             case ConversationItemTruncated():
                 self._stop_playing(now)  # the client says that it did
             case _:
@@ -70,7 +83,8 @@ class IdleTimeout:
 
     def heard(self, position_ms: int, now: float) -> None:
         """The sound up to `position_ms` was received: the stretch begins when playing has ended."""
-        if self._done_at is not None and self._start_ms is None and now >= self._played_at:
+        is_waiting = self._done_at is not None and self._start_ms is None
+        if is_waiting and not self._playing and now >= self._played_at:
             self._start_ms = position_ms
 
     def expire(self, position_ms: int, now: float) -> tuple[int, int] | None:

@@ -106,6 +106,13 @@ class TurnScored(msgspec.Struct, frozen=True, tag=True):
     probability: float
 
 
+class Played(msgspec.Struct, frozen=True, tag=True):
+    """Of this item the first `samples` (24 kHz) have gone out to the listener."""
+
+    item_id: str
+    samples: int
+
+
 class Tick(msgspec.Struct, frozen=True, tag=True):
     """Nothing happened, but `Session.deadline` has come."""
 
@@ -136,6 +143,7 @@ Input = (
     | LimitsUpdated
     | Dismissed
     | TurnScored
+    | Played
     | Tick
     | Lost
     | Resumed

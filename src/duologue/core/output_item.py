@@ -12,6 +12,7 @@ from duologue.audio import pcm as audio
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.playback import PlaybackLedger
+from duologue.core.playout import Playout
 from duologue.core.talk import Call, Say
 from duologue.events import (
     AudioPart,
@@ -42,15 +43,24 @@ DELTA_BYTES = 48_000
 
 
 class Place:
-    """Where an item stands: its response, its index there, and the conversation if it is kept."""
+    """Where an item stands: its response, its index there, and the conversation if it is kept.
+
+    With a `playout` its sound is played and not sent (C-032).
+    """
 
     def __init__(
-        self, batch: Batch, response_id: str, output_index: int, conversation: Conversation | None
+        self,
+        batch: Batch,
+        response_id: str,
+        output_index: int,
+        conversation: Conversation | None,
+        playout: Playout | None = None,
     ) -> None:
         self.batch = batch
         self.response_id = response_id
         self.output_index = output_index
         self.conversation = conversation
+        self.playout = playout
 
     def open(self, entry: Entry) -> None:
         """Announce an item that is in progress."""
@@ -104,8 +114,11 @@ class MessageOutput:
             kind = ResponseOutputAudioTranscriptDelta if self._spoken else ResponseOutputTextDelta
             self._batch.send(kind, **self._ids, delta=piece.text)
         if piece.pcm and self._spoken:
-            for chunk in audio.chunks(piece.pcm, DELTA_BYTES):
-                self._batch.send(ResponseOutputAudioDelta, **self._ids, delta=chunk)
+            if playout := self._place.playout:
+                playout.play(self._place.response_id, self.entry, piece.pcm)
+            else:
+                for chunk in audio.chunks(piece.pcm, DELTA_BYTES):
+                    self._batch.send(ResponseOutputAudioDelta, **self._ids, delta=chunk)
             self.ledger.send(audio.samples(piece.pcm))
         self._show("in_progress")
 

@@ -1,6 +1,6 @@
 """What may leave a session. The runner carries outputs out in the order they are returned.
 
-`Send`, `DropAudio` and `Close` go to the client; `Respond`, `Transcribe`, `Translate`,
+`Send`, `DropAudio` and `Close` go to the client, `Play` and `StopPlaying` to what plays for it; `Respond`, `Transcribe`, `Translate`,
 `ScoreTurn` and `Cancel` start and stop jobs, whose results come back as inputs with the job's
 id; the rest are notes to the engine's `Talk` (`runtime/ports.py`), which return at once.
 """
@@ -20,6 +20,20 @@ class Send(msgspec.Struct, frozen=True, tag=True):
 
 class DropAudio(msgspec.Struct, frozen=True, tag=True):
     """Sound of this response that has not left yet must not leave any more (C-157)."""
+
+    response_id: str
+
+
+class Play(msgspec.Struct, frozen=True, tag=True):
+    """Sound of an item to be played, where playing is ours; comes back as `Played`."""
+
+    response_id: str
+    item_id: str
+    pcm: bytes
+
+
+class StopPlaying(msgspec.Struct, frozen=True, tag=True):
+    """Sound of this response that has not been played must not be played any more."""
 
     response_id: str
 
@@ -113,5 +127,16 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
 
 Note = Configure | Expect | Put | Drop | Cut
 Output = (
-    Send | DropAudio | Close | Respond | Transcribe | Translate | ScoreTurn | Cancel | Spent | Note
+    Send
+    | DropAudio
+    | Play
+    | StopPlaying
+    | Close
+    | Respond
+    | Transcribe
+    | Translate
+    | ScoreTurn
+    | Cancel
+    | Spent
+    | Note
 )

@@ -19,6 +19,7 @@ from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.output_item import CallOutput, MessageOutput, Place
 from duologue.core.outputs import Put, Spent
+from duologue.core.playout import Playout
 from duologue.core.talk import Ask, Began, Call, Done, Say
 from duologue.core.usage import UsageCount
 from duologue.events import (
@@ -61,6 +62,7 @@ class ResponseMachine:
         ask: Ask,
         settings: ResponseSettings,
         speech_end: float | None,
+        playout: Playout | None = None,
     ) -> None:
         self.id = new_id("resp")
         self.job = job
@@ -75,6 +77,7 @@ class ResponseMachine:
         self._ask = ask
         self._settings = settings
         self._speech_end = speech_end
+        self._playout = playout
         self._stages: dict[str, float] = {}
         self._used = UsageCount()
         self._entries: list[Entry] = []
@@ -157,10 +160,12 @@ class ResponseMachine:
         response = self._object(status, details, usage, self._extension())
         self._batch.send(ResponseDone, response=response)
         self._batch.add(Spent(self.job, usage.total_tokens))
+        if self._playout:
+            self._playout.end(self.id)
 
     def _place(self) -> Place:
         conversation = self._conversation if self.keeps else None
-        return Place(self._batch, self.id, len(self._entries), conversation)
+        return Place(self._batch, self.id, len(self._entries), conversation, self._playout)
 
     def _close_message(self, status: ItemStatus) -> None:
         if self._message is not None:

@@ -15,6 +15,7 @@ from duologue.core.conversation import Conversation, Entry
 from duologue.core.inputs import ReplyEvent, ReplyFailed
 from duologue.core.items import complete_item
 from duologue.core.outputs import Cancel, DropAudio, Respond
+from duologue.core.playout import Playout
 from duologue.core.rate_limits import UNLIMITED, Allowance
 from duologue.core.response import ResponseMachine, ResponseSettings
 from duologue.core.settings import Settings, check_tool_choice
@@ -43,11 +44,13 @@ class Responses:
         conversation: Conversation,
         settings: Settings,
         new_id: Callable[[str], str],
+        playout: Playout | None = None,
     ) -> None:
         self._batch = batch
         self._conversation = conversation
         self._settings = settings
         self._new_id = new_id
+        self._playout = playout
         self._by_job: dict[str, ResponseMachine] = {}
         self.active: ResponseMachine | None = None
         self.voice_locked = False
@@ -84,6 +87,7 @@ class Responses:
             ask=ask,
             settings=self._shown(params, ask),
             speech_end=speech_end,
+            playout=self._playout,
         )
         self._by_job[job] = response
         if keeps:
@@ -105,8 +109,14 @@ class Responses:
             raise Refusal(
                 "response_cancel_not_active", "Cancellation failed: no active response found"
             )
-        self._batch.add(DropAudio(target.id))
+        if self._playout is None:
+            self._batch.add(DropAudio(target.id))
+            self._stop(target, "client_cancelled")
+            return
+        stopped = self._playout.stop(target.id)
         self._stop(target, "client_cancelled")
+        self._playout.tell_cleared(stopped)
+        self._playout.tell_truncated(stopped)
 
     def interrupt(self) -> None:
         """The user speaks: cancel the response of the default conversation, if there is one."""

@@ -27,6 +27,7 @@ from duologue.core.inputs import (
     Input,
     LimitsUpdated,
     Lost,
+    Played,
     Received,
     ReplyEvent,
     ReplyFailed,
@@ -39,6 +40,7 @@ from duologue.core.inputs import (
 )
 from duologue.core.items import complete_item, without_images
 from duologue.core.outputs import Configure, Cut, Drop, DropAudio, Output, Put, Send
+from duologue.core.playout import Playout
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
 from duologue.core.talk import Say
@@ -94,7 +96,10 @@ class Session:
         self._conversation = Conversation(new_id("conv"))
         self._announces_conversation = config.announces_conversation
         self._turn = UserTurn(self._batch, self._conversation, new_id)
-        self._responses = Responses(self._batch, self._conversation, self._settings, new_id)
+        self._playout = Playout(self._batch, self._conversation) if config.plays else None
+        self._responses = Responses(
+            self._batch, self._conversation, self._settings, new_id, self._playout
+        )
         self._transcription = Transcription(
             self._batch, self._turn, new_id, config.transcription_models
         )
@@ -151,6 +156,9 @@ class Session:
                 self._dismiss(Refusal(code, message), close_code)
             case TurnScored():
                 self._batch.refusing(lambda: self._judge(entry, now), None)
+            case Played(item_id=item_id, samples=samples):
+                if self._playout:
+                    self._playout.played(item_id, samples)
             case Tick():
                 self._batch.refusing(lambda: self._tick(now), None)
             case Lost():
@@ -205,7 +213,7 @@ class Session:
             case InputAudioBufferAppend():
                 raise AssertionError("appended sound enters as AudioReceived")
             case OutputAudioBufferClear():
-                pass  # there is no output buffer on a plain WebSocket; no error either (GAP-11)
+                self._stop_playing(None)
 
     # Settings
 
@@ -277,12 +285,20 @@ class Session:
 
     def _reply(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
         active = self._responses.active
-        if active is not None and active.job == entry.job and active.speaks:
+        if self._playout is None and active and active.job == entry.job and active.speaks:
             if isinstance(entry, ReplyEvent) and isinstance(entry.event, Say):
                 self._idle.plays(entry.event.pcm, now)
         self._responses.take(entry, now)
 
     def _start_speech(self, *, interrupts: bool) -> None:
+        if self._playout is not None:
+            self._turn.announce_start()
+            if interrupts:
+                stopped = self._playout.stop()
+                self._playout.tell_cleared(stopped)
+                self._responses.interrupt()
+                self._playout.tell_truncated(stopped)
+            return
         active = self._responses.active
         if interrupts and active is not None:
             # Sound still queued must not follow the news that the user speaks (GAP-17).
@@ -290,6 +306,14 @@ class Session:
         self._turn.announce_start()
         if interrupts:
             self._responses.interrupt()
+
+    def _stop_playing(self, response_id: str | None) -> None:
+        """The client wants to hear no more. Over a plain WebSocket there is nothing to stop, and
+        no error either (GAP-11)."""
+        if self._playout is not None:
+            stopped = self._playout.stop(response_id)
+            self._playout.tell_cleared(stopped)
+            self._playout.tell_truncated(stopped)
 
     # Items
 
@@ -347,6 +371,11 @@ class Session:
                 "audio_end_ms",
             )
         end_ms = min(event.audio_end_ms, length_ms)
+        if self._playout and (response_id := self._playout.of_item(entry)):
+            # What is beyond the cut shall not be heard, and what was not heard is not kept.
+            stopped = self._playout.stop(response_id)
+            self._playout.tell_cleared(stopped)
+            end_ms = min(end_ms, audio.ms_of_samples(ledger.played or 0))
         ledger.cut(audio.samples_of_ms(end_ms))
         heard = OutputAudio(transcript=ledger.heard_text)
         entry.item = structs.replace(entry.item, content=(heard,) if entry.item.content else ())

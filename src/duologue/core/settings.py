@@ -59,6 +59,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     `start`: what a client secret or a call was bound to; it is in force from the first event;
     `translation_start` is that of a translation session. `transcription_model` is what a
     transcription session begins with. `target_languages` are those a translation can speak.
+    `plays`: playing the replies is ours, and how much was played comes in (`Played`).
     """
 
     id: str
@@ -83,6 +84,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_s: float = 3600.0
     start: SessionUpdateParams | None = None
     translation_start: TranslationSessionUpdate | None = None
+    plays: bool = False
 
 
 class Settings:

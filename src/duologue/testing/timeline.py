@@ -29,6 +29,7 @@ from duologue.events.translation import (
     decode_translation_event,
 )
 from duologue.testing.client import ClientMirror
+from duologue.testing.player import Player
 
 WINDOW_MS = 32
 _Entry = tuple[float, int, inputs.Input]
@@ -117,6 +118,8 @@ class Timeline:
         self.spent: list[int] = []
         """Tokens that each ended response was counted with."""
         self.now = 0.0
+        self.player = Player()
+        """Plays where the session has its sound played: `SessionConfig.plays`."""
         self._heap: list[_Entry] = []
         self._count = 0
         self._speech: list[tuple[float, float]] = []
@@ -149,6 +152,8 @@ class Timeline:
             at, _, entry = heapq.heappop(self._heap)
             self._tick_before(at)
             self.now = at
+            for news in self.player.news(at):
+                self._carry_out(self.session.handle(news, at))
             self._carry_out(self.session.handle(entry, at))
         self._tick_before(until_s)
         self.now = until_s
@@ -196,6 +201,11 @@ class Timeline:
                     for judge in self.judges:
                         judge(event)
                     self.sent.append((self.now, event))
+                case outputs.Play(response_id, item_id, pcm):
+                    for wake_s in self.player.play(response_id, item_id, pcm, self.now):
+                        self.enter(wake_s, inputs.Tick())
+                case outputs.StopPlaying(response_id):
+                    self.player.stop(response_id, self.now)
                 case outputs.Respond(job, ask):
                     self.engine.asks.append(ask)
                     self._reply(job)
