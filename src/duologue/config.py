@@ -80,6 +80,40 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Meta(description="PEM file of the certificate's key, without a password.")
     ] = None
 
+    # WebRTC calls
+    webrtc_hosts: Annotated[
+        str,
+        Meta(
+            description="Addresses of this machine on which calls take their packets, with "
+            "commas between them. Empty: all but loopback."
+        ),
+    ] = ""
+    webrtc_ports: Annotated[
+        str,
+        Meta(
+            description="UDP ports of calls, such as `50000-50100`: one for each call and "
+            "address. Empty: any that is free."
+        ),
+    ] = ""
+    webrtc_address: Annotated[
+        str,
+        Meta(
+            description="IP address that peers are told in place of this machine's own, where it "
+            "stands behind a router or in a container that passes `webrtc_ports` on."
+        ),
+    ] = ""
+    ice_servers: Annotated[
+        str,
+        Meta(
+            description="STUN and TURN servers that the server itself uses for calls, "
+            "`stun:HOST:PORT` or `turn:HOST:PORT`, with commas between them. Empty: none."
+        ),
+    ] = ""
+    ice_username: Annotated[str | None, Meta(description="User name at the TURN server.")] = None
+    ice_credential: Annotated[
+        str | None, Meta(description="Password at the TURN server.", extra=SECRET)
+    ] = None
+
     # What answers
     engine: Annotated[
         str,

@@ -58,7 +58,7 @@ async def test_the_front_page_says_how_to_connect(base_url: str) -> None:
 
 
 async def test_what_is_not_there_is_a_404_in_the_envelope(base_url: str) -> None:
-    for path in ("/nowhere", "/v1/audio/speech", "/v1/models/", "/v1/realtime/calls/rtc_1/hangup"):
+    for path in ("/nowhere", "/v1/audio/speech", "/v1/models/", "/v1/realtime/calls/rtc_1/accept"):
         status, _, body = await http_get(root(base_url) + path)
         assert status == 404
         assert body["error"] == {
@@ -69,9 +69,9 @@ async def test_what_is_not_there_is_a_404_in_the_envelope(base_url: str) -> None
         }
 
 
-async def test_a_plain_get_of_the_websocket_is_a_404(base_url: str) -> None:
+async def test_a_plain_get_of_the_websocket_is_not_allowed(base_url: str) -> None:
     status, _, body = await http_get(base_url + "/realtime?model=gpt-realtime")
-    assert (status, body["error"]["code"]) == (404, "not_found")
+    assert (status, body["error"]["code"]) == (405, "method_not_allowed")
 
 
 async def test_a_websocket_to_nowhere_gets_the_envelope_too(base_url: str) -> None:

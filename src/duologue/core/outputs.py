@@ -1,8 +1,9 @@
 """What may leave a session. The runner carries outputs out in the order they are returned.
 
-`Send`, `DropAudio` and `Close` go to the client, `Play` and `StopPlaying` to what plays for it; `Respond`, `Transcribe`, `Translate`,
-`ScoreTurn` and `Cancel` start and stop jobs, whose results come back as inputs with the job's
-id; the rest are notes to the engine's `Talk` (`runtime/ports.py`), which return at once.
+`Send`, `DropAudio` and `Close` go to the client, `Play` and `StopPlaying` to what plays for it;
+`Respond`, `Transcribe`, `Translate`, `ScoreTurn` and `Cancel` start and stop jobs, whose results
+come back as inputs with the job's id; the rest are notes to the engine's `Talk`
+(`runtime/ports.py`), which return at once.
 """
 
 import msgspec

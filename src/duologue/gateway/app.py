@@ -6,6 +6,7 @@ the first request and ends every session with close code 1001 before it frees th
     WS   /v1/realtime                 sessions (`realtime.py`)
     WS   /v1/realtime/translations    translation sessions
     POST /v1/realtime/client_secrets  secrets for browsers (`secret_routes.py`)
+    POST /v1/realtime/calls           WebRTC calls, and their hangup (`calls.py`)
     POST /v1/realtime/sessions        the same in the beta protocol (`beta_routes.py`)
     GET  /v1/models                   the models of this server, and what the engine honestly is
     GET  /healthz                     for load balancers and people; needs no key
@@ -33,6 +34,7 @@ from duologue.core.settings import WELL_KNOWN_VOICES
 from duologue.errors import ConfigFault, Refusal
 from duologue.gateway.auth import Doorkeeper, Passage
 from duologue.gateway.beta_routes import BetaRoutes
+from duologue.gateway.calls import Calls
 from duologue.gateway.client_secrets import ClientSecrets
 from duologue.gateway.compose import Parts, compose
 from duologue.gateway.faults import (
@@ -84,6 +86,9 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
                 gateway.beta_transcription_session,
                 methods=["POST"],
             ),
+            Route("/v1/realtime/calls", gateway.call, methods=["POST"]),
+            Route("/v1/realtime/calls/{call_id}/hangup", gateway.hang_up, methods=["POST"]),
+            Route("/v1/realtime", gateway.beta_call, methods=["POST"]),
             WebSocketRoute("/v1/realtime", gateway.realtime),
             WebSocketRoute("/v1/realtime/translations", gateway.translation),
         ],
@@ -113,6 +118,7 @@ class Gateway:
         self._start: SessionStart | None = None
         self._door: Doorkeeper | None = None
         self._realtime: Realtime | None = None
+        self._calls: Calls | None = None
         self._secret_routes: SecretRoutes | None = None
         self._beta_routes: BetaRoutes | None = None
 
@@ -123,14 +129,17 @@ class Gateway:
         parts = await compose(self._config)
         try:
             _check_voice(self._config.voice, parts.engine.traits.voices)
-            self._open(parts)
-            async with self._key_source.following(self._sessions):
-                yield
+            calls = self._open(parts)
+            async with calls.running(), self._key_source.following(self._sessions):
+                try:
+                    yield
+                finally:
+                    await self.close()
         finally:
             await self.close()
             await parts.aclose()
 
-    def _open(self, parts: Parts) -> None:
+    def _open(self, parts: Parts) -> Calls:
         config = self._config
         self._start = start = SessionStart(
             config,
@@ -146,11 +155,15 @@ class Gateway:
         self._beta_routes = BetaRoutes(
             door, client_secrets, strict=strict, refuses=config.beta == "refuse"
         )
-        self._realtime = Realtime(config, door, start, parts, self._sessions)
+        self._calls = calls = Calls(config, door, start, parts, self._sessions)
+        self._realtime = Realtime(config, door, start, parts, self._sessions, calls)
         self._door = door
+        return calls
 
     async def close(self) -> None:
         """Let nobody in any more and send home who is in (1001); may be called twice."""
+        if self._calls:
+            self._calls.close()
         await self._sessions.close(CLOSING_PATIENCE_S)
 
     async def realtime(self, websocket: WebSocket) -> None:
@@ -168,6 +181,25 @@ class Gateway:
             await websocket.send_denial_response(http_error(403, message))
             return
         await self._realtime.connect(websocket, translation=translation)
+
+    async def call(self, request: Request) -> Response:
+        """A WebRTC call: an offer in, its answer out."""
+        return await self._call(request, beta=False)
+
+    async def beta_call(self, request: Request) -> Response:
+        """The same in the beta protocol."""
+        return await self._call(request, beta=True)
+
+    async def _call(self, request: Request, *, beta: bool) -> Response:
+        assert self._calls, "served before its lifespan began"
+        if not self._origins.allows(request):
+            return http_error(403, "Pages of this origin may not connect to this server.")
+        return await self._calls.create(request, beta=beta)
+
+    async def hang_up(self, request: Request) -> Response:
+        """The end of a call."""
+        assert self._calls, "served before its lifespan began"
+        return await self._calls.hang_up(request)
 
     async def client_secret(self, request: Request) -> Response:
         """A client secret for a conversation or a transcription."""

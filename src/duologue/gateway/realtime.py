@@ -8,7 +8,6 @@ joined (session, talk, voice activity, recorder) and the transport carries them 
 
 import logging
 import re
-from pathlib import Path
 
 from msgspec import structs
 from starlette.datastructures import QueryParams
@@ -18,7 +17,8 @@ from duologue.config import ServerConfig
 from duologue.errors import EngineBusy, Refusal
 from duologue.events import RealtimeSessionUpdate, TranscriptionSessionUpdate
 from duologue.events.client_secrets import TranslationSessionCreate
-from duologue.gateway.auth import Doorkeeper, Passage, safety_identifier, subprotocol
+from duologue.gateway.auth import Doorkeeper, Passage, subprotocol
+from duologue.gateway.calls import Calls
 from duologue.gateway.compose import Parts
 from duologue.gateway.dialects import asks_for_beta, dialect_of
 from duologue.gateway.faults import (
@@ -31,10 +31,10 @@ from duologue.gateway.faults import (
     refuse,
     unauthorised,
 )
+from duologue.gateway.opening import open_runner
 from duologue.gateway.resumption import OPT_IN, QUERY_KEY, Resumption
 from duologue.gateway.session_start import OWN_MODEL, SessionStart, SessionType
 from duologue.gateway.sessions import KeyBusy, Sessions
-from duologue.runtime.runner import Runner
 from duologue.transports.websocket import attend, carry
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 TRANSLATION_MODEL = re.compile(r"duologue|gpt-realtime-translate(-[a-z0-9.-]+)?")
 
 TRY_AGAIN_LATER = 1013
+
+NO_SUCH_CALL = Fatal(REFUSED, "invalid_value", "There is no such call.", param="call_id")
 
 
 class Realtime:
@@ -54,12 +56,14 @@ class Realtime:
         start: SessionStart,
         parts: Parts,
         sessions: Sessions,
+        calls: Calls,
     ) -> None:
         self._config = config
         self._door = door
         self._start = start
         self._parts = parts
         self._sessions = sessions
+        self._calls = calls
         self._resumption = Resumption(config.resume_grace_s)
 
     async def connect(self, websocket: WebSocket, *, translation: bool = False) -> None:
@@ -80,6 +84,9 @@ class Realtime:
                 fatal = BETA_REFUSED
         if fatal is None:
             assert isinstance(passage, Passage)
+            if "call_id" in query and kind != "translation":
+                await self._attend_call(websocket, protocol, passage)
+                return
             if query.get(QUERY_KEY, "") not in ("", OPT_IN):
                 await self._resume(websocket, protocol, passage, kind)
                 return
@@ -109,7 +116,9 @@ class Realtime:
         if "call_id" in query:
             if passage.bound:
                 return Fatal(REFUSED, "insufficient_permissions", NOT_WITH_A_SECRET)
-            return Fatal(REFUSED, "invalid_value", "There is no such call.", param="call_id")
+            if self._calls.find(query["call_id"], passage) is None:
+                return NO_SUCH_CALL
+            return None
         if intent := query.get("intent"):
             if intent not in ("realtime", "transcription"):
                 message = f"Sessions with intent '{intent}' are not served here."
@@ -173,26 +182,8 @@ class Realtime:
             # The beta dialect remembers what it said; a session in it ends with its connection.
             offer = None if is_beta else self._resumption.offer(websocket.query_params)
             card = None if is_beta else self._start.card
-        runner = Runner(  # owns the talk from here, and gives it back however the session ends
-            settings,
-            talk,
-            self._parts.transcriber,
-            self._parts.activity.open(),
-            self._parts.turn_end,
-            noise=self._parts.noise,
-            images=self._parts.images if settings.takes_images else None,
-            translator=self._parts.translator,
-            offer=offer,
-            card=card,
-            outbox_bytes=config.outbox_bytes,
-            limiter=passage.key.limiter,
-            tape=self._tape(settings.id),
-        )
-        logger.info(
-            "session %s: key %s, safety identifier %s",
-            settings.id,
-            passage.key.terms.name,
-            safety_identifier(websocket, passage),
+        runner = open_runner(
+            config, self._parts, settings, talk, websocket, passage, card=card, offer=offer
         )
         if offer is not None:
             self._resumption.hold(runner, offer, passage.key.terms.digest)
@@ -237,10 +228,26 @@ class Realtime:
         logger.info("a connection was refused: %s", fatal.code)
         await refuse(websocket, fatal, protocol)
 
-    def _tape(self, session_id: str) -> Path | None:
-        if self._config.record_dir is None:
-            return None
-        return Path(self._config.record_dir).expanduser() / f"{session_id}.jsonl"
+    async def _attend_call(
+        self, websocket: WebSocket, protocol: str | None, passage: Passage
+    ) -> None:
+        """Let a sideband into a call of the same key, for as long as that lasts."""
+        try:
+            await websocket.accept(protocol)
+        except OSError:
+            return  # gone before it was let in
+        call = self._calls.find(websocket.query_params["call_id"], passage)
+        line = call.sidebands.attach() if call and call.sidebands else None
+        if call is None or call.runner is None or line is None:
+            await refuse(websocket, NO_SUCH_CALL, protocol)  # over, or not connected yet
+            return
+        await attend(
+            websocket,
+            call.runner,
+            line,
+            dialect_of(self._config, passage, is_beta=asks_for_beta(websocket, passage)),
+            send_timeout_s=self._config.send_timeout_s,
+        )
 
 
 def _missing_model(example: str) -> Fatal:

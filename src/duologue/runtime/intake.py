@@ -115,6 +115,13 @@ class Intake:
             case _:
                 await self._deliver(inputs.Received(event))
 
+    async def hear(self, pcm: bytes) -> None:
+        """Pass on sound that came beside the events: 24 kHz, whatever the session's format."""
+        if self._is_new:
+            self._is_new = False
+            await self._retune()
+        await (self._hear if self._cleaner is None else self._clean)(pcm)
+
     def close(self) -> None:
         """Let go of what a session's cleaning holds."""
         self._closed = True

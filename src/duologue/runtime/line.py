@@ -8,23 +8,35 @@ it is let fall, so that two connections can never speak for one client at a time
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from duologue.core.inputs import BadEvent
 from duologue.events.translation import AnyClientEvent, AnyServerEvent
-from duologue.runtime.outbox import Outbox
+
+
+class Waiting(Protocol):
+    """What waits for a connection: the outbox, or a sideband's share of it."""
+
+    async def get(self) -> AnyServerEvent | None:
+        """The next event; None when there will be no more."""
 
 
 class Line:
-    """Made by the runner; `stale` once it is not the client's connection any more."""
+    """Made by the runner; `stale` once it is not the client's connection any more.
+
+    `hear` takes sound that comes beside the events; without it the line has no such way.
+    """
 
     def __init__(
         self,
-        outbox: Outbox,
+        waiting: Waiting,
         receive: Callable[[AnyClientEvent | BadEvent], Awaitable[None]],
         lost: Callable[[bool], None],
+        hear: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self.stale = False
-        self._outbox = outbox
+        self._waiting = waiting
+        self._hear = hear
         self._receive = receive
         self._lost = lost
 
@@ -33,9 +45,14 @@ class Line:
         if not self.stale:
             await self._receive(event)
 
+    async def hear(self, pcm: bytes) -> None:
+        """Take 24 kHz mono s16le that the transport brings as sound, not as an event."""
+        if not self.stale and self._hear is not None:
+            await self._hear(pcm)
+
     async def next_event(self) -> AnyServerEvent | None:
         """The next event for this connection; None when there will be no more."""
-        return None if self.stale else await self._outbox.get()
+        return None if self.stale else await self._waiting.get()
 
     def lost(self, *, clean: bool) -> None:
         """The connection is gone; `clean` when the client said that it is done."""

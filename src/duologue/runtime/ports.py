@@ -10,11 +10,12 @@ history of a talk is exactly what has been put, dropped and cut. `reply` does th
 closing its iterator interrupts it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
+from duologue.core.inputs import Played
 from duologue.core.talk import (
     Ask,
     Item,
@@ -82,6 +83,22 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     def takes_images(self) -> bool:
         """Whether an image may be put, whatever is understood of it."""
         return self.sees or self.reads_images
+
+
+class Speaker(Protocol):
+    """What plays a session's sound where playing is ours. Nothing of it waits."""
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """`wake` is to be called when an item begins to be played, and when all has been."""
+
+    def play(self, response_id: str, item_id: str, pcm: bytes) -> bool:
+        """Have 24 kHz sound played after what waits; False when too much does."""
+
+    def stop(self, response_id: str) -> None:
+        """Let everything of a response fall that has not been played."""
+
+    def news(self) -> list[Played]:
+        """What was played since this was last asked, as totals of items."""
 
 
 class Talk(Protocol):

@@ -32,6 +32,7 @@ from duologue.runtime.ports import (
     ActivityStream,
     Images,
     NoiseReduction,
+    Speaker,
     Talk,
     Transcriber,
     Translator,
@@ -60,6 +61,8 @@ class Runner:
     session shares with others of its key; `tape` is a file to record the session's inputs in.
     `card` says in `session.created` what the engine is. With an `offer`, shown beside it, the
     session outlives a broken connection, for as long as the offer says.
+    A `speaker` plays the sound, where the config says that it `plays`; what it has played by
+    then enters before every input.
     """
 
     def __init__(
@@ -78,12 +81,16 @@ class Runner:
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
         tape: Path | None = None,
+        speaker: Speaker | None = None,
     ) -> None:
         self.close_code = 1000
         self.close_reason = ""
         seed, now = new_seed(), asyncio.get_running_loop().time()
         self._session = session = make_session(config, new_id=IdSource(seed), now=now)
         self._talk = talk
+        self._speaker = speaker
+        if speaker:
+            speaker.attach(lambda: self._wake(inputs.Tick()))
         self._activity = activity
         self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue(INBOX_INPUTS)
@@ -123,6 +130,17 @@ class Runner:
             logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
             self.end(1011, "server_error.internal_error")
 
+    async def hear(self, pcm: bytes) -> None:
+        """Take sound that came beside the events, 24 kHz; waits while the inbox is full."""
+        if self._gone:
+            return
+        try:
+            async with self._receiving:
+                await self._intake.hear(pcm)
+        except EngineFault as fault:
+            logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
+            self.end(1011, "server_error.internal_error")
+
     async def next_event(self) -> AnyServerEvent | None:
         """The next event for the client; None at the end."""
         return await self._outbox.get()
@@ -131,7 +149,7 @@ class Runner:
         """The client's connection; one before it becomes stale."""
         if self._line is not None:
             self._line.stale = True
-        self._line = Line(self._outbox, self.receive, self._line_lost)
+        self._line = Line(self._outbox, self.receive, self._line_lost, self.hear)
         return self._line
 
     @property
@@ -234,6 +252,9 @@ class Runner:
         # The key's limits enter before and after, with nothing of other sessions in between.
         if self._meter and (news := self._meter.news()):
             self._enter(news, now)
+        if self._speaker:
+            for played in self._speaker.news():
+                self._enter(played, now)
         self._enter(entry, now)
         if self._meter and (report := self._meter.report(now)):
             self._enter(report, now)
@@ -259,6 +280,13 @@ class Runner:
                         self._overflow()
                 case outputs.DropAudio(response_id):
                     self._outbox.drop_audio(response_id)
+                case outputs.Play(response_id, item_id, pcm):
+                    assert self._speaker, "sound to be played in a session that plays none"
+                    if not self._speaker.play(response_id, item_id, pcm) and not self._gone:
+                        self._overflow()
+                case outputs.StopPlaying(response_id):
+                    assert self._speaker, "sound to be stopped in a session that plays none"
+                    self._speaker.stop(response_id)
                 case outputs.Respond(job, ask):
                     if self._meter:
                         self._meter.begin(job, ask, now)

@@ -1,0 +1,88 @@
+"""The pacer: one 20 ms clock for all calls of a server, by absolute deadlines.
+
+    pacer ─ tick ─► Voice ─► aiortc's sender ─► RTP
+
+Each tick every voice takes one packet from its playout. A voice whose sender does not take
+them (not connected yet, or held up) skips ticks, and so plays nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av.stream import Stream
+
+from duologue.transports.webrtc.opus import CLOCK_HZ, FRAME_MS, FRAME_TICKS
+
+UNSENT_PACKETS = 2
+"""Packets that a voice may have taken and its sender not yet."""
+
+LATE_S = 0.2
+"""A server held up for longer does not make up for the ticks that it missed."""
+
+TIME_BASE = Fraction(1, CLOCK_HZ)
+
+
+class Voice(MediaStreamTrack):
+    """The track that a call sends: packets that are encoded already, `take` gives the next."""
+
+    kind = "audio"
+
+    def __init__(self, take: Callable[[], bytes]) -> None:
+        super().__init__()
+        self._take = take
+        self._packets: asyncio.Queue[av.Packet[Stream]] = asyncio.Queue(UNSENT_PACKETS)
+        self._tick = 0
+
+    def tick(self) -> None:
+        """20 ms have passed."""
+        self._tick += FRAME_TICKS
+        if self._packets.full() or self.readyState != "live":
+            return
+        packet = av.Packet(self._take())
+        packet.pts = self._tick
+        packet.time_base = TIME_BASE
+        self._packets.put_nowait(packet)
+
+    async def recv(self) -> "av.Packet[Stream]":
+        """What aiortc's sender sends next."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        return await self._packets.get()
+
+
+class Pacer:
+    """Ticks every voice that was added, for as long as `run` does."""
+
+    def __init__(self) -> None:
+        self._voices: set[Voice] = set()
+        self._needed = asyncio.Event()
+
+    def add(self, voice: Voice) -> None:
+        """Tick this one too."""
+        self._voices.add(voice)
+        self._needed.set()
+
+    def remove(self, voice: Voice) -> None:
+        """Tick it no more."""
+        self._voices.discard(voice)
+
+    async def run(self) -> None:
+        """Tick for ever; at rest while there is no voice."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            if not self._voices:
+                self._needed.clear()
+                await self._needed.wait()
+                due = loop.time()
+            for voice in tuple(self._voices):
+                voice.tick()
+            due += FRAME_MS / 1000
+            now = loop.time()
+            if now - due > LATE_S:
+                due = now
+            await asyncio.sleep(max(0.0, due - now))

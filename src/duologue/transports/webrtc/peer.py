@@ -1,0 +1,190 @@
+"""The peer: one aiortc connection, made from an offer, until it is gone.
+
+    offer ─► answer        RTP ─► Inbound        channel `oai-events` ─► messages
+                           Voice ─► RTP          send ─► channel
+
+Only this module and `ice` know aiortc. What it replaces there it replaces on this one
+connection: the receiver's jitter buffer and the gathering of candidates.
+"""
+
+import asyncio
+import logging
+
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.sdp import SessionDescription
+
+from duologue.errors import Refusal
+from duologue.transports.webrtc.ice import IcePolicy, narrow
+from duologue.transports.webrtc.inbound import Inbound
+from duologue.transports.webrtc.pacer import Voice
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "oai-events"
+
+MESSAGES_AT_MOST = 1024
+"""Events of the client that may wait; the channel has no way to hold a client back."""
+
+UNSENT_BYTES = 1024 * 1024
+"""With so much unsent on the channel the next event waits."""
+
+JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+"""What aiortc's receiver hands its packets to; it decodes what comes out, and nothing does.
+
+The name is that of the pinned version; every test of a call would fail if it were another.
+"""
+
+CLOSE_S = 5.0
+FLUSH_S = 1.0
+
+OPUS = [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if "opus" in codec.mimeType]
+
+
+def _is_gone(state: str) -> bool:
+    return state in ("failed", "closed")
+
+
+class Peer:
+    """`opened` once the channel is open, `gone` once nothing more can come or go."""
+
+    def __init__(self, voice: Voice, inbound: Inbound, policy: IcePolicy) -> None:
+        self.opened = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.messages: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        """What the client sent; None when there will be no more."""
+        self.flooded = False
+        """Whether the client sent more than could be taken in."""
+        self._policy = policy
+        self._voice = voice
+        self._inbound = inbound
+        self._channel: RTCDataChannel | None = None
+        self._drained = asyncio.Event()
+        self._connection = RTCPeerConnection(policy.configuration())
+        self._connection.on("datachannel", self._take_channel)
+        self._connection.on("connectionstatechange", self._look)
+
+    async def answer(self, offer: str) -> str:
+        """The SDP that answers an offer, with all candidates. Raises `Refusal`."""
+        _check_offer(offer)
+        connection = self._connection
+        connection.addTrack(self._voice)
+        (transceiver,) = connection.getTransceivers()
+        transceiver.setCodecPreferences(OPUS)
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            if not transceiver.mid or transceiver.direction == "inactive":
+                raise _bad("The offer's audio cannot be answered.")
+            setattr(transceiver.receiver, JITTER_BUFFER, self._inbound)
+            for transport in {transceiver.receiver.transport.transport}:
+                narrow(transport.iceGatherer._connection, self._policy)
+            await connection.setLocalDescription(await connection.createAnswer())
+        except Refusal:
+            raise
+        except Exception as fault:  # the library raises whatever it trips over in an offer
+            logger.info("an offer could not be answered: %s", type(fault).__name__)
+            raise _bad("The offer cannot be answered: it must offer Opus over DTLS-SRTP.") from None
+        return str(connection.localDescription.sdp)
+
+    async def send(self, text: str) -> bool:
+        """Send an event; waits while much is unsent. False when it is too long for the client."""
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return True
+        try:
+            channel.send(text)
+        except ValueError:
+            return False
+        if channel.bufferedAmount > UNSENT_BYTES:
+            await self._drain()
+        return True
+
+    async def flush(self) -> None:
+        """Wait, not long, until the client has been sent everything."""
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._drain()
+        except TimeoutError:
+            pass
+
+    def give_up(self) -> None:
+        """Wait for it no longer."""
+        self._end()
+
+    async def close(self) -> None:
+        """End the connection and let go of its sockets."""
+        self._voice.stop()
+        self._end()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._connection.close()
+        except Exception:
+            logger.exception("a call's connection did not close")
+
+    async def _drain(self) -> None:
+        while (
+            self._channel is not None
+            and self._channel.readyState == "open"
+            and self._channel.bufferedAmount > 0
+            and not self.gone.is_set()
+        ):
+            self._drained.clear()
+            await self._drained.wait()
+
+    def _take_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != CHANNEL or self._channel is not None:
+            return
+        self._channel = channel
+        channel.on("message", self._take_message)
+        channel.on("close", self._end)
+        channel.on("bufferedamountlow", self._drained.set)
+        self.opened.set()
+
+    def _take_message(self, message: str | bytes) -> None:
+        if self.messages.qsize() >= MESSAGES_AT_MOST:
+            self.flooded = True
+            self._end()
+        elif not self.gone.is_set():
+            self.messages.put_nowait(message)
+
+    def _look(self) -> None:
+        if _is_gone(self._connection.connectionState):
+            self._end()
+
+    def _end(self) -> None:
+        if not self.gone.is_set():
+            self.gone.set()
+            self.messages.put_nowait(None)
+            self._inbound.end()
+        self._drained.set()
+
+
+def _check_offer(offer: str) -> None:
+    """Refuse what is no offer of one audio line and one data channel (C-029)."""
+    try:
+        description = SessionDescription.parse(offer)
+    except Exception:  # the parser raises whatever it trips over
+        raise _bad("The body is not an SDP offer that can be read.") from None
+    kinds = [media.kind for media in description.media]
+    if not kinds:
+        raise _bad("The body is not an SDP offer: it has no media line.")
+    if kinds.count("audio") != 1:
+        raise _bad("The offer must have exactly one audio line.")
+    if kinds.count("application") != 1 or len(kinds) != 2:
+        raise _bad(
+            f"Besides its audio line the offer must have one data channel, named '{CHANNEL}', "
+            "and nothing else."
+        )
+    audio = next(media for media in description.media if media.kind == "audio")
+    if not any(codec.mimeType.lower() == "audio/opus" for codec in audio.rtp.codecs):
+        raise _bad("The offer's audio line must offer Opus.")
+    for media in description.media:
+        if not (
+            media.dtls and media.dtls.fingerprints and media.ice and media.ice.usernameFragment
+        ):
+            raise _bad("The offer must have a DTLS fingerprint and ICE credentials.")
+    if len(set(description.group[0].items if description.group else [])) != len(kinds):
+        raise _bad("The offer must bundle its audio and its data channel.")
+
+
+def _bad(message: str) -> Refusal:
+    return Refusal("invalid_offer", message, "sdp")

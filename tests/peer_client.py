@@ -1,0 +1,168 @@
+"""A caller over WebRTC: stock aiortc, a microphone that says what a test wants, ears that note.
+
+async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+    await caller.next("session.created")
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from typing import Any
+
+import aioice.ice
+import av
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+
+from duologue.config import ServerConfig
+from judging import Judge
+from live_server import KEY, http_post, scripted
+
+# aioice leaves loopback out; a test has nothing else that is sure to be there.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"] if use_ipv4 else []
+
+RATE_HZ = 48_000
+FRAME = 960
+LOUD = 500
+SDP = {"Content-Type": "application/sdp"}
+
+
+def on_loopback(**settings: Any) -> ServerConfig:
+    return scripted(webrtc_hosts="127.0.0.1", **settings)
+
+
+def voice_like(seconds: float) -> bytes:
+    """48 kHz mono sound that voice activity by loudness takes for speech."""
+    at = np.arange(int(RATE_HZ * seconds)) / RATE_HZ
+    wave = np.sin(2 * np.pi * 300 * at) * 8000 * (0.6 + 0.4 * np.sin(2 * np.pi * 5 * at))
+    return wave.astype("<i2").tobytes()
+
+
+class Microphone(MediaStreamTrack):
+    """Silence in real time, and what `say` was given in between."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = bytearray()
+        self._frames = 0
+        self._start_s: float | None = None
+
+    def say(self, pcm: bytes) -> None:
+        self._waiting += pcm
+
+    async def recv(self) -> av.AudioFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
+        loop = asyncio.get_running_loop()
+        if self._start_s is None:
+            self._start_s = loop.time()
+        await asyncio.sleep(max(0.0, self._start_s + self._frames * 0.02 - loop.time()))
+        pcm = bytes(self._waiting[: FRAME * 2])
+        del self._waiting[: FRAME * 2]
+        frame = av.AudioFrame(format="s16", layout="mono", samples=FRAME)
+        frame.planes[0].update(pcm + bytes(FRAME * 2 - len(pcm)))
+        frame.sample_rate, frame.pts = RATE_HZ, self._frames * FRAME
+        frame.time_base = Fraction(1, RATE_HZ)
+        self._frames += 1
+        return frame
+
+
+class PeerCaller:
+    """One call from the client's side."""
+
+    def __init__(self) -> None:
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.microphone = Microphone()
+        self.channel = self.connection.createDataChannel("oai-events")
+        self.call_id = ""
+        self.answer = ""
+        self.seen: list[dict[str, Any]] = []
+        self.heard: list[tuple[float, float]] = []
+        """When each frame came, and how loud it was."""
+        self.closed = asyncio.Event()
+        self._judge = Judge()
+        self._messages: asyncio.Queue[str] = asyncio.Queue()
+        self._listening: asyncio.Task[None] | None = None
+        self.channel.on("message", self._messages.put_nowait)
+        self.channel.on("close", self.closed.set)
+        self.connection.on("connectionstatechange", self._look)
+        self.connection.addTrack(self.microphone)
+        self.connection.on("track", self._listen)
+
+    async def offer(self) -> str:
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return str(self.connection.localDescription.sdp)
+
+    async def take(self, status: int, headers: dict[str, str], answer: Any) -> None:
+        assert status == 201, answer
+        assert headers["content-type"].startswith("application/sdp")
+        self.call_id, self.answer = headers["location"].rsplit("/", 1)[1], answer
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        self.channel.send(json.dumps({"type": kind, **fields}))
+
+    async def receive(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(await self._messages.get())
+        self._judge(event)
+        self.seen.append(event)
+        return event
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        while (event := await self.receive())["type"] != kind:
+            assert event["type"] != "error", event
+        return event
+
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.seen]
+
+    def loud_s(self) -> float:
+        """Seconds of loud sound heard so far."""
+        return sum(0.02 for _, loudness in self.heard if loudness > LOUD)
+
+    async def close(self) -> None:
+        await self.connection.close()
+        if self._listening is not None:
+            self._listening.cancel()
+
+    def _look(self) -> None:
+        if self.connection.connectionState in ("closed", "failed"):
+            self.closed.set()
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        self._listening = asyncio.get_running_loop().create_task(self._hear(track))
+
+    async def _hear(self, track: MediaStreamTrack) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame)
+                self.heard.append((loop.time(), float(np.abs(frame.to_ndarray()).mean())))
+        except MediaStreamError:
+            pass
+
+
+@asynccontextmanager
+async def dial(
+    base_url: str, *, path: str = "/realtime/calls?model=gpt-realtime", key: str = KEY
+) -> AsyncIterator[PeerCaller]:
+    """A call that was answered; it is hung up at the end."""
+    caller = PeerCaller()
+    try:
+        offer = await caller.offer()
+        reply = await http_post(base_url + path, offer.encode(), key, headers=SDP)
+        await caller.take(*reply)
+        yield caller
+    finally:
+        await caller.close()
