@@ -38,6 +38,11 @@ class Media:
         self.playout = Playout()
         self.voice = Voice(self.playout.tick)
 
+    def tick(self) -> None:
+        """20 ms have passed."""
+        self.voice.tick()
+        self.inbound.tick()
+
 
 async def connected(peer: Peer, patience_s: float) -> bool:
     """Wait until the channel is open; False if the peer fails, or takes too long."""
@@ -65,7 +70,7 @@ async def carry(
 ) -> None:
     """Carry a session over an open channel and see it to its end."""
     line = runner.attach()
-    pacer.add(media.voice)
+    pacer.add(media.tick)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run())
@@ -79,7 +84,7 @@ async def carry(
                 task.cancel()
         await peer.flush()
     finally:
-        pacer.remove(media.voice)
+        pacer.remove(media.tick)
 
 
 async def _read(peer: Peer, runner: Runner, line: Line, dialect: Dialect) -> None:

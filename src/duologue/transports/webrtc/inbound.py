@@ -1,10 +1,9 @@
 """Sound from the peer: RTP packets in, 24 kHz PCM out, in order and without holes.
 
-    RTCRtpReceiver ─ add ─► decode ─► pending ─ take ─► the session
+    RTCRtpReceiver ─ add ─► ReceiveBuffer ─ tick ─► decoder ─► pending ─ take ─► the session
 
 It stands in the place of aiortc's own jitter buffer, which stalls for 320 ms after one lost
-packet and never recovers. Packets that come late or twice are let fall, lost ones become
-silence, so that the audio clock of the session keeps to that of the microphone.
+packet and never recovers.
 """
 
 import asyncio
@@ -13,49 +12,40 @@ import logging
 from aiortc.rtp import RtpPacket
 
 from duologue.audio import pcm as audio
-from duologue.transports.webrtc.opus import CLOCK_HZ, FRAME_BYTES, FRAME_TICKS, Decoder
+from duologue.audio.opus import CLOCK_HZ, OpusDecoder, samples_in
+from duologue.audio.receive_buffer import Packet, ReceiveBuffer
 
 logger = logging.getLogger(__name__)
 
 PENDING_BYTES = 5000 * audio.BYTES_PER_MS
 """Sound that may wait for a session that is busy; then the oldest is let fall."""
 
-HOLE_TICKS = CLOCK_HZ // 2
-"""The longest hole that is filled with silence; beyond it the peer did not send."""
-
 
 class Inbound:
-    """One peer's sound, for one reader."""
+    """One peer's sound, for one reader. `tick` is to be called every 20 ms."""
 
     def __init__(self) -> None:
-        self._decoder = Decoder()
+        self._loop = asyncio.get_running_loop()
+        self._buffer = ReceiveBuffer(CLOCK_HZ)
+        self._decoder = OpusDecoder()
         self._pending = bytearray()
         self._ready = asyncio.Event()
         self._ended = False
-        self._last: int | None = None
-        self._ssrc: int | None = None
-        self._next_tick = 0
-        self._dropped = False
+        self._has_lost = False
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """Take a packet; the answer is the one that aiortc's receiver wants: nothing to do."""
-        if self._ssrc != packet.ssrc:
-            self._ssrc, self._last = packet.ssrc, None
-        number, tick = packet.sequence_number, packet.timestamp
-        if self._last is not None:
-            ahead = (number - self._last) & 0xFFFF
-            if ahead == 0 or ahead >= 0x8000:
-                return False, None
-            hole = (tick - self._next_tick) & 0xFFFFFFFF
-            if ahead > 1 and hole <= HOLE_TICKS:
-                self._append(bytes(hole // FRAME_TICKS * FRAME_BYTES))
-        pcm = self._decoder.decode(packet.payload)
-        self._last = number
-        ticks = audio.samples(pcm) * CLOCK_HZ // audio.RATE_HZ if pcm else FRAME_TICKS
-        # The resampler holds a little back at first; frames are whole multiples of 2.5 ms.
-        self._next_tick = (tick + max(FRAME_TICKS, ticks)) & 0xFFFFFFFF
-        self._append(pcm)
+        length = samples_in(packet.payload)
+        if length and not self._ended:
+            now = self._loop.time()
+            number, timestamp = packet.sequence_number, packet.timestamp
+            self._buffer.push(Packet(number, timestamp, length, packet.payload, packet.ssrc), now)
+            self._pull(now)
         return False, None
+
+    def tick(self) -> None:
+        """20 ms have passed: what did not come by now is made up for."""
+        self._pull(self._loop.time())
 
     async def take(self) -> bytes:
         """All the sound that waits; b"" at the end."""
@@ -71,13 +61,12 @@ class Inbound:
         self._ended = True
         self._ready.set()
 
-    def _append(self, pcm: bytes) -> None:
-        if not pcm:
-            return
-        self._pending += pcm
+    def _pull(self, now: float) -> None:
+        if pcm := self._decoder.decode(self._buffer.pull(now)):
+            self._pending += pcm
+            self._ready.set()
         if len(self._pending) > PENDING_BYTES:
-            if not self._dropped:
+            if not self._has_lost:
                 logger.warning("sound of a call came faster than it was taken in; some is lost")
-            self._dropped = True
+            self._has_lost = True
             del self._pending[: len(self._pending) - PENDING_BYTES]
-        self._ready.set()

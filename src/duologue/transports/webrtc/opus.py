@@ -1,7 +1,7 @@
-"""Opus: 24 kHz mono s16le into packets of 20 ms and back, by libopus.
+"""Opus to the peer: 24 kHz mono s16le into packets of 20 ms, by libopus, which takes it as it is.
 
-The encoder takes 24 kHz as it is; decoded sound is 48 kHz and brought down here. RTP counts
-Opus at 48 kHz whatever the sound (RFC 7587, section 4.1).
+The other way is `duologue.audio.opus`. RTP counts Opus at 48 kHz whatever the sound (RFC 7587,
+section 4.1).
 """
 
 from fractions import Fraction
@@ -9,11 +9,11 @@ from fractions import Fraction
 import av
 
 from duologue.audio import pcm as audio
+from duologue.audio.opus import CLOCK_HZ
 
 FRAME_MS = 20
 FRAME_SAMPLES = audio.samples_of_ms(FRAME_MS)
 FRAME_BYTES = FRAME_SAMPLES * audio.SAMPLE_BYTES
-CLOCK_HZ = 48_000
 FRAME_TICKS = CLOCK_HZ * FRAME_MS // 1000
 """RTP clock of one frame."""
 
@@ -54,29 +54,3 @@ class Encoder:
             self._at += FRAME_SAMPLES
             packets += [bytes(packet) for packet in self._codec.encode(frame)]
         return packets
-
-
-class Decoder:
-    """One stream. A packet that is none is let fall, and the next one decoded as if new."""
-
-    def __init__(self) -> None:
-        self._reset()
-
-    def decode(self, packet: bytes) -> bytes:
-        """The sound of a packet, 24 kHz mono s16le; nothing of one that is broken."""
-        if not packet:  # to the codec this would be the end of the stream
-            return b""
-        try:
-            frames = self._codec.decode(av.Packet(packet))
-        except av.FFmpegError:
-            self._reset()
-            return b""
-        low = (one for frame in frames for one in self._resampler.resample(frame))
-        return b"".join(bytes(one.planes[0])[: one.samples * audio.SAMPLE_BYTES] for one in low)
-
-    def _reset(self) -> None:
-        self._codec = av.AudioCodecContext.create("libopus", "r")
-        self._codec.format = "s16"
-        self._codec.layout = "mono"
-        self._codec.sample_rate = CLOCK_HZ
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=audio.RATE_HZ)

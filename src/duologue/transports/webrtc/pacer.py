@@ -1,6 +1,7 @@
 """The pacer: one 20 ms clock for all calls of a server, by absolute deadlines.
 
     pacer ─ tick ─► Voice ─► aiortc's sender ─► RTP
+                └─► Inbound
 
 Each tick every voice takes one packet from its playout. A voice whose sender does not take
 them (not connected yet, or held up) skips ticks, and so plays nothing.
@@ -15,7 +16,8 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.stream import Stream
 
-from duologue.transports.webrtc.opus import CLOCK_HZ, FRAME_MS, FRAME_TICKS
+from duologue.audio.opus import CLOCK_HZ
+from duologue.transports.webrtc.opus import FRAME_MS, FRAME_TICKS
 
 UNSENT_PACKETS = 2
 """Packets that a voice may have taken and its sender not yet."""
@@ -55,32 +57,32 @@ class Voice(MediaStreamTrack):
 
 
 class Pacer:
-    """Ticks every voice that was added, for as long as `run` does."""
+    """Ticks every call that was added, for as long as `run` does."""
 
     def __init__(self) -> None:
-        self._voices: set[Voice] = set()
+        self._ticks: set[Callable[[], None]] = set()
         self._needed = asyncio.Event()
 
-    def add(self, voice: Voice) -> None:
-        """Tick this one too."""
-        self._voices.add(voice)
+    def add(self, tick: Callable[[], None]) -> None:
+        """Call this every 20 ms too."""
+        self._ticks.add(tick)
         self._needed.set()
 
-    def remove(self, voice: Voice) -> None:
-        """Tick it no more."""
-        self._voices.discard(voice)
+    def remove(self, tick: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._ticks.discard(tick)
 
     async def run(self) -> None:
-        """Tick for ever; at rest while there is no voice."""
+        """Tick for ever; at rest while there is no call."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            if not self._voices:
+            if not self._ticks:
                 self._needed.clear()
                 await self._needed.wait()
                 due = loop.time()
-            for voice in tuple(self._voices):
-                voice.tick()
+            for tick in tuple(self._ticks):
+                tick()
             due += FRAME_MS / 1000
             now = loop.time()
             if now - due > LATE_S:
