@@ -105,14 +105,19 @@ class Calls:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Calls can be made for as long as this lasts; at its end those that are left end."""
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             pacing = tasks.create_task(self._pacer.run())
             try:
                 yield
+            except Exception as fault:  # none of the calls' doing: it goes on as it is
+                failure = fault
             finally:
                 self.close()
                 pacing.cancel()
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Take no more calls and have those that are not connected yet end at once."""

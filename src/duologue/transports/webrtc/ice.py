@@ -80,7 +80,7 @@ def _port_range(setting: str) -> tuple[int, int] | None:
 
 
 def narrow(connection: Connection, policy: IcePolicy) -> None:
-    """Have a connection gather its candidates as the policy says."""
+    """Have a connection gather its candidates as the policy says, and take no empty datagram."""
     stock = connection.get_component_candidates
 
     async def gather(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
@@ -94,6 +94,14 @@ def narrow(connection: Connection, policy: IcePolicy) -> None:
         return shown + reflexive + relayed
 
     connection.get_component_candidates = gather  # type: ignore[method-assign]
+
+    take = connection.data_received
+
+    def data_received(data: bytes, component: int) -> None:
+        if data:  # an empty datagram, from anybody at all, would end aiortc's DTLS
+            take(data, component)
+
+    connection.data_received = data_received  # type: ignore[method-assign]
 
 
 async def _bind(

@@ -8,6 +8,7 @@ them (not connected yet, or held up) skips ticks, and so plays nothing.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -18,6 +19,8 @@ from av.stream import Stream
 
 from duologue.audio.opus import CLOCK_HZ
 from duologue.transports.webrtc.opus import FRAME_MS, FRAME_TICKS
+
+logger = logging.getLogger(__name__)
 
 UNSENT_PACKETS = 2
 """Packets that a voice may have taken and its sender not yet."""
@@ -82,7 +85,11 @@ class Pacer:
                 await self._needed.wait()
                 due = loop.time()
             for tick in tuple(self._ticks):
-                tick()
+                try:
+                    tick()
+                except Exception:  # one broken call must not silence the others
+                    logger.exception("a call's sound broke")
+                    self._ticks.discard(tick)
             due += FRAME_MS / 1000
             now = loop.time()
             if now - due > LATE_S:
