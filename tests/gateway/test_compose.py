@@ -67,8 +67,8 @@ async def test_an_upstream_that_is_no_address_is_a_fault_of_the_settings(upstrea
 
 
 async def test_a_front_that_needs_no_models_starts_without_its_upstream() -> None:
-    parts = await compose(front("ws://127.0.0.1:1/v1/realtime", voice="ada"))
-    assert parts.engine.traits.voices == ("ada",)
+    parts = await compose(front("ws://127.0.0.1:1/v1/realtime", upstream_voices="ada, eve"))
+    assert parts.engine.traits.voices == ("ada", "eve")
     assert parts.translator is None and parts.why_no_translator
     await parts.aclose()
 

@@ -41,14 +41,21 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     if not upstreams:
         raise ConfigFault("upstream: the engine realtime needs the address of its upstream")
     traits, aligned = await upstreams[0].traits()
-    if config.voice and not aligned:  # another duologue has told what voices it has
-        traits = structs.replace(traits, voices=(*traits.voices, config.voice))
+    if not aligned:  # another duologue has told what voices it has
+        voices = map(str.strip, config.upstream_voices.split(","))
+        traits = structs.replace(traits, voices=tuple(filter(None, voices)))
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await _activity(config), await _turn_end(config)
     ears = await _ears(config)
     transcripts = None if ears else Transcripts(is_open=is_open)
     return Parts(
-        RealtimeEngine(upstreams, traits, aligned=aligned, transcripts=transcripts),
+        RealtimeEngine(
+            upstreams,
+            traits,
+            aligned=aligned,
+            transcripts=transcripts,
+            silence_s=config.upstream_timeout_s,
+        ),
         transcripts or WhisperTranscriber(ears, transcription_names(config), is_open=is_open),
         activity,
         DeepFilterReduction(),

@@ -87,6 +87,18 @@ async def test_the_session_is_told_all_and_a_reply_only_what_differs() -> None:
         assert aside["input"][0]["content"] == [{"type": "input_text", "text": "A"}]
 
 
+async def test_an_upstream_is_not_asked_for_a_voice_that_it_does_not_have() -> None:
+    upstream = Script()
+    async with standing_in(upstream) as address, engine(address) as made:
+        talk = await made.open(Ask(voice="alloy"))
+        await whole(talk.reply(Ask(voice="alloy")))
+        talk.configure(Ask(voice="tone"))
+        first = (await upstream.next("session.update"))["session"]
+        second = (await upstream.next("session.update"))["session"]
+        assert "voice" not in first["audio"]["output"]
+        assert second["audio"]["output"]["voice"] == "tone"
+
+
 async def test_items_go_to_their_places_and_away_again() -> None:
     upstream = Script()
     async with standing_in(upstream) as address, engine(address) as made:

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from msgspec import structs
 from websockets.asyncio.server import ServerConnection, serve
 
 from duologue.core.talk import Ask, Done, Item, Part, ReplyEvent
 from duologue.engines.realtime.engine import RealtimeEngine
-from duologue.engines.realtime.upstream import Upstream
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.errors import EngineFault
 
 KEY = "sk-very-secret"
@@ -58,7 +59,8 @@ async def standing_in(behave: Behave, *, greets: bool = True, **options: Any) ->
 
 @asynccontextmanager
 async def engine(address: str, **options: Any) -> AsyncIterator[RealtimeEngine]:
-    made = RealtimeEngine([Upstream(address, KEY)], **options)
+    traits = structs.replace(OPEN_TRAITS, voices=("tone",))
+    made = RealtimeEngine([Upstream(address, KEY)], traits, **options)
     try:
         yield made
     finally:

@@ -30,7 +30,8 @@ DOWN_S = 10.0
 
 
 class RealtimeEngine:
-    """Satisfies `Engine`. `aligned`: the upstream sends the words of each sound before it.
+    """Satisfies `Engine`. `aligned`: the upstream sends the words of each sound before it, and
+    knows every voice that a session may ask for; any other is asked for those of its traits only.
 
     Without `transcripts` the upstream need not transcribe. `connect_s` is how long it may take
     to begin a session, `silence_s` how long a reply may stand still, `settle_s` how long a
@@ -66,6 +67,7 @@ class RealtimeEngine:
             self._open_link,
             told=self._told,
             gone=lambda: self._talks.discard(talk),
+            voices=None if self._aligned else self.traits.voices,
             pace=Pace(aligned=self._aligned),
             transcripts=self._transcripts,
             silence_s=self._silence_s,

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from msgspec import structs
+
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.realtime.asks import check_format, response_of, session_of
 from duologue.engines.realtime.history import History
@@ -36,9 +38,11 @@ TRANSCRIBED = "conversation.item.input_audio_transcription."
 
 
 class RealtimeTalk:
-    """Satisfies `Talk`. `open_link` begins a session of the upstream, `told` takes keys out of
-    what that says, `gone` is called at the end; `transcripts`: the upstream writes down what it
-    hears.
+    """Satisfies `Talk`.
+
+    `open_link` begins a session of the upstream, `told` takes keys out of what that says, `gone`
+    is called at the end. `voices` are those that it can be asked for (None: any). `transcripts`:
+    the upstream writes down what it hears.
     """
 
     def __init__(
@@ -48,11 +52,13 @@ class RealtimeTalk:
         *,
         told: Callable[[str], str],
         gone: Callable[[], None],
+        voices: tuple[str, ...] | None,
         pace: Pace,
         transcripts: Transcripts | None,
         silence_s: float,
     ) -> None:
-        self._ask = ask
+        self._voices = voices
+        self._ask = self._with_voice(ask)
         self._open_link = open_link
         self._told = told
         self._gone = gone
@@ -89,7 +95,7 @@ class RealtimeTalk:
 
     def configure(self, ask: Ask) -> None:
         """See `Talk.configure`."""
-        self._ask = ask
+        self._ask = self._with_voice(ask)
         if self._link is not None:
             self._configure(self._link)
 
@@ -147,6 +153,7 @@ class RealtimeTalk:
 
     def _begin(self, ask: Ask) -> Run:
         link = self._link or self._reach()
+        ask = self._with_voice(ask)
         run = Run(f"ask {next(self._numbers)}", ask, Reply(self._pace), self._told)
         if self._refusal is not None:
             fault, self._refusal = self._refusal, None
@@ -167,6 +174,12 @@ class RealtimeTalk:
         event = {"type": "response.create", "event_id": run.name, "response": response}
         link.send(Order(event, is_long=lengthy, after=before))
         return run
+
+    def _with_voice(self, ask: Ask) -> Ask:
+        """The ask without a voice that the upstream does not have: it speaks as it likes."""
+        if self._voices is None or ask.voice in self._voices:
+            return ask
+        return structs.replace(ask, voice="")
 
     def _cancel(self, run: Run) -> None:
         """Have the upstream stop, unless it has."""
