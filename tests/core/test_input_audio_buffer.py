@@ -15,3 +15,9 @@ def test_the_tail_is_what_is_held_from_a_sample_on(start: int) -> None:
     assert buffer.tail(start) == b"aabbccddeeff"[2 * start :]
     assert buffer.take() == b"aabbccddeeff", "nothing was taken by looking"
     assert buffer.tail(0) == b""
+
+
+def test_one_chunk_and_none_are_taken_as_they_are() -> None:
+    buffer = InputAudioBuffer()
+    buffer.append(b"aabb")
+    assert buffer.take() == b"aabb" and buffer.take() == b""

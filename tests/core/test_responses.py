@@ -456,3 +456,16 @@ def test_a_cancelled_response_closes_its_item_and_new_items_can_come_meanwhile()
     assert (response.status, response.status_details.reason) == ("cancelled", "client_cancelled")
     assert response.output[0].status == "incomplete"
     assert [item.role for item in t.engine.history] == ["assistant", "user"] and codes(t) == []
+
+
+def test_what_an_engine_adds_to_a_call_that_is_over_is_left_out() -> None:
+    t = Timeline()
+    t.engine.answers(
+        Call(0, name="look", delta="{}"), Call(0, final=True), Call(0, delta="{}"), Done()
+    )
+    t.client_sends(0.1, update(tools=[{"type": "function", "name": "look"}]))
+    t.client_sends(0.2, create())
+    t.run(2.0)
+    (done,) = t.events(ResponseDone)
+    (item,) = done.response.output
+    assert (item.arguments, done.response.status) == ("{}", "completed") and codes(t) == []
