@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from duologue.core.talk import Ask, Item, Tool
-from duologue.engines.light.examples import PLAIN_EXAMPLES, TOOL_EXAMPLES
+from duologue.engines.light.examples import LONG_EXAMPLES, PLAIN_EXAMPLES, TOOL_EXAMPLES
 from duologue.engines.window import Window, too_long
 
 RULES = (
@@ -123,7 +123,8 @@ def _head(ask: Ask) -> str:
     """What stands before the history: what is common, the session's instructions, its tools."""
     instructions = guard(ask.instructions.strip())
     if not ask.tools or ask.tool_choice == "none":
-        return COMMON + (_message("system", instructions) if instructions else "")
+        told = _message("system", instructions) if instructions else ""
+        return COMMON + _examples(LONG_EXAMPLES) + told
     tools = TOOL_RULES.format(tools="\n".join(guard(_tool_line(tool)) for tool in ask.tools))
     both = f"{instructions}\n\n{tools}" if instructions else tools
     return COMMON + _message("system", both) + _examples(TOOL_EXAMPLES)
