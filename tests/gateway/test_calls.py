@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from live_server import KEY, call, http_get, http_post, serving
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
@@ -268,6 +269,32 @@ async def test_requests_that_cannot_be_served_are_refused() -> None:
         body, kind = form({"sdp": "v=0", "session": '{"type": "realtime", "model": 5}'})
         assert (await refused(body, headers=headers))[0] == 400
         assert (await refused(b"no form", headers=headers))[0] == 400
+
+
+@pytest.mark.conformance("C-212")
+@pytest.mark.parametrize("settings", [None, "Hum."])
+async def test_the_sdk_makes_a_call(settings: str | None) -> None:
+    caller = PeerCaller()
+    async with (
+        serving(on_loopback()) as base_url,
+        AsyncOpenAI(base_url=base_url, api_key=KEY) as client,
+    ):
+        try:
+            offer = await caller.offer()
+            if settings is None:
+                answer = await client.realtime.calls.create(sdp=offer)
+            else:
+                answer = await client.realtime.calls.create(
+                    sdp=offer, session={"type": "realtime", "instructions": settings}
+                )
+            raw = answer.response
+            await caller.take(raw.status_code, dict(raw.headers), answer.text)
+            created = await caller.next("session.created")
+            assert created["session"]["instructions"] == (settings or "")
+            await client.realtime.calls.hangup(caller.call_id)
+            await caller.closed.wait()
+        finally:
+            await caller.close()
 
 
 async def test_pages_may_read_where_the_call_is() -> None:

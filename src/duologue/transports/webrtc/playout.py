@@ -18,8 +18,14 @@ from duologue.audio import pcm as audio
 from duologue.core.inputs import Played
 from duologue.transports.webrtc.opus import FRAME_BYTES, SILENCE, Encoder
 
-LIMIT_SAMPLES = 1800 * audio.RATE_HZ
-"""Sound that may wait to be played: half an hour."""
+LIMIT_SAMPLES = 900 * audio.RATE_HZ
+"""Sound that may wait to be played: a quarter of an hour."""
+
+AHEAD_FRAMES = 50
+"""With a second of sound ready no more is encoded: it may never be heard."""
+
+BATCH_BYTES = 1000 * audio.BYTES_PER_MS
+"""Sound that is encoded in one go."""
 
 LOW_FRAMES = 2
 """With so few frames ready the rest of a piece, short of a frame, is filled up and sent."""
@@ -93,7 +99,8 @@ class Playout:
         begins = frame.item_id not in self._counts
         self._counts[frame.item_id] = self._counts.get(frame.item_id, 0) + frame.samples
         self._fresh.add(frame.item_id)
-        if len(self._ready) <= LOW_FRAMES and self._rest is not None:
+        is_low = len(self._ready) <= LOW_FRAMES and self._rest is not None
+        if is_low or (self._raw and len(self._ready) < AHEAD_FRAMES):
             self._work.set()
         if begins or not self._ready:
             self._wake()
@@ -121,6 +128,8 @@ class Playout:
     def _next(self) -> _Piece | None:
         """What to encode next: whole frames of an item, or its last one, which is filled up."""
         rest = self._rest
+        if len(self._ready) >= AHEAD_FRAMES:
+            return None
         if not self._raw:
             if rest is None or len(self._ready) > LOW_FRAMES:
                 return None
@@ -131,7 +140,10 @@ class Playout:
             self._rest = None
             return rest
         self._raw.popleft()
-        pcm = (rest.pcm if rest else b"") + piece.pcm
+        if len(piece.pcm) > BATCH_BYTES:
+            left = _Piece(piece.response_id, piece.item_id, piece.pcm[BATCH_BYTES:])
+            self._raw.appendleft(left)
+        pcm = (rest.pcm if rest else b"") + piece.pcm[:BATCH_BYTES]
         whole = len(pcm) - len(pcm) % FRAME_BYTES
         is_odd = whole < len(pcm)
         self._rest = _Piece(piece.response_id, piece.item_id, pcm[whole:]) if is_odd else None

@@ -1,0 +1,144 @@
+"""What a WebRTC call costs: CPU of the server per call, and how even its sound leaves.
+
+    python bench/webrtc.py 4 --seconds 10
+
+A server with the scripted engine, in a process of its own; here that many aiortc callers, to
+each of whom it speaks all the time. First the same callers are echoed by bare aiortc, in
+such a process too: the ratio of the two costs tells more than either, since callers and
+server share the machine. One JSON line: share of a core per call, p50 and p99 of how late frames
+are taken from the peer's socket against their own clock, and the ratio. Quiet machine only.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+ECHO_PORT, SERVER_PORT = 8871, 8872
+SCRIPT = 'replies = [{{text = "{words}"}}]'
+
+
+async def echo() -> None:
+    """Bare aiortc: what comes in goes out again."""
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+    import peer_client  # noqa: F401 - puts aioice on loopback
+
+    connections: list[RTCPeerConnection] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        offer = json.loads(await reader.readline())["sdp"]
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connections.append(connection)
+        connection.on("track", connection.addTrack)
+        await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await connection.setLocalDescription(await connection.createAnswer())
+        answer = {"sdp": connection.localDescription.sdp}
+        writer.write(json.dumps(answer).encode() + b"\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", ECHO_PORT, limit=1 << 20)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+async def serve() -> None:
+    """A duologue that talks without end."""
+    from duologue.gateway.server import serving
+    from peer_client import on_loopback
+
+    script = SCRIPT.format(words="word " * 1000)
+    config = on_loopback(port=SERVER_PORT, max_sessions=100, script=script)
+    async with serving(config):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+async def measure(kind: str, calls: int, seconds: float) -> dict[str, float]:
+    """CPU of the other process per call, and the lateness of frames at the callers."""
+    from aiortc import RTCSessionDescription
+
+    from live_server import KEY, http_post
+    from peer_client import SDP, PeerCaller
+
+    process = subprocess.Popen(  # noqa: ASYNC220 - once, before anything is measured
+        [sys.executable, __file__, "--as", kind], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    callers = [PeerCaller() for _ in range(calls)]
+    try:
+        for caller in callers:
+            offer = await caller.offer()
+            if kind == "echo":
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", ECHO_PORT, limit=1 << 20
+                )
+                writer.write(json.dumps({"sdp": offer}).encode() + b"\n")
+                answer = json.loads(await reader.readline())["sdp"]
+                writer.close()
+                await caller.connection.setRemoteDescription(
+                    RTCSessionDescription(answer, "answer")
+                )
+            else:
+                url = f"http://127.0.0.1:{SERVER_PORT}/v1/realtime/calls"
+                await caller.take(*await http_post(url, offer.encode(), KEY, headers=SDP))
+                await caller.next("session.created")
+                await caller.send("response.create")
+        await asyncio.sleep(3)
+        other = psutil.Process(process.pid)
+        before, start_s = sum(other.cpu_times()[:2]), time.perf_counter()
+        counts = [len(caller.heard) for caller in callers]
+        await asyncio.sleep(seconds)
+        cpu_s = sum(other.cpu_times()[:2]) - before
+        took_s = time.perf_counter() - start_s
+        late_ms: list[float] = []
+        frames = 0
+        for caller, count in zip(callers, counts, strict=True):
+            came = [at for at, _ in caller.heard[count:]]
+            frames += len(came)
+            clock = [at - index * 0.02 for index, at in enumerate(came)]
+            late_ms += [(at - min(clock)) * 1000 for at in clock]
+        cuts = statistics.quantiles(late_ms, n=100)
+        return {
+            "core_per_call": round(cpu_s / took_s / calls, 4),
+            "frames_per_s": round(frames / took_s / calls, 1),
+            "late_p50_ms": round(cuts[49], 1),
+            "late_p99_ms": round(cuts[98], 1),
+            "rss_mb": round(other.memory_info().rss / 1e6),
+        }
+    finally:
+        for caller in callers:
+            await caller.close()
+        process.terminate()
+        process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("calls", type=int, nargs="?", default=4)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--as", dest="role", choices=["echo", "server"])
+    given = parser.parse_args()
+    if given.role:
+        asyncio.run(echo() if given.role == "echo" else serve())
+        return
+    result: dict[str, Any] = {"calls": given.calls}
+    for kind in ("echo", "server"):
+        result[kind] = asyncio.run(measure(kind, given.calls, given.seconds))
+    result["ratio"] = round(result["server"]["core_per_call"] / result["echo"]["core_per_call"], 2)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
