@@ -123,6 +123,7 @@ async def _light(config: ServerConfig) -> Parts:
     from duologue.engines.light.engine import LightEngine
     from duologue.engines.light.mind import LlamaMind
     from duologue.engines.light.mouth import HibariMouth
+    from duologue.engines.light.prompt_mind import PromptMind
     from duologue.engines.light.translator import LightTranslator
     from duologue.hearing.ear import WhisperEar
     from duologue.hearing.silero import SileroActivity
@@ -143,7 +144,7 @@ async def _light(config: ServerConfig) -> Parts:
         context_tokens=config.context_tokens,
         threads=config.threads or os.cpu_count() or 1,
     )
-    engine = LightEngine(ear, mind, mouth, RapidOcrEye())
+    engine = LightEngine(ear, PromptMind(mind), mouth, RapidOcrEye())
     await engine.warm()
     is_open = config.unknown_model == "lenient"
     return Parts(

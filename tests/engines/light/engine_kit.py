@@ -8,6 +8,7 @@ import msgspec
 
 from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
 from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.light.reply import Reply
 from duologue.engines.light.talk import LightTalk
 from engines.light.parts_kit import (
@@ -32,7 +33,7 @@ class Bench:
     async def start(self, script: Script, ask: Ask) -> None:
         self.ear, self.mind, self.mouth = ScriptedEar(), ScriptedMind(script), ScriptedMouth()
         self.eye = ScriptedEye()
-        self.engine = LightEngine(self.ear, self.mind, self.mouth, self.eye)
+        self.engine = LightEngine(self.ear, PromptMind(self.mind), self.mouth, self.eye)
         self.talk = await self.engine.open(ask)
 
     @property

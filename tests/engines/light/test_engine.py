@@ -4,6 +4,7 @@ import pytest
 
 from duologue.core.talk import Ask, Began
 from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.prompt_mind import PromptMind
 from duologue.errors import EngineBusy
 from engines.light.engine_kit import bench, events, rest, text, until
 from engines.light.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth, spoken, typed
@@ -83,7 +84,7 @@ async def test_a_guess_that_waits_begins_at_once_when_it_comes_true() -> None:
 async def test_closing_the_engine_ends_replies_guesses_and_transcriptions() -> None:
     outside = asyncio.all_tasks()
     ear, mind, mouth = ScriptedEar(), ScriptedMind("Hm, yes."), ScriptedMouth()
-    engine = LightEngine(ear, mind, mouth)
+    engine = LightEngine(ear, PromptMind(mind), mouth)
     talks = [await engine.open(Ask()) for _ in range(3)]
     mouth.gate.shut()
     talks[0].put(typed("u", "Hello."))

@@ -6,6 +6,7 @@ import pytest
 
 from duologue.core.talk import Ask, Item, Part
 from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.light.sights import (
     MOST_CHARACTERS,
     NOT_READ,
@@ -82,7 +83,7 @@ async def test_an_image_that_could_not_be_read_is_said_to_be_so() -> None:
 
 async def test_an_engine_without_an_eye_says_that_it_did_not_read() -> None:
     mind, mouth = ScriptedMind(), ScriptedMouth()
-    engine = LightEngine(ScriptedEar(), mind, mouth)
+    engine = LightEngine(ScriptedEar(), PromptMind(mind), mouth)
     talk = await engine.open(Ask())
     talk.put(shown("i", "GATE 12", say="Well?"))
     await events(talk.reply(Ask()))

@@ -7,10 +7,9 @@ model itself. The composition root hands the parts in; talks come out, one lease
 import asyncio
 
 from duologue.core.talk import Ask
-from duologue.engines.light.parts import Ear, Eye, Mind, Mouth
+from duologue.engines.light.parts import MOST_REPLY_TOKENS, Ear, Eye, Mind, Mouth
 from duologue.engines.light.precedence import Precedence
-from duologue.engines.light.prompt import COMMON
-from duologue.engines.light.talk import MOST_REPLY_TOKENS, LightTalk
+from duologue.engines.light.talk import LightTalk
 from duologue.runtime.ports import Traits
 
 LANGUAGES = ("en",)
@@ -44,7 +43,7 @@ class LightEngine:
 
     async def warm(self) -> None:
         """Read ahead what every conversation begins with."""
-        await self._mind.warm(COMMON)
+        await self._mind.warm()
 
     async def open(self, ask: Ask) -> LightTalk:
         """Lease one conversation and begin to prefill; raises `EngineBusy` when full."""
@@ -52,7 +51,6 @@ class LightEngine:
             ask,
             ear=self._ear,
             mind=self._mind,
-            lease=self._mind.lease(COMMON),
             mouth=self._mouth,
             eye=self._eye,
             precedence=self._precedence,

@@ -24,7 +24,8 @@ from typing import Any
 
 import xllamacpp
 
-from duologue.engines.light.parts import Begun, Finish, Piece
+from duologue.engines.light.parts import Finish
+from duologue.engines.light.text_model import Begun, Piece
 from duologue.engines.light.tokens import Tokenizer
 from duologue.errors import EngineBusy, EngineFault, ModelFault
 
@@ -78,7 +79,7 @@ class _Job:
 
 
 class LlamaMind:
-    """Satisfies `Mind`. Make it with `load`."""
+    """Satisfies `TextModel`. Make it with `load`."""
 
     def __init__(
         self, server: xllamacpp.Server, tokenizer: Tokenizer, *, places: int, context_tokens: int
@@ -150,7 +151,7 @@ class LlamaMind:
     async def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
     ) -> AsyncIterator[Begun | Piece | Finish]:
-        """See `Mind.complete`; one at a time."""
+        """See `TextModel.complete`; one at a time."""
         async with self._outside:
             slot = len(self._prompts) - 1
             async with aclosing(self.run(slot, prompt, max_tokens, grammar, stop)) as events:

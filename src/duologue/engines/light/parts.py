@@ -4,12 +4,18 @@
 nothing here knows Whisper, llama.cpp, hibari or RapidOCR. Sound is 24 kHz mono s16le.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from duologue.core.talk import Transcript
+from duologue.core.talk import Ask, Began, Call, Item, Transcript
+
+MOST_REPLY_TOKENS = 1024
+"""Of a reply whose ask names no limit: some four minutes of speech."""
+
+KEPT_FOR_REPLY = 512
+"""Tokens of the window that history leaves for a reply at least, unless the ask wants less."""
 
 
 class Ear(Protocol):
@@ -37,63 +43,70 @@ class Eye(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Begun(msgspec.Struct, frozen=True):
-    """The prompt is being read: its tokens, and those of them reused from the cache."""
+class Thought(msgspec.Struct, frozen=True):
+    """What a mind came to next: some text to say, or a piece of a function call.
 
-    prompt_tokens: int
-    cached_tokens: int
+    `tokens` were generated for it. They count although nothing may have come of them yet.
+    """
 
-
-class Piece(msgspec.Struct, frozen=True):
-    """Some generated text."""
-
-    text: str
+    text: str = ""
+    call: Call | None = None
+    tokens: int = 1
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """The end of a completion, and the tokens that it generated."""
+    """The end of a reply, and all the tokens that were generated for it."""
 
     reason: str
     """"stop" or "length"."""
     output_tokens: int
 
 
-class Lease(Protocol):
-    """One conversation's place in the mind: its prefix stays cached until it is released."""
+Thinking = Callable[[], AsyncGenerator[Began | Thought | Finish, None]]
+"""Begins to think and gives what comes of it: `Began` first, `Finish` last.
 
-    async def prefill(self, prompt: str) -> None:
-        """Evaluate `prompt` ahead of time; gives way to completions of other leases."""
+`Began` may be corrected by another, up to the end. `aclose()` stops the mind at once. Raises
+`EngineFault`.
+"""
 
-    def complete(
-        self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncIterator[Begun | Piece | Finish]:
-        """Continue `prompt`; the first event is `Begun`, the last `Finish`.
 
-        `aclose()` stops generation at once.
+class MindTalk(Protocol):
+    """One conversation with a mind: what it has read of it, and what it has left out."""
+
+    async def prepare(self, ask: Ask, items: Sequence[Item]) -> Thinking:
+        """Make ready to answer `items`, whose sound and images are text by now.
+
+        What does not fit is left out as the ask's `truncation` says. A reply that is out of
+        band (`keep` False, or with a `context`) leaves no trace. Raises `EngineFault`, with
+        the code `context_length_exceeded` where nothing may or can be left out.
         """
 
-    def release(self) -> None: ...
+    def read_ahead(
+        self, ask: Ask, items: Callable[[], Awaitable[Sequence[Item]]], *, instead: bool = False
+    ) -> None:
+        """Read in idle time what the next reply will begin with; the latest call counts.
+
+        `instead`: what is being read is no beginning of it. A mind that cannot need not.
+        """
+
+    def forget(self, item_id: str) -> None:
+        """An item was deleted: another may have its id."""
+
+    async def aclose(self) -> None:
+        """Stop reading ahead and give the place back; no reply is under way."""
 
 
 class Mind(Protocol):
-    """A text model shared by all talks, with a fixed number of places."""
+    """A language model shared by all talks."""
 
     context_tokens: int
-    """Tokens one lease can hold, prompt and reply together."""
+    """Tokens that one conversation can hold, prompt and reply together."""
 
-    async def warm(self, prompt: str) -> None:
-        """Read `prompt`, which all prompts begin with, ahead of every conversation."""
+    async def warm(self) -> None:
+        """Get ready, ahead of every conversation."""
 
-    def lease(self, prompt: str = "") -> Lease:
-        """A place, best one that has read how `prompt` begins; raises `EngineBusy` when full."""
-
-    def complete(
-        self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
-    ) -> AsyncIterator[Begun | Piece | Finish]:
-        """A completion outside any lease, for out-of-band replies; its prefix is not kept."""
-
-    def count_tokens(self, text: str) -> int:
-        """The tokens of a text, never too few; called in worker threads, for it takes time."""
+    def open(self) -> MindTalk:
+        """Begin a conversation; raises `EngineBusy` when there is no place for it."""
 
     async def aclose(self) -> None: ...
 

@@ -1,8 +1,8 @@
-"""One reply under way: prompt in, `Began`, `Say`, `Call` and one `Done` out, in two tasks.
+"""One reply under way: thoughts in, `Began`, `Say`, `Call` and one `Done` out, in two tasks.
 
-    mind ──pieces──► draft ──text──► clauses ══queue══► mouth ──words──► ══queue══► reader
+    mind ──thoughts──► clauses ══queue══► mouth ──words──► ══queue══► reader
 
-The thinking task takes pieces from the mind and cuts them into clauses; the speaking task
+The thinking task takes text from the mind and cuts it into clauses; the speaking task
 gives each clause its sound. Both queues hold two clauses, so the next clause is thought
 while one is spoken and neither runs far ahead of the reader. A guess is the same thing
 without a reader yet: it stops by itself when the queues are full, and goes on when it is
@@ -17,16 +17,15 @@ the transcript that was read.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Protocol, cast
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import cast
 
 import msgspec
 
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
 from duologue.engines.light.clauses import ClauseSplitter
-from duologue.engines.light.draft import Draft
-from duologue.engines.light.parts import Begun, Finish, Mouth, Piece
+from duologue.engines.light.parts import Finish, Mouth, Thinking, Thought
 from duologue.engines.light.precedence import Precedence
 from duologue.engines.light.tasks import Tasks
 from duologue.errors import EngineFault
@@ -38,38 +37,17 @@ AHEAD = 2
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What the mind shall complete; `heard_at_s` is when the words it answers were there.
+    """How to think; `heard_at_s` is when the words it answers were there."""
 
-    `image_tokens` are those of `prompt_tokens` that stand for what was read in images.
-    """
-
-    prompt: str
-    max_tokens: int
-    image_tokens: int = 0
-    grammar: str | None = None
-    stop: tuple[str, ...] = ()
+    think: Thinking
     heard_at_s: float | None = None
-
-
-class Completer(Protocol):
-    """A lease, or the mind itself for a reply out of band."""
-
-    def complete(
-        self,
-        prompt: str,
-        *,
-        max_tokens: int,
-        grammar: str | None = None,
-        stop: tuple[str, ...] = (),
-    ) -> AsyncIterator[Begun | Piece | Finish]: ...
 
 
 class Reply:
     """An async iterator of reply events; work begins at once, `aclose` interrupts it.
 
-    `prepare` gives the plan, `place` the completer, exclusively. `aclose` may
-    come at any time, even while an event is waited for, and returns when nothing of the
-    reply runs any more.
+    `prepare` gives the plan. `aclose` may come at any time, even while an event is waited
+    for, and returns when nothing of the reply runs any more.
     """
 
     def __init__(
@@ -77,7 +55,6 @@ class Reply:
         ask: Ask,
         *,
         prepare: Callable[[], Awaitable[Plan]],
-        place: Callable[[], AbstractAsyncContextManager[Completer]],
         mouth: Mouth,
         precedence: Precedence,
         tasks: Tasks,
@@ -85,7 +62,6 @@ class Reply:
     ) -> None:
         self._ask = ask
         self._prepare = prepare
-        self._place = place
         self._mouth = mouth
         self._precedence = precedence
         self._go = asyncio.Event()
@@ -95,7 +71,6 @@ class Reply:
         self._chars = 0
         self._tokens = 0
         self._tokens_told = 0
-        self._image_tokens = 0
         self._clauses: asyncio.Queue[str | Call | Finish] = asyncio.Queue(AHEAD)
         # One place more than clauses need, for the news that the mind has begun.
         self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(AHEAD + 1)
@@ -180,50 +155,37 @@ class Reply:
         plan = await self._prepare()
         if plan.heard_at_s is not None:
             self._stages["transcript"] = plan.heard_at_s
-        self._image_tokens = plan.image_tokens
         await self._precedence.wait(self._go)
-        calls = bool(self._ask.tools) and self._ask.tool_choice != "none"
-        draft, splitter = Draft(calls=calls), ClauseSplitter()
+        splitter = ClauseSplitter()
         finish: Finish | None = None
-        async with self._place() as mind:
-            stream = mind.complete(
-                plan.prompt, max_tokens=plan.max_tokens, grammar=plan.grammar, stop=plan.stop
-            )
-            async with aclosing(
-                cast(AsyncGenerator[Begun | Piece | Finish, None], stream)
-            ) as events:
-                async for event in events:
-                    if isinstance(event, Begun):
-                        await self._out.put([self._began(event)])
-                        continue
-                    if isinstance(event, Finish):
-                        finish = event
-                        self._tokens = max(self._tokens, event.output_tokens)
-                        break
-                    self._reach("first_token")
-                    self._tokens += 1
-                    await self._route(draft.push(event.text), splitter)
-                    if draft.over:
-                        finish = Finish("stop", self._tokens)
-                        break
+        async with aclosing(plan.think()) as events:
+            async for event in events:
+                if isinstance(event, Began):
+                    await self._out.put([event])
+                    continue
+                if isinstance(event, Finish):
+                    finish = event
+                    self._tokens = max(self._tokens, event.output_tokens)
+                    break
+                self._reach("first_token")
+                self._tokens += event.tokens
+                await self._route(event, splitter)
         self._stop_counting()
         if finish is None:
             raise EngineFault("the text model broke off without an end")
-        await self._route(draft.flush(), splitter)
         await self._flush(splitter)
         await self._clauses.put(finish)
 
-    async def _route(self, events: list[str | Call], splitter: ClauseSplitter) -> None:
+    async def _route(self, thought: Thought, splitter: ClauseSplitter) -> None:
         """Text to the clauses (or on at once, where nothing is spoken), calls after it."""
-        for event in events:
-            if isinstance(event, Call):
-                await self._flush(splitter)
-                await self._clauses.put(event)
-            elif self._ask.speak:
-                for clause in splitter.push(event):
-                    await self._clause(clause)
-            else:
-                await self._clause(event)
+        if thought.call is not None:
+            await self._flush(splitter)
+            await self._clauses.put(thought.call)
+        elif self._ask.speak:
+            for clause in splitter.push(thought.text):
+                await self._clause(clause)
+        elif thought.text:
+            await self._clause(thought.text)
 
     async def _flush(self, splitter: ClauseSplitter) -> None:
         for clause in splitter.flush():
@@ -262,17 +224,6 @@ class Reply:
         if start < len(clause):
             says.append(Say(text=clause[start:], voiced=self._chars))
         return says
-
-    def _began(self, begun: Begun) -> Began:
-        return Began(
-            input=self._by_modality(begun.prompt_tokens, begun.prompt_tokens),
-            cached=self._by_modality(begun.prompt_tokens, begun.cached_tokens),
-        )
-
-    def _by_modality(self, prompt_tokens: int, tokens: int) -> dict[str, int]:
-        """`tokens` of a prompt, text first: what is beyond all its text stands for images."""
-        text = min(tokens, prompt_tokens - self._image_tokens)
-        return {"text": text, "image": tokens - text} if tokens > text else {"text": text}
 
     def _done(self, finish: Finish) -> Done:
         return Done(

@@ -1,8 +1,8 @@
 """One conversation with the composed engine: notes and asks in, replies out.
 
-    put/drop/cut ──► History ──snapshot──► Transcripts ──text──► prompt ──► Reply ──► events
+    put/drop/cut ──► History ──snapshot──► Transcripts ──text──► mind ──► Reply ──► events
     expect ────────► Guess: the same Reply, begun before it is asked for
-    configure ─────► Place.warm: instructions and tools prefilled
+    configure ─────► read_ahead: the mind reads instructions and tools
 
 A guess is a reply to the expected item on the settings as configured. When that very item is
 put at the end of an unchanged history and the ask is the configured one, its reader simply
@@ -10,32 +10,22 @@ gets it, with what it has ready; otherwise it is stopped, and leaves no trace.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from duologue.core.talk import Ask, Item
 from duologue.engines.history import History
-from duologue.engines.light.grammar import grammar
-from duologue.engines.light.parts import Ear, Eye, Lease, Mind, Mouth
-from duologue.engines.light.place import Place
+from duologue.engines.light.parts import Ear, Eye, Mind, MindTalk, Mouth
 from duologue.engines.light.precedence import Precedence
-from duologue.engines.light.prompt import STOP, Prompts, guard
-from duologue.engines.light.reply import Completer, Plan, Reply
+from duologue.engines.light.reply import Plan, Reply
 from duologue.engines.light.sights import Sights
 from duologue.engines.light.tasks import Tasks
 from duologue.engines.light.transcripts import Transcripts
 from duologue.engines.window import newest
 
-MOST_REPLY_TOKENS = 1024
-"""Of a reply whose ask names no limit: some four minutes of speech."""
-
-KEPT_FOR_REPLY = 512
-"""Tokens of the window that history leaves for a reply at least, unless the ask wants less."""
-
 LEAST_ITEM_TOKENS = 4
-"""No message is shorter than its frame, which bounds how many items a prompt can hold."""
+"""No message is shorter than its frame, which bounds how many items a window can hold."""
 
 
 class Guess(msgspec.Struct):
@@ -58,20 +48,18 @@ class LightTalk:
         *,
         ear: Ear,
         mind: Mind,
-        lease: Lease,
         mouth: Mouth,
         precedence: Precedence,
         closed: Callable[["LightTalk"], None],
         eye: Eye | None = None,
     ) -> None:
         self._ask = ask
-        self._mind = mind
+        self._context_tokens = mind.context_tokens
         self._mouth = mouth
         self._precedence = precedence
         self._closed = closed
         self._tasks = Tasks()
-        self._place = Place(lease, self._tasks)
-        self._prompts = self._new_prompts()
+        self._mind: MindTalk = mind.open()
         self._history = History()
         self._transcripts = Transcripts(ear, self._tasks)
         self._sights = Sights(eye, self._tasks)
@@ -122,7 +110,7 @@ class LightTalk:
     def drop(self, item_id: str) -> None:
         """Note that an item was deleted; unknown ids are passed over."""
         if (item := self._history.drop(item_id)) is not None:
-            self._prompts.forget(item_id)
+            self._mind.forget(item_id)
             self._transcripts.forget(item)
             self._sights.forget(item)
             self._changed()
@@ -136,7 +124,7 @@ class LightTalk:
         """See `runtime.ports.Talk.reply`: the history is the one of this moment."""
         if not ask.keep or ask.context is not None:
             items = self._history.items if ask.context is None else ask.context
-            return self._reply(ask, items, self._apart)
+            return self._reply(ask, items)
         guess, self._guess = self._guess, None
         if guess is not None:
             if guess.put and guess.revision == self._history.revision and guess.ask == ask:
@@ -144,7 +132,7 @@ class LightTalk:
                     guess.reply.adopt()
                     return guess.reply
             guess.reply.cancel()
-        return self._reply(ask, self._history.items, self._place.taken)
+        return self._reply(ask, self._history.items)
 
     async def aclose(self) -> None:
         """Stop every reply and guess, and give the lease back."""
@@ -155,48 +143,21 @@ class LightTalk:
         self._closed(self)
         await asyncio.gather(*[reply.aclose() for reply in self._replies])
         self._transcripts.close()
-        await self._place.aclose()
+        await self._mind.aclose()
         await self._tasks.aclose()
 
     async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
-        """The prompt for a reply to `items`, once their sound is understood."""
-        heard = await self._sights.read(await self._transcripts.read(self._newest(items)))
-        if ask.context is not None:
-            prompts = self._new_prompts()
-        else:
-            prompts = self._prompts if ask.keep else self._prompts.copy()
-        return await asyncio.to_thread(
-            self._render,
-            prompts,
-            ask,
-            heard,
-            self._transcripts.at_s(items[-1]) if items else None,
-        )
+        """What the mind makes of `items`, once their sound is understood."""
+        think = await self._mind.prepare(ask, await self._understood(items))
+        return Plan(think, self._transcripts.at_s(items[-1]) if items else None)
 
-    def _render(
-        self, prompts: Prompts, ask: Ask, items: tuple[Item, ...], heard_at_s: float | None
-    ) -> Plan:
-        """In a worker thread: it measures text and checks the tools' schemas."""
-        kept = min(ask.max_tokens or KEPT_FOR_REPLY, KEPT_FOR_REPLY)
-        prompt = prompts.render(ask, items, kept)
-        room = self._mind.context_tokens - self._mind.count_tokens(prompt)
-        return Plan(
-            prompt=prompt,
-            max_tokens=max(1, min(ask.max_tokens or MOST_REPLY_TOKENS, room)),
-            grammar=grammar(ask),
-            stop=STOP,
-            image_tokens=self._read_tokens(items, prompt),
-            heard_at_s=heard_at_s,
-        )
-
-    def _read_tokens(self, items: tuple[Item, ...], prompt: str) -> int:
-        """Tokens of a prompt that are what was read in images."""
-        read = [guard(p.text) for i in items for p in i.parts if p.image_url and p.text]
-        return sum(self._mind.count_tokens(text) for text in read if text in prompt)
+    async def _understood(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """The items with text for sound and images."""
+        return await self._sights.read(await self._transcripts.read(self._newest(items)))
 
     def _newest(self, items: tuple[Item, ...]) -> Sequence[Item]:
         """What of a very long history may find room at all."""
-        return newest(items, self._mind.context_tokens // LEAST_ITEM_TOKENS)
+        return newest(items, self._context_tokens // LEAST_ITEM_TOKENS)
 
     def _read_ahead(self, *, instead: bool = False) -> None:
         """Have the mind read what the next prompt will begin with, as things stand now.
@@ -209,23 +170,11 @@ class LightTalk:
         while end and items[end - 1].role in ("user", "result"):
             end -= 1
         items = items[:end]
-        self._place.warm(lambda: self._ahead(ask, items), instead=instead)
-
-    async def _ahead(self, ask: Ask, items: tuple[Item, ...]) -> str:
-        heard = await self._sights.read(await self._transcripts.read(self._newest(items)))
-        return await asyncio.to_thread(self._prompts.ahead, ask, heard, KEPT_FOR_REPLY)
-
-    def _new_prompts(self) -> Prompts:
-        return Prompts(self._mind.count_tokens, self._mind.context_tokens)
-
-    @asynccontextmanager
-    async def _apart(self) -> AsyncIterator[Completer]:
-        """The mind without a lease: nothing of the talk's cache is touched."""
-        yield self._mind
+        self._mind.read_ahead(ask, lambda: self._understood(items), instead=instead)
 
     def _begin_guess(self, item: Item) -> None:
         items = (*self._history.items, item)
-        reply = self._reply(self._ask, items, self._place.taken, guess=True)
+        reply = self._reply(self._ask, items, guess=True)
         self._guess = Guess(item, self._ask, self._history.revision, reply)
 
     def _guess_again(self) -> None:
@@ -244,18 +193,10 @@ class LightTalk:
         self._read_ahead(instead=True)
         self._guess_again()
 
-    def _reply(
-        self,
-        ask: Ask,
-        items: tuple[Item, ...],
-        place: Callable[[], AbstractAsyncContextManager[Completer]],
-        *,
-        guess: bool = False,
-    ) -> Reply:
+    def _reply(self, ask: Ask, items: tuple[Item, ...], *, guess: bool = False) -> Reply:
         reply = Reply(
             ask,
             prepare=lambda: self._plan(ask, items),
-            place=place,
             mouth=self._mouth,
             precedence=self._precedence,
             tasks=self._tasks,
