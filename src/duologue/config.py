@@ -183,8 +183,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="Language model in place of the profile's: a name of the catalogue, a "
-            "path, or a hub id (`hf:owner/repo`). So too for the next three."
+            "path, or a hub id (`hf:owner/repo`); so too for the next three. Or one on another "
+            "server that speaks the chat-completions protocol: `http(s)://host/v1#MODEL`."
         ),
+    ] = None
+    llm_key: Annotated[
+        str | None,
+        Meta(description="The key of the server that `llm` is the URL of.", extra=SECRET),
     ] = None
     stt: Annotated[
         str | None,

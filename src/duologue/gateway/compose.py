@@ -23,6 +23,7 @@ from duologue.engines.scripted import (
     read_script,
 )
 from duologue.errors import ConfigFault, ModelFault
+from duologue.gateway.compose_parts import make_mind
 from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
@@ -121,9 +122,7 @@ async def _light(config: ServerConfig) -> Parts:
     # first; after 10,000 rounds they sleep, so that a busy neighbour gets the core at last.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from duologue.engines.light.engine import LightEngine
-    from duologue.engines.light.mind import LlamaMind
     from duologue.engines.light.mouth import HibariMouth
-    from duologue.engines.light.prompt_mind import PromptMind
     from duologue.engines.light.translator import LightTranslator
     from duologue.hearing.ear import WhisperEar
     from duologue.hearing.silero import SileroActivity
@@ -138,13 +137,8 @@ async def _light(config: ServerConfig) -> Parts:
     ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
     own, ear = next(iter(ears.items()))
     mouth = await asyncio.to_thread(HibariMouth, only(paths["mouth"], ".onnx"))
-    mind = await LlamaMind.load(
-        only(paths["mind"], ".gguf"),
-        places=config.max_sessions,
-        context_tokens=config.context_tokens,
-        threads=config.threads or os.cpu_count() or 1,
-    )
-    engine = LightEngine(ear, PromptMind(mind), mouth, RapidOcrEye())
+    mind = await make_mind(config, _file(paths.get("mind"), ".gguf"))
+    engine = LightEngine(ear, mind, mouth, RapidOcrEye())
     await engine.warm()
     is_open = config.unknown_model == "lenient"
     return Parts(
@@ -166,6 +160,11 @@ def resolve_all(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path]
     store = store_of(config)
     ears = {spec: resolve(spec, store) for spec in ear_specs(config)}
     return {role: resolve(spec, store) for role, spec in specs(config).items()}, ears
+
+
+def _file(path: Path | None, suffix: str) -> Path | None:
+    """As `only`; None for a part that lives on another server."""
+    return None if path is None else only(path, suffix)
 
 
 def only(path: Path, suffix: str) -> Path:

@@ -13,6 +13,7 @@ from msgspec import structs
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault, ModelFault
 from duologue.models import Role, Store, profile, resolve
+from duologue.remote.address import is_remote
 
 Fetch = Callable[[Sequence[str]], object]
 """Brings models by catalogue name or hub id; raises `ModelFault`."""
@@ -27,9 +28,10 @@ def store_of(config: ServerConfig) -> Store:
 
 
 def specs(config: ServerConfig) -> dict[Role, str]:
-    """The model of each role: the profile's, or the one set in its place.
+    """The local model of each role: the profile's, or the one set in its place.
 
-    An upstream has a mind and a mouth of its own; roles that need no model there are left out.
+    An upstream has a mind and a mouth of its own; roles that need no model there are left out,
+    and so is a role that is filled on another server.
     """
     chosen = profile(config.profile)
     own: dict[Role, str] = {
@@ -42,8 +44,8 @@ def specs(config: ServerConfig) -> dict[Role, str]:
     if config.engine == "chat":
         del own["mind"], own["mouth"]
     if config.engine == "realtime":
-        return {role: own[role] for role, none in NO_MODEL.items() if own[role] != none}
-    return own
+        own = {role: own[role] for role, none in NO_MODEL.items() if own[role] != none}
+    return {role: spec for role, spec in own.items() if not is_remote(spec)}
 
 
 def transcription_names(config: ServerConfig) -> dict[str, str]:

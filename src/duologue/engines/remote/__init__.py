@@ -1,0 +1,1 @@
+"""Parts of the composed engine that live on other servers, reached over HTTP."""

@@ -1,0 +1,161 @@
+"""The chunks of a streamed chat completion in, thoughts and calls out. Pure.
+
+Servers differ in small things, and this takes them as they are: calls that come whole or in
+pieces, several calls under one index, thinking aloud between `<think>` tags (which is not
+said), usage with or without details, or none.
+"""
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+
+from duologue.core.talk import Call
+from duologue.engines.light.parts import Thought
+
+OPEN, CLOSE = "<think>", "</think>"
+
+
+class FunctionDelta(msgspec.Struct, frozen=True):
+    """A piece of a call's name and arguments."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True):
+    """A piece of a call; `id` is at its beginning, with some servers everywhere."""
+
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta = FunctionDelta()
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What is new in a choice."""
+
+    content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The one choice."""
+
+    delta: Delta = Delta()
+    finish_reason: str | None = None
+
+
+class PromptDetails(msgspec.Struct, frozen=True):
+    """Of the prompt's tokens, those that a prefix cache had."""
+
+    cached_tokens: int | None = None
+
+
+class ChatUsage(msgspec.Struct, frozen=True):
+    """What the completion cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: PromptDetails | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One event of the stream; what else is in it is passed over."""
+
+    choices: list[Choice] = []
+    usage: ChatUsage | None = None
+
+
+class ChatStream:
+    """Feed it chunks, get thoughts; `flush` at the end. Raises `ValueError` on a broken call."""
+
+    def __init__(self) -> None:
+        self.finish_reason: str | None = None
+        self.usage: ChatUsage | None = None
+        self._aloud = _Aloud()
+        self._calls = 0
+        self._key: tuple[int | None, str | None] | None = None
+        self._arguments = ""
+
+    def take(self, data: object) -> Iterator[Thought]:
+        """What is new with a chunk. Raises `msgspec.ValidationError` where it is none."""
+        chunk = msgspec.convert(data, Chunk)
+        self.usage = chunk.usage or self.usage
+        for choice in chunk.choices[:1]:
+            if choice.delta.content:
+                yield Thought(self._aloud.push(choice.delta.content))
+            for piece in choice.delta.tool_calls or ():
+                yield from self._call(piece)
+            self.finish_reason = choice.finish_reason or self.finish_reason
+
+    def flush(self) -> Iterator[Thought]:
+        """What was held back, and the end of the last call."""
+        if text := self._aloud.flush():
+            yield Thought(text, tokens=0)
+        yield from self._end_call()
+
+    def _call(self, piece: ToolCallDelta) -> Iterator[Thought]:
+        if self._begins(piece):
+            yield from self._end_call()
+            if not piece.function.name:
+                raise ValueError("a function call without a name")
+            self._key = (piece.index, piece.id)
+            self._calls += 1
+            yield Thought(call=Call(self._calls - 1, name=piece.function.name))
+        if delta := piece.function.arguments:
+            self._arguments += delta
+            yield Thought(call=Call(self._calls - 1, delta=delta))
+
+    def _begins(self, piece: ToolCallDelta) -> bool:
+        """Whether it is a piece of another call than the one under way."""
+        if self._key is None:
+            return True
+        index, call_id = self._key
+        return piece.index != index or bool(piece.id and piece.id != call_id)
+
+    def _end_call(self) -> Iterator[Thought]:
+        if self._key is None:
+            return
+        arguments, self._arguments, self._key = self._arguments, "", None
+        if not arguments.strip():
+            yield Thought(call=Call(self._calls - 1, delta="{}"), tokens=0)
+        elif not _is_object(arguments):
+            raise ValueError("the arguments of a function call are no JSON object")
+        yield Thought(call=Call(self._calls - 1, final=True), tokens=0)
+
+
+class _Aloud:
+    """Text without the thinking that it may begin with."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._silent: bool | None = None
+
+    def push(self, text: str) -> str:
+        if self._silent is False:
+            return text
+        self._held += text
+        if self._silent is None:
+            beginning = self._held.lstrip()
+            if not beginning.startswith(OPEN) and OPEN.startswith(beginning):
+                return ""  # not enough to tell
+            self._silent = beginning.startswith(OPEN)
+        if self._silent:
+            _, close, rest = self._held.partition(CLOSE)
+            if not close:
+                return ""
+            self._held = rest.lstrip()
+            self._silent = False
+        text, self._held = self._held, ""
+        return text
+
+    def flush(self) -> str:
+        text, self._held = self._held, ""
+        return "" if self._silent else text
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except ValueError:
+        return False

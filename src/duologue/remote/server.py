@@ -1,0 +1,135 @@
+"""A server that is one part of the engine: a setting in, requests to it out, faults in words.
+
+    "https://host/v1#model" ──parse──► Address ──► RemoteServer ──► AsyncOpenAI
+
+Whatever goes wrong over there (it is absent, slow, refuses, answers nonsense) becomes one
+`EngineFault` that says what, in words fit for a client: without the key, without the address.
+The log says the address. Redirects are not followed: a key goes nowhere but where it was
+meant to go.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import openai
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+from duologue.errors import EngineFault
+from duologue.remote.address import parse
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 5.0
+ANSWER_S = 60.0
+"""Silence after which a server is given up: a long prompt on a slow machine takes a while."""
+
+CONNECTIONS = 1000
+MOST_SHOWN = 300
+"""Characters of what a server says about a fault that are told on."""
+
+CONTEXT_CODE = "context_length_exceeded"
+
+
+class RemoteServer:
+    """One server and the model there. `what` names it to people: "the language model's server".
+
+    `setting` is the setting that it stands in; its key is in `setting`_key. After `answer_s`
+    of silence it is given up.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        setting: str,
+        what: str,
+        key: str | None = None,
+        *,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        self.address = parse(spec, setting)
+        self.what = what
+        self._setting = setting
+        self._answer_s = answer_s
+        self._key = key or ""
+        self.client = AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self.address.base_url,
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(
+                follow_redirects=False,
+                timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
+                limits=httpx2.Limits(
+                    max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
+                ),
+            ),
+        )
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Around everything that is asked of the server: its faults become `EngineFault`."""
+        try:
+            yield
+        except openai.APITimeoutError:
+            raise self.fault(f"did not answer within {self._answer_s:g} s") from None
+        except openai.APIConnectionError as error:
+            raise self.fault(f"cannot be reached, or broke off ({_cause(error)})") from None
+        except openai.APIStatusError as error:
+            raise self._refused(error) from None
+        except openai.APIError as error:
+            raise self.fault(f"reported: {self._safe(error.message)}") from None
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise self.fault(f"broke off ({type(error).__name__})") from None
+        except ValueError as error:  # JSON that is none, or of another shape
+            raise self.fault(f"answered nonsense ({self._safe(str(error))})") from None
+
+    def fault(self, message: str, code: str | None = None) -> EngineFault:
+        """The fault of this server; the log says where it is."""
+        log.warning("%s (%s) %s", self.what, self.address.base_url, message)
+        return EngineFault(f"{self.what} {message}", *([code] if code else []))
+
+    def check_type(self, response: httpx2.Response, wanted: str) -> None:
+        """Raise `EngineFault` unless the answer is of a media type (or its beginning)."""
+        found = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not found.startswith(wanted):
+            raise self.fault(f"answered {self._safe(found) or 'something'} in place of {wanted}")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+    def _refused(self, error: openai.APIStatusError) -> EngineFault:
+        status = error.status_code
+        said = self._safe(_said(error))
+        if 300 <= status < 400:
+            return self.fault(f"answered with a redirect ({status}), which is not followed")
+        if status in (401, 403):  # what it says of the key is nobody's business
+            return self.fault(f"refused the key in {self._setting}_key ({status})")
+        if status == 404:
+            return self.fault(f"has no such model, or nothing at that address (404): {said}")
+        if status == 429:
+            return self.fault(f"is over its quota or too busy (429): {said}")
+        code = CONTEXT_CODE if error.code == CONTEXT_CODE else None
+        return self.fault(f"refused ({status}): {said}", code)
+
+    def _safe(self, text: str) -> str:
+        """What the server said, without the key and not too long."""
+        if self._key:
+            text = text.replace(self._key, "…")
+        text = " ".join(text.split())
+        return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+
+
+def _said(error: openai.APIStatusError) -> str:
+    """What a refusal says of itself."""
+    if isinstance(error.body, dict) and isinstance(error.body.get("message"), str):
+        return str(error.body["message"])
+    if "html" in error.response.headers.get("content-type", ""):
+        return "a page of HTML"
+    return error.message
+
+
+def _cause(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return type(cause).__name__

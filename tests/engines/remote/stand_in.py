@@ -1,0 +1,139 @@
+"""A stand-in for a chat-completions server (shapes as the hosted API and llama.cpp send them in
+2026), over a real socket: it answers each request with the next of its scripted answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+KEY = "sk-upstream-secret"
+
+
+def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    data = {"id": "c", "object": "chat.completion.chunk", "choices": choices, **more}
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def words(text: str) -> list[bytes]:
+    return [chunk({"content": word + " "}) for word in text.split()]
+
+
+def usage(prompt: int, completion: int, cached: int | None = None) -> bytes:
+    details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
+    told = {"prompt_tokens": prompt, "completion_tokens": completion, **details}
+    return chunk(None, usage=told)
+
+
+def tool(index: int, name: str | None, arguments: str, id: str | None = None) -> bytes:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    call = {"index": index, "function": function} | ({"id": id, "type": "function"} if id else {})
+    return chunk({"tool_calls": [call]})
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+class Answer:
+    """One answer: `pieces` are sent in order; `gate` shuts before piece number `held`."""
+
+    def __init__(
+        self,
+        *pieces: bytes,
+        status: str = "200 OK",
+        kind: str = "text/event-stream",
+        headers: str = "",
+        held: int | None = None,
+        cut: bool = False,
+    ) -> None:
+        self.pieces, self.status, self.kind, self.headers = pieces, status, kind, headers
+        self.held, self.cut = held, cut
+        self.gate = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.dropped = asyncio.Event()
+        """The client has closed the connection before the end."""
+
+
+def saying(text: str) -> Answer:
+    return Answer(*words(text), chunk({}, "stop"), usage(50, 9, 20), DONE)
+
+
+class StandIn:
+    def __init__(self, answers: list[Answer]) -> None:
+        self.answers = answers
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[str] = []
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.headers.append(head)
+                length = next(
+                    int(line.split(":")[1])
+                    for line in head.splitlines()
+                    if line.lower().startswith("content-length")
+                )
+                self.requests.append(json.loads(await reader.readexactly(length)))
+                await self._answer(self.answers.pop(0), reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(
+        self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(
+            f"HTTP/1.1 {answer.status}\r\nContent-Type: {answer.kind}\r\n{answer.headers}"
+            "Transfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        for number, piece in enumerate(answer.pieces):
+            if number == answer.held:
+                await writer.drain()
+                answer.reached.set()
+                await self._wait(answer, reader)
+            if piece:  # an empty one would end the body
+                writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        if answer.cut:
+            await writer.drain()
+            writer.transport.abort()
+            return
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    async def _wait(self, answer: Answer, reader: asyncio.StreamReader) -> None:
+        """Until the gate opens, or the client goes."""
+        gate = asyncio.ensure_future(answer.gate.wait())
+        gone = asyncio.ensure_future(reader.read(1))
+        done, waiting = await asyncio.wait({gate, gone}, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if gone in done:
+            answer.dropped.set()
+            raise ConnectionError
+
+
+@asynccontextmanager
+async def stand_in(*answers: Answer) -> AsyncIterator[StandIn]:
+    """The server, its `url` ready for the setting `llm`."""
+    upstream = StandIn(list(answers))
+    connections: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(upstream.serve(reader, writer))
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1#some-model"
+    try:
+        yield upstream
+    finally:
+        server.close()
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)

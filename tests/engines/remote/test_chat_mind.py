@@ -1,0 +1,312 @@
+"""The composed engine with its mind on another server; that server is a stand-in."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from duologue.core.talk import (
+    Ask,
+    Began,
+    Call,
+    CallPart,
+    Done,
+    Item,
+    Part,
+    ReplyEvent,
+    Tool,
+    Truncation,
+)
+from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.talk import LightTalk
+from duologue.engines.remote.chat_mind import ChatMind
+from duologue.errors import EngineFault
+from duologue.remote.server import RemoteServer
+from engines.light.engine_kit import events, text, tokens
+from engines.light.parts_kit import ScriptedEar, ScriptedMouth, said, spoken, typed
+from engines.remote.stand_in import (
+    DONE,
+    KEY,
+    Answer,
+    StandIn,
+    chunk,
+    saying,
+    stand_in,
+    tool,
+    usage,
+    words,
+)
+
+TOOLS = (Tool("weather", "The weather.", {"type": "object", "properties": {}}),)
+
+
+@asynccontextmanager
+async def talking(
+    upstream: StandIn | str, *, answer_s: float = 5.0, context_tokens: int = 4096
+) -> AsyncIterator[LightTalk]:
+    url = upstream if isinstance(upstream, str) else upstream.url
+    outside = asyncio.all_tasks()
+    server = RemoteServer(url, "llm", "the language model's server", KEY, answer_s=answer_s)
+    mind = ChatMind(server, context_tokens=context_tokens)
+    engine = LightEngine(ScriptedEar(), mind, ScriptedMouth())
+    try:
+        yield await engine.open(Ask())
+    finally:
+        await engine.aclose()
+    left = [t.get_name() for t in asyncio.all_tasks() - outside]
+    assert not [name for name in left if name in ("reply", "guess", "think", "speak")]
+
+
+def calls(got: list[ReplyEvent]) -> dict[int, tuple[str, str, bool]]:
+    """Of each call the name, the arguments and whether it was closed."""
+    made: dict[int, tuple[str, str, bool]] = {}
+    for event in got:
+        if isinstance(event, Call):
+            name, arguments, final = made.get(event.index, ("", "", False))
+            made[event.index] = name + event.name, arguments + event.delta, final or event.final
+    return made
+
+
+async def test_what_streams_in_is_spoken_and_usage_is_the_upstreams() -> None:
+    async with stand_in(saying("Sure, here it is. And a second one.")) as upstream:
+        async with talking(upstream) as talk:
+            talk.put(spoken("u", "Go on."))
+            got = await events(talk.reply(Ask(instructions="Be kind.", max_tokens=77)))
+    assert text(got).split() == "Sure, here it is. And a second one.".split()
+    assert [e for e in got if isinstance(e, Began)][-1] == Began(
+        input={"text": 50}, cached={"text": 20}
+    )
+    assert tokens(got) == 9
+    assert isinstance(got[-1], Done) and got[-1].reason == "completed"
+    assert {"transcript", "first_token", "first_clause"} == set(got[-1].stages)
+    (asked,) = upstream.requests
+    assert asked["model"] == "some-model" and asked["stream"] and asked["max_tokens"] == 77
+    assert asked["messages"][0]["content"].endswith("Be kind.")
+    assert asked["messages"][1:] == [{"role": "user", "content": "Go on."}]
+    assert f"Bearer {KEY}" in upstream.headers[0]
+    assert upstream.headers[0].startswith("POST /v1/chat/completions ")
+
+
+async def test_the_first_clause_is_spoken_while_the_rest_is_still_awaited() -> None:
+    answer = Answer(*words("One is here now. Two"), chunk({}, "stop"), held=4)
+    async with stand_in(answer) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        reply = talk.reply(Ask())
+        heard = ""
+        while "now." not in heard:
+            heard += text([await anext(reply)])
+        assert not answer.gate.is_set()
+        answer.gate.set()
+        assert "Two" in text(await events(reply))
+
+
+async def test_an_interruption_closes_the_request() -> None:
+    answer = Answer(*words("One is here now. Two"), chunk({}, "stop"), held=4)
+    async with stand_in(answer, saying("Fine.")) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        reply = talk.reply(Ask())
+        await answer.reached.wait()
+        await reply.aclose()
+        await asyncio.wait_for(answer.dropped.wait(), 2)
+        talk.put(said("a", "One is here now."))
+        talk.cut("a", 200, "One is")
+        assert text(await events(talk.reply(Ask()))) == "Fine. "
+    assert upstream.requests[1]["messages"][-1] == {"role": "assistant", "content": "One is"}
+
+
+async def test_a_guess_that_came_true_is_asked_for_once() -> None:
+    async with stand_in(saying("Yes.")) as upstream, talking(upstream) as talk:
+        talk.expect(spoken("u", "Is it?"))
+        while not upstream.requests:  # noqa: ASYNC110 - a request over a socket
+            await asyncio.sleep(0.001)
+        talk.put(spoken("u", "Is it?", silence=100))
+        assert text(await events(talk.reply(Ask()))).strip() == "Yes."
+    assert len(upstream.requests) == 1
+
+
+async def test_a_reply_out_of_band_reads_its_own_context_only() -> None:
+    async with stand_in(saying("Yes.")) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "A secret."))
+        ask = Ask(context=(typed("c", "Is it?"),), keep=False, speak=False, instructions="Judge.")
+        await events(talk.reply(ask))
+    assert upstream.requests[0]["messages"] == [
+        {"role": "system", "content": "Judge."},
+        {"role": "user", "content": "Is it?"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param(
+            [
+                tool(0, "weather", "", id="a"),
+                tool(0, None, '{"city":'),
+                tool(0, None, '"Rome"}'),
+                tool(1, "weather", '{"city":"Oslo"}', id="b"),
+            ],
+            id="in pieces",
+        ),
+        pytest.param(
+            [
+                tool(0, "weather", '{"city":"Rome"}', id="a"),
+                tool(0, "weather", '{"city":"Oslo"}', id="b"),
+            ],
+            id="whole, under one index",
+        ),
+    ],
+)
+async def test_calls_come_in_pieces_or_whole(pieces: list[bytes]) -> None:
+    answer = Answer(*words("Let me look."), *pieces, chunk({}, "tool_calls"), usage(60, 30), DONE)
+    async with stand_in(answer) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        ask = Ask(tools=TOOLS, tool_choice="function:weather", parallel_calls=False)
+        got = await events(talk.reply(ask))
+    assert text(got).strip() == "Let me look."
+    assert calls(got) == {
+        0: ("weather", '{"city":"Rome"}', True),
+        1: ("weather", '{"city":"Oslo"}', True),
+    }
+    assert tokens(got) == 30
+    (asked,) = upstream.requests
+    assert asked["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+    assert asked["parallel_tool_calls"] is False
+    assert asked["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "weather",
+                "description": "The weather.",
+                "parameters": {"type": "object", "properties": {}},
+            },
+        }
+    ]
+
+
+async def test_a_result_goes_back_to_its_call() -> None:
+    async with stand_in(saying("Sunny.")) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        talk.put(Item("c", "call", call=CallPart("id1", "weather", '{"city":"Rome"}')))
+        talk.put(Item("r", "result", (Part(text="sun"),), call_id="id1"))
+        await events(talk.reply(Ask(tools=TOOLS)))
+    assert [m["role"] for m in upstream.requests[0]["messages"]][1:] == [
+        "user",
+        "assistant",
+        "tool",
+    ]
+    assert upstream.requests[0]["messages"][-1]["tool_call_id"] == "id1"
+
+
+async def test_a_history_that_is_too_long_loses_its_beginning_or_fails() -> None:
+    async with stand_in(saying("Yes.")) as upstream:
+        async with talking(upstream, context_tokens=1024) as talk:
+            for number in range(20):
+                talk.put(typed(f"u{number}", f"{number} " + "word " * 60))
+            with pytest.raises(EngineFault) as fault:
+                await events(talk.reply(Ask(truncation=Truncation(allowed=False))))
+            assert fault.value.code == "context_length_exceeded"
+            assert not upstream.requests
+            await events(talk.reply(Ask()))
+    sent = json.dumps(upstream.requests[0]["messages"])
+    assert "19 word" in sent and "0 word word" not in sent.split("19 word")[0].split("18 word")[0]
+
+
+FAULTS = {
+    "HTML": (Answer(b"<html>hello</html>", kind="text/html"), "text/html"),
+    "refused key": (
+        Answer(
+            json.dumps({"error": {"message": f"bad key {KEY}"}}).encode(),
+            status="401 Unauthorized",
+            kind="application/json",
+        ),
+        "llm_key",
+    ),
+    "no such model": (
+        Answer(
+            b'{"error":{"message":"no model"}}', status="404 Not Found", kind="application/json"
+        ),
+        "404",
+    ),
+    "quota": (
+        Answer(
+            json.dumps({"error": {"message": f"{KEY} is over its quota"}}).encode(),
+            status="429 Too Many Requests",
+            kind="application/json",
+            headers="Retry-After: 100\r\n",
+        ),
+        "quota",
+    ),
+    "error page": (
+        Answer(b"<html>oops</html>", status="502 Bad Gateway", kind="text/html"),
+        "a page of HTML",
+    ),
+    "redirect": (
+        Answer(b"", status="302 Found", headers="Location: http://127.0.0.1:1/v1\r\n"),
+        "redirect",
+    ),
+    "connection cut": (Answer(*words("Well, this is"), cut=True), "broke off"),
+    "half a reply": (Answer(*words("Well, this is"), DONE), "broke off"),
+    "error in the stream": (
+        Answer(*words("Well,"), b'data: {"error":{"message":"out of memory"}}\n\n'),
+        "out of memory",
+    ),
+    "no JSON": (Answer(b"data: {oops\n\n"), "nonsense"),
+    "another shape": (Answer(b'data: {"choices":[{"delta":{"content":7}}]}\n\n'), "nonsense"),
+    "a call that is no JSON": (
+        Answer(tool(0, "weather", '{"city":', id="a"), chunk({}, "tool_calls"), DONE),
+        "no JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_a_fault_fails_the_reply_with_its_reason_and_the_next_one_works(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "duologue")
+    bad, reason = FAULTS[name]
+    async with stand_in(bad, saying("Fine.")) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        with pytest.raises(EngineFault) as fault:
+            await events(talk.reply(Ask(tools=TOOLS)))
+        assert reason in fault.value.message
+        assert text(await events(talk.reply(Ask()))).strip() == "Fine."
+    assert KEY not in fault.value.message and KEY not in caplog.text
+    assert "127.0.0.1" not in fault.value.message
+
+
+async def test_a_slow_server_is_given_up() -> None:
+    slow = Answer(b"", held=0)
+    async with stand_in(slow, saying("Fine.")) as upstream:
+        async with talking(upstream, answer_s=0.2) as talk:
+            talk.put(typed("u", "Go on."))
+            with pytest.raises(EngineFault, match=r"did not answer within 0\.2 s"):
+                await events(talk.reply(Ask()))
+            assert text(await events(talk.reply(Ask()))).strip() == "Fine."
+
+
+async def test_an_absent_server_fails_the_reply_only() -> None:
+    async with talking("http://127.0.0.1:9/v1#m") as talk:
+        talk.put(typed("u", "Go on."))
+        for _ in range(2):
+            with pytest.raises(EngineFault, match="cannot be reached"):
+                await events(talk.reply(Ask()))
+
+
+async def test_the_limit_ends_a_reply_and_a_call_that_it_cut_is_not_closed() -> None:
+    answer = Answer(tool(0, "weather", '{"city":', id="a"), chunk({}, "length"), DONE)
+    async with stand_in(answer) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        got = await events(talk.reply(Ask(tools=TOOLS)))
+    assert calls(got) == {0: ("weather", '{"city":', False)}
+    assert isinstance(got[-1], Done) and got[-1].reason == "length"
+
+
+async def test_thinking_aloud_is_not_spoken() -> None:
+    async with stand_in(saying("<think> Hm, the user </think> Yes.")) as upstream:
+        async with talking(upstream) as talk:
+            talk.put(typed("u", "Is it?"))
+            assert text(await events(talk.reply(Ask()))).strip() == "Yes."
