@@ -90,11 +90,14 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load(environ={"DUOLOGUE_PORT": "", "DUOLOGUE_VOICE": ""}) == ServerConfig()
 
 
+KEYS = ["api_key", "upstream_key", "llm_key", "stt_key", "tts_key", "ice_credential"]
+
+
 def test_only_the_keys_are_secrets() -> None:
-    assert {s.key for s in SETTINGS if s.secret} == {"api_key", "upstream_key", "ice_credential"}
+    assert {s.key for s in SETTINGS if s.secret} == set(KEYS)
 
 
-@pytest.mark.parametrize("key", ["api_key", "upstream_key", "ice_credential"])
+@pytest.mark.parametrize("key", KEYS)
 def test_a_key_has_no_option_and_is_never_shown(key: str) -> None:
     (setting,) = [setting for setting in SETTINGS if setting.key == key]
     assert setting.secret and setting.flag is None

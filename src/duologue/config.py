@@ -183,8 +183,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="Language model in place of the profile's: a name of the catalogue, a "
-            "path, or a hub id (`hf:owner/repo`); so too for the next three. Or one on another "
-            "server that speaks the chat-completions protocol: `http(s)://host/v1#MODEL`."
+            "path, or a hub id (`hf:owner/repo`); so too for `stt`, `vad`, `turn_end`. Or one "
+            "on another server of the chat-completions protocol: `http(s)://host/v1#MODEL`."
         ),
     ] = None
     llm_key: Annotated[
@@ -194,10 +194,33 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     stt: Annotated[
         str | None,
         Meta(
-            description="Speech recognition model in place of the profile's; with the engine "
+            description="Speech recognition model in place of the profile's, or one on another "
+            "server with `/v1/audio/transcriptions`: `http(s)://host/v1#MODEL`; with the engine "
             "`realtime` also `upstream`, which then writes down what the user says."
         ),
     ] = None
+    stt_key: Annotated[
+        str | None,
+        Meta(description="The key of the server that `stt` is the URL of.", extra=SECRET),
+    ] = None
+    tts: Annotated[
+        str | None,
+        Meta(
+            description="A voice on another server with `/v1/audio/speech`, in place of the "
+            "profile's: `http(s)://host/v1#MODEL`."
+        ),
+    ] = None
+    tts_key: Annotated[
+        str | None,
+        Meta(description="The key of the server that `tts` is the URL of.", extra=SECRET),
+    ] = None
+    tts_voices: Annotated[
+        str,
+        Meta(
+            description="Names of the voices that the server of `tts` has, the default first, "
+            "with commas between. Empty: the well-known names."
+        ),
+    ] = ""
     vad: Annotated[
         str | None,
         Meta(

@@ -138,3 +138,14 @@ def test_a_front_needs_models_that_listen_and_no_others() -> None:
     assert ear_specs(front) == ("whisper-tiny.en",)
     nothing = structs.replace(front, vad="loudness", turn_end="loudness", stt="upstream")
     assert specs(nothing) == {} and ear_specs(nothing) == ()
+
+
+def test_a_part_on_another_server_needs_no_model_here(store: Store) -> None:
+    config = structs.replace(
+        SMALL, llm="http://host/v1#m", stt="http://host/v1#w", tts="http://host/v1#v"
+    )
+    registry = Registry(store)
+    assert provide(config, store, registry.fetch, refuse_to_say) == config
+    assert set(specs(config)) == {"activity", "turn_end"}
+    assert set(registry.asked) == set(specs(config).values())
+    assert ear_specs(config) == ("http://host/v1#w",)

@@ -23,10 +23,10 @@ from duologue.engines.scripted import (
     read_script,
 )
 from duologue.errors import ConfigFault, ModelFault
-from duologue.gateway.compose_parts import make_mind
 from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.models import Role, resolve
+from duologue.remote.address import is_remote
 from duologue.runtime.ports import (
     Engine,
     Images,
@@ -122,9 +122,8 @@ async def _light(config: ServerConfig) -> Parts:
     # first; after 10,000 rounds they sleep, so that a busy neighbour gets the core at last.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from duologue.engines.light.engine import LightEngine
-    from duologue.engines.light.mouth import HibariMouth
     from duologue.engines.light.translator import LightTranslator
-    from duologue.hearing.ear import WhisperEar
+    from duologue.gateway.compose_parts import make_ears, make_mind, make_mouth
     from duologue.hearing.silero import SileroActivity
     from duologue.hearing.transcriber import WhisperTranscriber
     from duologue.hearing.turn_end import SmartTurnEnd
@@ -134,9 +133,9 @@ async def _light(config: ServerConfig) -> Parts:
     paths, ear_paths = await asyncio.to_thread(resolve_all, config)
     activity = await SileroActivity.load(only(paths["activity"], ".onnx"))
     turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
-    ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
+    ears, closers = await make_ears(config, ear_paths)
     own, ear = next(iter(ears.items()))
-    mouth = await asyncio.to_thread(HibariMouth, only(paths["mouth"], ".onnx"))
+    mouth = await make_mouth(config, _file(paths.get("mouth"), ".onnx"))
     mind = await make_mind(config, _file(paths.get("mind"), ".gguf"))
     engine = LightEngine(ear, mind, mouth, RapidOcrEye())
     await engine.warm()
@@ -149,16 +148,19 @@ async def _light(config: ServerConfig) -> Parts:
         turn_end,
         clean_images(config),
         LightTranslator(ear, mouth) if len(ear.languages) > 1 else None,
-        f"The speech model {own} of this server knows one language only. Translation needs "
-        "one that knows many, such as that of the profile default.",
-        tuple(one.aclose for one in ears.values()),
+        f"The speech model {own} of this server knows one language only, or is elsewhere. "
+        "Translation needs one here that knows many, such as that of the profile default.",
+        closers,
     )
 
 
-def resolve_all(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path]]:
-    """The models of each role, and every speech recognition model by its name."""
+def resolve_all(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path | None]]:
+    """The models of each role, and every speech recognition model by its name.
+
+    None is where one lives on another server.
+    """
     store = store_of(config)
-    ears = {spec: resolve(spec, store) for spec in ear_specs(config)}
+    ears = {spec: None if is_remote(spec) else resolve(spec, store) for spec in ear_specs(config)}
     return {role: resolve(spec, store) for role, spec in specs(config).items()}, ears
 
 

@@ -11,8 +11,8 @@ from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, only, resolve_all
+from duologue.gateway.compose_parts import make_ears
 from duologue.gateway.provision import transcription_names
-from duologue.hearing.ear import WhisperEar
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.silero import SileroActivity
 from duologue.hearing.transcriber import WhisperTranscriber
@@ -26,7 +26,7 @@ async def compose_chat(config: ServerConfig) -> Parts:
     paths, ear_paths = await asyncio.to_thread(resolve_all, config)
     activity = await SileroActivity.load(only(paths["activity"], ".onnx"))
     turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
-    ears = {spec: await WhisperEar.load(path) for spec, path in ear_paths.items()}
+    ears, closers = await make_ears(config, ear_paths)
     return Parts(
         engine,
         WhisperTranscriber(ears, names, is_open=config.unknown_model == "lenient"),
@@ -36,7 +36,7 @@ async def compose_chat(config: ServerConfig) -> Parts:
         clean_images(config),
         None,
         "The engine `chat` does not translate; the engine `light` does.",
-        tuple(one.aclose for one in ears.values()),
+        closers=closers,
     )
 
 

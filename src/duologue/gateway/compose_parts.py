@@ -3,12 +3,17 @@
 What a part needs is imported only when it is the one configured.
 """
 
+import asyncio
 import os
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from duologue.config import ServerConfig
-from duologue.engines.light.parts import Mind
+from duologue.engines.light.parts import Mind, Mouth
+from duologue.hearing.ear import WhisperEar
 from duologue.remote.address import is_remote
+
+Close = Callable[[], Awaitable[None]]
 
 
 async def make_mind(config: ServerConfig, path: Path | None) -> Mind:
@@ -35,3 +40,44 @@ async def make_mind(config: ServerConfig, path: Path | None) -> Mind:
             threads=config.threads or os.cpu_count() or 1,
         )
     )
+
+
+async def make_ears(
+    config: ServerConfig, paths: Mapping[str, Path | None]
+) -> tuple[dict[str, WhisperEar], tuple[Close, ...]]:
+    """The speech recognition models of `ear_specs` by name, and what is to be closed.
+
+    A path is None where one lives on another server. Raises `ConfigFault`, `ModelFault`.
+    """
+    ears: dict[str, WhisperEar] = {}
+    closers: list[Close] = []
+    for spec, path in paths.items():
+        if path is not None:
+            ears[spec] = await WhisperEar.load(path)
+            closers.append(ears[spec].aclose)
+            continue
+
+        from duologue.hearing.remote import WORKERS, RemoteSpeech
+        from duologue.remote.server import RemoteServer
+
+        # A key is for the one server that it was set for.
+        key = config.stt_key if spec == config.stt else None
+        speech = RemoteSpeech(RemoteServer(spec, "stt", "the speech recognition server", key))
+        ears[spec] = WhisperEar(speech, workers=WORKERS)
+        closers += (ears[spec].aclose, speech.aclose)
+    return ears, tuple(closers)
+
+
+async def make_mouth(config: ServerConfig, path: Path | None) -> Mouth:
+    """The voice: at `path`, or where the setting `tts` says. Raises as `make_mind`."""
+    if config.tts is not None:
+        from duologue.engines.remote.mouth import RemoteMouth
+        from duologue.remote.server import RemoteServer
+
+        names = (name.strip() for name in config.tts_voices.split(","))
+        server = RemoteServer(config.tts, "tts", "the voice's server", config.tts_key)
+        return RemoteMouth(server, tuple(filter(None, names)))
+
+    from duologue.engines.light.mouth import HibariMouth
+
+    return await asyncio.to_thread(HibariMouth, path)

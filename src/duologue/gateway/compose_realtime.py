@@ -6,6 +6,7 @@ unless the settings name what needs none: `vad` and `turn_end` may be `loudness`
 """
 
 import asyncio
+from pathlib import Path
 
 from msgspec import structs
 
@@ -16,13 +17,14 @@ from duologue.engines.realtime.upstream import Upstream
 from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, only
+from duologue.gateway.compose_parts import make_ears
 from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
-from duologue.hearing.ear import WhisperEar
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.silero import SileroActivity
 from duologue.hearing.transcriber import WhisperTranscriber
 from duologue.hearing.turn_end import SmartTurnEnd
 from duologue.models import resolve
+from duologue.remote.address import is_remote
 from duologue.runtime.ports import TurnEnd, VoiceActivity
 
 NO_TRANSLATOR = "This server's engine is another server's conversation; it does not translate."
@@ -46,7 +48,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         traits = structs.replace(traits, voices=tuple(filter(None, voices)))
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await _activity(config), await _turn_end(config)
-    ears = await _ears(config)
+    ears, closers = await make_ears(config, await _ear_paths(config))
     transcripts = None if ears else Transcripts(is_open=is_open)
     return Parts(
         RealtimeEngine(
@@ -63,7 +65,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         clean_images(config),
         None,
         NO_TRANSLATOR,
-        tuple(one.aclose for one in ears.values()),
+        closers=closers,
     )
 
 
@@ -83,10 +85,10 @@ async def _turn_end(config: ServerConfig) -> TurnEnd:
     return await SmartTurnEnd.load(only(path, ".onnx"))
 
 
-async def _ears(config: ServerConfig) -> dict[str, WhisperEar]:
+async def _ear_paths(config: ServerConfig) -> dict[str, Path | None]:
     """Speech recognition models by name; none where the upstream writes down."""
     store = store_of(config)
     return {
-        spec: await WhisperEar.load(await asyncio.to_thread(resolve, spec, store))
+        spec: None if is_remote(spec) else await asyncio.to_thread(resolve, spec, store)
         for spec in ear_specs(config)
     }

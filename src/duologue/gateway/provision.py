@@ -39,7 +39,7 @@ def specs(config: ServerConfig) -> dict[Role, str]:
         "turn_end": config.turn_end or chosen.turn_end,
         "ear": config.stt or chosen.ear,
         "mind": config.llm or chosen.mind,
-        "mouth": chosen.mouth,
+        "mouth": config.tts or chosen.mouth,
     }
     if config.engine == "chat":
         del own["mind"], own["mouth"]
@@ -62,13 +62,16 @@ def transcription_names(config: ServerConfig) -> dict[str, str]:
 
 
 def ear_specs(config: ServerConfig) -> tuple[str, ...]:
-    """Every speech recognition model, the engine's own first."""
-    own = specs(config).get("ear")
-    return tuple(dict.fromkeys((own, *transcription_names(config).values()))) if own else ()
+    """Every speech recognition model, the engine's own first; some may be on other servers."""
+    own = config.stt or profile(config.profile).ear
+    if config.engine == "realtime" and own == NO_MODEL["ear"]:
+        return ()
+    return tuple(dict.fromkeys((own, *transcription_names(config).values())))
 
 
 def _all_specs(config: ServerConfig) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*specs(config).values(), *ear_specs(config))))
+    ears = (spec for spec in ear_specs(config) if not is_remote(spec))
+    return tuple(dict.fromkeys((*specs(config).values(), *ears)))
 
 
 def provide(

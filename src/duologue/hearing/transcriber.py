@@ -37,7 +37,7 @@ class WhisperTranscriber:
         self._own = ears[own]
         self.models = TranscriptionModels(
             names=tuple(self._ears),
-            languages={name: ear.languages for name, ear in self._ears.items()},
+            languages={name: ear.languages for name, ear in self._ears.items() if ear.languages},
             is_open=is_open,
         )
 

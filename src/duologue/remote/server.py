@@ -11,10 +11,11 @@ meant to go.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2
 import openai
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 
 from duologue.errors import EngineFault
 from duologue.remote.address import parse
@@ -57,13 +58,16 @@ class RemoteServer:
             api_key=self._key or "none",
             base_url=self.address.base_url,
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(
-                follow_redirects=False,
-                timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
-                limits=httpx2.Limits(
-                    max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
-                ),
-            ),
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False, **_limits(answer_s)),
+        )
+
+    def blocking_client(self) -> OpenAI:
+        """Another client of the same server, for worker threads; whoever asked closes it."""
+        return OpenAI(
+            api_key=self._key or "none",
+            base_url=self.address.base_url,
+            max_retries=0,
+            http_client=DefaultHttpxClient(follow_redirects=False, **_limits(self._answer_s)),
         )
 
     @contextmanager
@@ -119,6 +123,13 @@ class RemoteServer:
             text = text.replace(self._key, "…")
         text = " ".join(text.split())
         return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+
+
+def _limits(answer_s: float) -> dict[str, Any]:
+    return {
+        "timeout": httpx2.Timeout(answer_s, connect=CONNECT_S),
+        "limits": httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+    }
 
 
 def _said(error: openai.APIStatusError) -> str:

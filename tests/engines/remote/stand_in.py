@@ -1,5 +1,5 @@
-"""A stand-in for a chat-completions server (shapes as the hosted API and llama.cpp send them in
-2026), over a real socket: it answers each request with the next of its scripted answers."""
+"""A stand-in for a chat-completions or audio server (shapes as the hosted API and llama.cpp send
+them in 2026), over a real socket: it answers each request with the next of its scripted answers."""
 
 import asyncio
 import json
@@ -76,7 +76,9 @@ class StandIn:
                     for line in head.splitlines()
                     if line.lower().startswith("content-length")
                 )
-                self.requests.append(json.loads(await reader.readexactly(length)))
+                body = await reader.readexactly(length)
+                is_json = "content-type: application/json" in head.lower()
+                self.requests.append(json.loads(body) if is_json else {"form": body})
                 await self._answer(self.answers.pop(0), reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

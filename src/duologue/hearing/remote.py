@@ -1,0 +1,81 @@
+"""A speech model on another server: sound in, `POST /audio/transcriptions`, its words out.
+
+It stands where Whisper does, behind the ear: blocking, called from the ear's threads. The
+server cuts long sound itself. It cannot be told how a transcript must begin, so where words
+were told already, those that follow are taken by their number.
+"""
+
+import io
+import wave
+
+import numpy as np
+import openai
+from openai import OpenAI
+
+from duologue.errors import EngineFault
+from duologue.hearing.resampling import Samples, resample
+from duologue.hearing.whisper import QUIET_RMS, RATE_HZ, Heard, Hearing
+from duologue.remote.server import RemoteServer
+
+CODE = "transcription_failed"
+
+WORKERS = 16
+"""Items of replies that are heard at a time: the work is done elsewhere."""
+
+
+class RemoteSpeech:
+    """Satisfies `SpeechModel`; the server is its own. Raises `EngineFault` in `hear`."""
+
+    languages: tuple[str, ...] = ()
+    """Not known from here: any may be asked for."""
+
+    def __init__(self, server: RemoteServer) -> None:
+        self._server = server
+        self._client: OpenAI = server.blocking_client()
+
+    def pieces(self, pcm: bytes) -> list[Samples]:
+        """The sound in one piece; none where it is silent."""
+        sound = resample(pcm)
+        quiet = not len(sound) or float(np.sqrt(np.mean(sound**2))) < QUIET_RMS
+        return [] if quiet else [sound]
+
+    def hear(self, piece: Samples, how: Hearing) -> Heard:
+        """The words of one piece."""
+        language = how.language or (how.languages[0] if len(how.languages) == 1 else None)
+        try:
+            with self._server.faults():
+                answer = self._client.audio.transcriptions.create(
+                    model=self._server.address.model,
+                    file=("speech.wav", _wav(piece), "audio/wav"),
+                    response_format="json",
+                    language=language or openai.omit,
+                    prompt=how.prompt or openai.omit,
+                )
+                if not isinstance(getattr(answer, "text", None), str):
+                    raise ValueError("no text")
+        except EngineFault as fault:
+            raise EngineFault(fault.message, CODE) from None
+        return Heard(_going_on(answer.text.strip(), how.prefix), language)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        await self._server.aclose()
+
+
+def _going_on(text: str, prefix: str) -> str:
+    """`text`, or where it does not begin with `prefix`, that and as many words fewer."""
+    if text.startswith(prefix):
+        return text
+    rest = text.split()[len(prefix.split()) :]
+    return " ".join([prefix.rstrip(), *rest])
+
+
+def _wav(piece: Samples) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(RATE_HZ)
+        writer.writeframes(np.rint(np.clip(piece, -1, 1) * 32767).astype("<i2").tobytes())
+    return file.getvalue()

@@ -1,0 +1,77 @@
+"""An ear whose model is on another server; that server is a stand-in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from duologue.core.talk import Transcript, TranscriptionAsk
+from duologue.errors import EngineFault
+from duologue.hearing.ear import WhisperEar
+from duologue.hearing.remote import RemoteSpeech
+from duologue.hearing.transcriber import WhisperTranscriber
+from duologue.remote.server import RemoteServer
+from engines.remote.stand_in import KEY, Answer, StandIn, stand_in
+
+SPEECH = (np.sin(np.arange(24_000) / 20) * 6000).astype("<i2").tobytes()
+
+
+def heard(text: str) -> Answer:
+    return Answer(f'{{"text": " {text}"}}'.encode(), kind="application/json")
+
+
+@asynccontextmanager
+async def listening(upstream: StandIn) -> AsyncIterator[WhisperEar]:
+    speech = RemoteSpeech(RemoteServer(upstream.url, "stt", "the recognition server", KEY))
+    ear = WhisperEar(speech, workers=2)
+    yield ear
+    await ear.aclose()
+    await speech.aclose()
+
+
+async def test_sound_is_sent_as_a_recording_and_its_words_come_back() -> None:
+    async with stand_in(heard("Hello there.")) as upstream, listening(upstream) as ear:
+        transcript = await ear.transcribe("u", SPEECH, language="de", prompt="Names: Ada.")
+        assert transcript == Transcript("Hello there.", 1.0, "de")
+        assert await ear.transcribe("u", SPEECH, language="de", prompt="Names: Ada.") == transcript
+    (request,) = upstream.requests
+    form = request["form"]
+    assert b"some-model" in form and b"Names: Ada." in form and b"\r\n\r\nde\r\n" in form
+    assert b"RIFF" in form and form.index(b"RIFF") > 0 and len(form) > 32_000
+    assert upstream.headers[0].startswith("POST /v1/audio/transcriptions ")
+
+
+async def test_silence_is_not_sent() -> None:
+    async with stand_in() as upstream, listening(upstream) as ear:
+        assert (await ear.transcribe("u", bytes(48_000))).text == ""
+    assert not upstream.requests
+
+
+async def test_words_that_were_told_already_stay_as_they_were() -> None:
+    async with stand_in(heard("Hallo there, my friend."), heard("Hallo there, my friend.")) as up:
+        async with listening(up) as ear:
+            ask = TranscriptionAsk("whisper-1", prefix="Hello there,")
+            transcriber = WhisperTranscriber({"own": ear})
+            *_, last = [t async for t in transcriber.transcribe("u", SPEECH, ask)]
+            assert last.text == "Hello there, my friend."
+            assert transcriber.models.languages == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(b"<html>", kind="text/html"), "nonsense"),
+        (Answer(b'{"words": 1}', kind="application/json"), "nonsense"),
+        (
+            Answer(f'{{"error":{{"message":"{KEY}"}}}}'.encode(), status="500 Oops"),
+            r"refused \(500\)",
+        ),
+    ],
+)
+async def test_a_fault_is_told_and_the_next_item_is_heard(answer: Answer, reason: str) -> None:
+    async with stand_in(answer, heard("Yes.")) as upstream, listening(upstream) as ear:
+        with pytest.raises(EngineFault, match=reason) as fault:
+            await ear.transcribe("u", SPEECH)
+        assert fault.value.code == "transcription_failed" and KEY not in fault.value.message
+        assert (await ear.transcribe("v", SPEECH)).text == "Yes."
