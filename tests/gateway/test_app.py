@@ -58,7 +58,12 @@ async def test_the_front_page_says_how_to_connect(base_url: str) -> None:
 
 
 async def test_what_is_not_there_is_a_404_in_the_envelope(base_url: str) -> None:
-    for path in ("/nowhere", "/v1/audio/speech", "/v1/models/", "/v1/realtime/calls/rtc_1/accept"):
+    for path in (
+        "/nowhere",
+        "/v1/audio/translations",
+        "/v1/models/",
+        "/v1/realtime/calls/rtc_1/accept",
+    ):
         status, _, body = await http_get(root(base_url) + path)
         assert status == 404
         assert body["error"] == {

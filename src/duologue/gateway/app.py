@@ -5,6 +5,8 @@ the first request and ends every session with close code 1001 before it frees th
 
     WS   /v1/realtime                 sessions (`realtime.py`)
     WS   /v1/realtime/translations    translation sessions
+    POST /v1/audio/transcriptions     the ear alone (`audio_routes.py`)
+    POST /v1/audio/speech             the voice alone
     POST /v1/realtime/client_secrets  secrets for browsers (`secret_routes.py`)
     POST /v1/realtime/calls           WebRTC calls, and their hangup (`calls.py`)
     POST /v1/realtime/sessions        the same in the beta protocol (`beta_routes.py`)
@@ -32,6 +34,7 @@ from duologue import __version__
 from duologue.config import ServerConfig
 from duologue.core.settings import WELL_KNOWN_VOICES
 from duologue.errors import ConfigFault, Refusal
+from duologue.gateway.audio_routes import AudioRoutes
 from duologue.gateway.auth import Doorkeeper, Passage
 from duologue.gateway.beta_routes import BetaRoutes
 from duologue.gateway.calls import Calls
@@ -74,6 +77,8 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
             Route("/healthz", gateway.health),
             Route("/v1/models", gateway.models),
             Route("/v1/models/{model}", gateway.model),
+            Route("/v1/audio/transcriptions", gateway.transcription, methods=["POST"]),
+            Route("/v1/audio/speech", gateway.speech, methods=["POST"]),
             Route("/v1/realtime/client_secrets", gateway.client_secret, methods=["POST"]),
             Route(
                 "/v1/realtime/translations/client_secrets",
@@ -121,6 +126,7 @@ class Gateway:
         self._calls: Calls | None = None
         self._secret_routes: SecretRoutes | None = None
         self._beta_routes: BetaRoutes | None = None
+        self._audio_routes: AudioRoutes | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -157,6 +163,7 @@ class Gateway:
         )
         self._calls = calls = Calls(config, door, start, parts, self._sessions)
         self._realtime = Realtime(config, door, start, parts, self._sessions, calls)
+        self._audio_routes = AudioRoutes(door, parts.transcriber, parts.mouth, strict=strict)
         self._door = door
         return calls
 
@@ -200,6 +207,16 @@ class Gateway:
         """The end of a call."""
         assert self._calls, "served before its lifespan began"
         return await self._calls.hang_up(request)
+
+    async def transcription(self, request: Request) -> Response:
+        """The words of a sound file."""
+        assert self._audio_routes, "served before its lifespan began"
+        return await self._audio_routes.transcribe(request)
+
+    async def speech(self, request: Request) -> Response:
+        """The sound of a text."""
+        assert self._audio_routes, "served before its lifespan began"
+        return await self._audio_routes.speak(request)
 
     async def client_secret(self, request: Request) -> Response:
         """A client secret for a conversation or a transcription."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from duologue.config import ServerConfig
+from duologue.engines.light.parts import Mouth
 from duologue.engines.scripted import (
     LoudnessActivity,
     LoudnessTurnEnd,
@@ -55,6 +56,8 @@ class Parts:
     why_no_translator: str = ""
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=())
     """What else is to be closed, after the engine."""
+    mouth: Mouth | None = None
+    """The voice, where the engine has one of its own that can be asked alone."""
 
     async def aclose(self) -> None:
         """Stop all work and free the weights."""
@@ -151,6 +154,7 @@ async def _light(config: ServerConfig) -> Parts:
         f"The speech model {own} of this server knows one language only, or is elsewhere. "
         "Translation needs one here that knows many, such as that of the profile default.",
         closers,
+        mouth,
     )
 
 
