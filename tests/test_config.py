@@ -25,6 +25,7 @@ SAMPLES = {
     "silence_duration_ms": "350",
     "context_tokens": "8192",
     "turn_during_response": "answer",
+    "playground": "key",
     "unknown_keys": "strict",
     "missing_model": "strict",
     "unknown_model": "lenient",

@@ -72,6 +72,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "Programs that are no browsers are not asked."
         ),
     ] = "*"
+    playground: Annotated[
+        Literal["open", "key", "off"],
+        Meta(
+            description="The page at `/`. `open`: in a browser on the server's own machine it "
+            "needs no key, where there is an `api_key` or one was made at start; `key`: it always "
+            "does; `off`: there is no page."
+        ),
+    ] = "open"
     tls_certificate: Annotated[
         str | None,
         Meta(description="PEM file of the certificate and its chain. With `tls_key`: TLS."),

@@ -51,12 +51,6 @@ async def test_health_counts_the_sessions(base_url: str) -> None:
     assert body["sessions"] == {"open": 1, "max": 4}
 
 
-async def test_the_front_page_says_how_to_connect(base_url: str) -> None:
-    status, headers, page = await http_get(root(base_url) + "/", key=None)
-    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert f'base_url="{base_url}"' in page
-
-
 async def test_what_is_not_there_is_a_404_in_the_envelope(base_url: str) -> None:
     for path in (
         "/nowhere",

@@ -48,7 +48,7 @@ SERVE = ("serve", "--engine", "scripted", "--port", "0")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_prints_one_ready_line_and_stops_on_a_signal_with_0(
+async def test_it_prints_that_it_is_ready_and_stops_on_a_signal_with_0(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     async with duologue(*SERVE, cwd=tmp_path) as process:
@@ -57,6 +57,8 @@ async def test_it_prints_one_ready_line_and_stops_on_a_signal_with_0(
             r"duologue is ready: (http://127\.0\.0\.1:\d+/v1) \(engine scripted\)\n", ready
         )
         assert found
+        page = await line_of(process)
+        assert page == f"Talk to it in a browser: {found[1].removesuffix('v1')}\n"
         async with call(found[1]) as client:
             await client.next("session.created")
             process.send_signal(number)

@@ -12,20 +12,19 @@ the first request and ends every session with close code 1001 before it frees th
     POST /v1/realtime/sessions        the same in the beta protocol (`beta_routes.py`)
     GET  /v1/models                   the models of this server, and what the engine honestly is
     GET  /healthz                     for load balancers and people; needs no key
-    GET  /                            what this is and how to connect
+    GET  /                            the page to talk to it (`playground.py`)
 """
 
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -50,6 +49,7 @@ from duologue.gateway.faults import (
 )
 from duologue.gateway.key_source import KeySource
 from duologue.gateway.origins import Origins
+from duologue.gateway.playground import Playground
 from duologue.gateway.realtime import Realtime
 from duologue.gateway.secret_routes import SecretRoutes
 from duologue.gateway.session_start import LISTED_MODELS, SessionStart
@@ -74,6 +74,8 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
     app = Starlette(
         routes=[
             Route("/", gateway.front_page),
+            Route("/playground/secret", gateway.playground_secret, methods=["POST"]),
+            Route("/playground/{name}", gateway.playground_file),
             Route("/healthz", gateway.health),
             Route("/v1/models", gateway.models),
             Route("/v1/models/{model}", gateway.model),
@@ -127,6 +129,7 @@ class Gateway:
         self._secret_routes: SecretRoutes | None = None
         self._beta_routes: BetaRoutes | None = None
         self._audio_routes: AudioRoutes | None = None
+        self._playground: Playground | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -155,6 +158,7 @@ class Gateway:
             languages=parts.translator.languages if parts.translator else (),
         )
         client_secrets = ClientSecrets(start, self._clock)
+        self._playground = Playground(config, self._key_source.keys, client_secrets)
         door = Doorkeeper(self._key_source.keys, client_secrets)
         strict = config.unknown_keys == "strict"
         self._secret_routes = SecretRoutes(door, client_secrets, strict=strict)
@@ -239,10 +243,19 @@ class Gateway:
         return await self._beta_routes.create_transcription(request)
 
     async def front_page(self, request: Request) -> Response:
-        """What this is, for a person with a browser."""
-        page = files("duologue.gateway").joinpath("index.html").read_text("utf-8")
-        base_url = str(request.base_url).rstrip("/") + "/v1"
-        return HTMLResponse(page.replace("{base_url}", base_url).replace("{version}", __version__))
+        """The page to talk to this server."""
+        assert self._playground, "served before its lifespan began"
+        return self._playground.page(request)
+
+    async def playground_file(self, request: Request) -> Response:
+        """A file of that page."""
+        assert self._playground, "served before its lifespan began"
+        return self._playground.file(request)
+
+    async def playground_secret(self, request: Request) -> Response:
+        """A client secret for that page on this machine."""
+        assert self._playground, "served before its lifespan began"
+        return await self._playground.secret(request)
 
     async def health(self, request: Request) -> Response:
         """Whether sessions can be had; 503 while the server is stopping."""

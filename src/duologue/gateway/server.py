@@ -144,6 +144,8 @@ async def run(config: ServerConfig, announce: Announce) -> None:
                 what += f", profile {config.profile}"
             _settle_garbage_collector()
             announce(f"duologue is ready: {base_url} ({what})")
+            if config.playground != "off":
+                announce(f"Talk to it in a browser: {base_url.removesuffix('v1')}")
             await stopped.wait()
 
 
