@@ -1,10 +1,14 @@
 """The page at `/` in a real Chromium."""
 
+import re
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Page, expect
 
-from e2e.chromium import chromium
-from live_server import scripted, serving
+from duologue.engines.scripted import tone
+from e2e.chromium import RATE_HZ, chromium, write_microphone
+from live_server import KEY, scripted, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -57,3 +61,88 @@ async def test_a_page_that_needs_a_key_asks_for_it() -> None:
         await page.get_by_role("button", name="Start talking").click()
         await expect(page.get_by_role("alert")).to_contain_text("wants a key")
         await expect(page.get_by_label("Key of this server")).to_be_focused()
+
+
+# Conversations
+
+SCRIPT = """
+transcripts = ["What is the weather in Paris?", "Stop."]
+[[replies]]
+when = "weather"
+text = "It is sunny in Paris today and it will stay so for the whole long week and the next one."
+word_delay_ms = 200
+[[replies]]
+text = "You said: {heard}"
+"""
+
+
+def spoken(path: Path, *parts: bytes) -> Path:
+    """The parts, and then silence for half a minute: then it begins again."""
+    return write_microphone(path, b"".join(parts) + silence(30))
+
+
+def silence(seconds: float) -> bytes:
+    return bytes(int(seconds * RATE_HZ) * 2)
+
+
+async def test_a_conversation_shows_both_sides_and_how_long_the_answer_took(tmp_path: Path) -> None:
+    microphone = spoken(tmp_path / "mic.wav", silence(2), tone(900))
+    config = scripted(script=SCRIPT, webrtc_hosts="127.0.0.1")
+    async with serving(config) as base_url, chromium(microphone=microphone) as browser:
+        page = await browser.new_page()
+        complaints = await opened(page, base_url)
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(page.locator(".turn.user .words")).to_have_text(
+            "What is the weather in Paris?", timeout=30_000
+        )
+        answer = page.locator(".turn.assistant")
+        await expect(answer).to_contain_text("the next one.", timeout=30_000)
+        await expect(answer).to_contain_text(re.compile(r"answered after \d\.\d\d s"))
+        await page.get_by_role("button", name="Stop talking").click()
+        await expect(page.get_by_role("status")).to_have_text("Press to talk")
+        await expect(answer).to_be_visible()
+    assert complaints == []
+
+
+async def test_talking_over_the_answer_leaves_only_the_heard_words(tmp_path: Path) -> None:
+    microphone = spoken(tmp_path / "mic.wav", silence(2), tone(900), silence(2.5), tone(900))
+    config = scripted(script=SCRIPT, webrtc_hosts="127.0.0.1")
+    async with serving(config) as base_url, chromium(microphone=microphone) as browser:
+        page = await browser.new_page()
+        await opened(page, base_url)
+        await page.get_by_role("button", name="Start talking").click()
+        cut = page.locator(".turn.assistant.cut .words")
+        await expect(cut).to_have_count(1, timeout=40_000)
+        await expect(cut).to_have_text(re.compile(r"^It is.*"))
+        await expect(cut).not_to_contain_text("the next one.")
+        await expect(page.locator(".turn.assistant").nth(1)).to_contain_text(
+            "You said: Stop.", timeout=30_000
+        )
+
+
+async def test_a_server_that_goes_away_is_told_in_words(tmp_path: Path) -> None:
+    microphone = spoken(tmp_path / "mic.wav")
+    async with chromium(microphone=microphone) as browser:
+        page = await browser.new_page()
+        async with serving(scripted(webrtc_hosts="127.0.0.1")) as base_url:
+            await opened(page, base_url)
+            await page.get_by_role("button", name="Start talking").click()
+            await expect(page.get_by_role("status")).to_have_text("Listening", timeout=20_000)
+        await expect(page.get_by_role("alert")).to_contain_text("lost", timeout=20_000)
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(page.get_by_role("alert")).to_contain_text("does not answer")
+
+
+async def test_a_wrong_key_is_told_in_words() -> None:
+    config = scripted(playground="key", webrtc_hosts="127.0.0.1")
+    async with serving(config) as base_url, chromium() as browser:
+        page = await browser.new_page()
+        await opened(page, base_url)
+        await page.get_by_role("button", name="Start talking").click()
+        await page.get_by_label("Key of this server").fill("sk-wrong")
+        await page.get_by_role("button", name="Use it").click()
+        await expect(page.get_by_role("alert")).to_contain_text("That key is not right")
+        await page.get_by_label("Key of this server").fill(KEY)
+        await page.get_by_role("button", name="Use it").click()
+        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=20_000)
+        await expect(page.get_by_role("alert")).to_be_hidden()
