@@ -28,6 +28,8 @@ FILE_VARIABLE = "DUOLOGUE_CONFIG"
 
 MIB = 1024 * 1024
 SECRET = {"secret": True}
+SECRET_OPTION = {"secret": True, "option": True}
+"""A key of somebody else's server, which a trial may give on the command line."""
 
 BUILT_IN_ENGINES = ("light", "chat", "realtime", "scripted")
 """Names that no installed package can take."""
@@ -151,8 +153,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="The key that the model server asks for. It goes to the servers that "
-            "`upstream` names and nowhere else.",
-            extra=SECRET,
+            "`upstream` names and nowhere else. As an option it can be seen in the process list.",
+            extra=SECRET_OPTION,
         ),
     ] = None
     upstream_model: Annotated[
@@ -390,6 +392,7 @@ class Setting(msgspec.Struct, frozen=True):
     allowed: str
     description: str
     secret: bool
+    has_option: bool
 
     @property
     def variable(self) -> str:
@@ -398,7 +401,7 @@ class Setting(msgspec.Struct, frozen=True):
     @property
     def flag(self) -> str | None:
         """The command line option; None where a value would be seen in the process list."""
-        return None if self.secret else "--" + self.key.replace("_", "-")
+        return "--" + self.key.replace("_", "-") if self.has_option else None
 
 
 def load(
@@ -502,6 +505,7 @@ def _settings() -> Iterator[Setting]:
             allowed=_allowed(field.type),
             description=description,
             secret=bool(extra.get("secret")),
+            has_option=bool(extra.get("option", not extra.get("secret"))),
         )
 
 
