@@ -7,6 +7,7 @@ import pytest
 from duologue.config import ServerConfig
 from duologue.core.talk import Ask, Began, Done, ReplyEvent
 from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply
 from duologue.gateway.compose import compose
 from duologue.testing.engine_conformance import RULES, Broken, Case, Rule
@@ -78,7 +79,9 @@ def composed() -> LightEngine:
         count = 500 if "very long story" in prompt else 2
         return " ".join(f"Then came number {n}." for n in range(count))
 
-    return LightEngine(ScriptedEar(), ScriptedMind(answer), ScriptedMouth(), ScriptedEye())
+    return LightEngine(
+        ScriptedEar(), PromptMind(ScriptedMind(answer)), ScriptedMouth(), ScriptedEye()
+    )
 
 
 @each_rule
