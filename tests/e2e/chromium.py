@@ -3,9 +3,16 @@
     async with chromium(microphone=wav) as browser:
         page = await browser.new_page()
 
+The file plays from the start of the call on. Where a test speaks upon what the page shows, the
+page gets a microphone that is silent until it is spoken into:
+
+    await give_microphone(page)
+    await say(page, pcm)
+
 Where there is no Chromium the test is skipped loudly, and fails in CI.
 """
 
+import base64
 import os
 import shutil
 import wave
@@ -14,7 +21,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, async_playwright
+from playwright.async_api import BrowserContext, Page, async_playwright
 
 RATE_HZ = 24_000
 FLAGS = (
@@ -37,6 +44,50 @@ def write_microphone(path: Path, pcm: bytes) -> Path:
         file.setframerate(RATE_HZ)
         file.writeframes(pcm)
     return path
+
+
+SPOKEN_INTO = """
+const context = new AudioContext({ sampleRate: 24000 });
+const line = context.createMediaStreamDestination();
+navigator.mediaDevices.getUserMedia = async () => {
+  await context.resume();
+  return line.stream;
+};
+window.speakInto = (base64) => {
+  const samples = new Int16Array(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
+  const sound = context.createBuffer(1, samples.length, 24000);
+  sound.copyToChannel(Float32Array.from(samples, (sample) => sample / 32768), 0);
+  const source = new AudioBufferSourceNode(context, { buffer: sound });
+  source.connect(line);
+  source.start();
+};
+"""
+
+
+async def give_microphone(page: Page) -> None:
+    """Before the page is opened: what it takes for the microphone is what `say` speaks into."""
+    await page.add_init_script(SPOKEN_INTO)
+
+
+async def say(page: Page, pcm: bytes) -> None:
+    """`pcm` (24 kHz s16le) begins to sound in the page's microphone."""
+    await page.evaluate("(sound) => speakInto(sound)", base64.b64encode(pcm).decode())
+
+
+OVERHEARD = """
+const create = RTCPeerConnection.prototype.createDataChannel;
+window.told = [];
+RTCPeerConnection.prototype.createDataChannel = function (...given) {
+  const channel = create.apply(this, given);
+  channel.addEventListener("message", ({ data }) => told.push(JSON.parse(data)));
+  return channel;
+};
+"""
+
+
+async def overhear(page: Page) -> None:
+    """Before the page is opened: its `told` lists the events that a server has sent it."""
+    await page.add_init_script(OVERHEARD)
 
 
 @asynccontextmanager

@@ -2,13 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
+from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
-from e2e.chromium import RATE_HZ, chromium, write_microphone
+from e2e.chromium import RATE_HZ, chromium, give_microphone, overhear, say, write_microphone
 from live_server import KEY, scripted, serving
+from recordings import recording
+from weights import weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -146,3 +150,62 @@ async def test_a_wrong_key_is_told_in_words() -> None:
         await page.get_by_role("button", name="Use it").click()
         await expect(page.get_by_role("status")).to_have_text("Listening", timeout=20_000)
         await expect(page.get_by_role("alert")).to_be_hidden()
+
+
+# With a real engine
+
+
+def small(**settings: Any) -> ServerConfig:
+    """The `light` engine with the small weights, reached by calls from this machine."""
+    for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
+        weights(name)
+    given = {"engine": "light", "profile": "small", "port": 0, "api_key": KEY, "max_sessions": 1}
+    return ServerConfig(**{**given, "webrtc_hosts": "127.0.0.1", **settings})
+
+
+@pytest.mark.weights
+async def test_a_real_engine_hears_a_spoken_question_and_answers_in_words(tmp_path: Path) -> None:
+    question = recording("06_af_nova.wav").speech
+    microphone = spoken(tmp_path / "mic.wav", silence(2), question)
+    async with serving(small()) as base_url, chromium(microphone=microphone) as browser:
+        page = await browser.new_page()
+        complaints = await opened(page, base_url)
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(page.locator(".turn.user .words")).to_contain_text("ounces", timeout=30_000)
+        answer = page.locator(".turn.assistant")
+        await expect(answer.locator(".words")).to_have_text(re.compile(r"\w+ \w+"), timeout=30_000)
+        await expect(answer).to_contain_text(re.compile(r"answered after \d\.\d\d s"))
+        await expect(page.get_by_role("alert")).to_be_hidden()
+    assert complaints == []
+
+
+@pytest.mark.weights
+async def test_a_real_engine_keeps_only_the_words_that_were_heard() -> None:
+    config = small(
+        instructions="You are a storyteller. Tell a long story about what the user says."
+    )
+    async with serving(config) as base_url, chromium() as browser:
+        page = await browser.new_page()
+        await give_microphone(page)
+        await overhear(page)
+        await opened(page, base_url)
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=20_000)
+        await say(page, recording("librivox_0880.wav").speech)
+        # Words come with the first of their sound: some are unheard when there are new ones.
+        await page.wait_for_function(
+            "() => document.querySelector('.turn.assistant .words')?.textContent.length > 40",
+            timeout=30_000,
+        )
+        await say(page, recording("05_am_puck.wav").speech)
+        await expect(page.locator(".turn.user .words").nth(1)).to_contain_text(
+            "asked", timeout=30_000
+        )
+        story = page.locator(".turn.assistant").first
+        await expect(story).to_contain_text("interrupted: the words that were heard")
+        heard = await story.locator(".words").inner_text()
+        written = await page.evaluate(
+            "told.find((e) => e.type === 'response.output_audio_transcript.done').transcript"
+        )
+    assert heard and written.startswith(heard), (heard, written)
+    assert len(heard) < len(written)
