@@ -30,6 +30,7 @@ CLIENTS = {
     "test_livekit.py": "LiveKit's `RealtimeModel`",
     "test_pipecat.py": "Pipecat's `OpenAIRealtimeLLMService`",
     "test_barge_in.py": "`openai-agents` for Python, `@openai/agents-realtime` for Node",
+    "test_agents_browser.py": "`@openai/agents-realtime` in Chromium, over WebRTC",
     "test_node_clients.py": "`openai` and `@openai/agents-realtime` for Node",
 }
 """Which stock client a file of tests/e2e drives."""

@@ -47,6 +47,12 @@ async def run_node(
     return await _run([*command, *map(str, arguments)], base_url, **environ)
 
 
+def node_package(name: str) -> Path:
+    """Where an installed Node package is, for a page that loads it."""
+    _installed(NODE)
+    return NODE / name
+
+
 def _installed(place: Path) -> None:
     stamp = place / ".installed-from"
     wanted = hashlib.sha256(LOCKS[place].read_bytes()).hexdigest()
