@@ -1,7 +1,7 @@
-"""The stock `@openai/agents-realtime` over WebRTC in a real Chromium.
+"""The stock `@openai/agents-realtime` over WebRTC in a real Chromium, and the example pages.
 
-The page comes from another origin than the server, as an application's does. The package is the
-browser build that it ships, unchanged; the page has a client secret and never a key.
+The pages come from another origin than the server, as an application's do. The package is the
+browser build that it ships, unchanged; a page has a client secret and never a key.
 """
 
 import asyncio
@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from duologue.engines.scripted import tone
-from e2e.chromium import chromium, give_microphone, say
+from e2e.chromium import chromium, give_microphone, overhear, say
 from e2e.stock_clients import node_package
 from live_server import http_post, scripted, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parent.parent / "examples" / "browser"
 PATIENCE_MS = 20_000
 SCRIPT = """
 transcripts = ["What is the weather in Paris?", "Stop."]
@@ -113,3 +114,47 @@ async def test_the_agents_package_talks_over_webrtc_and_is_interrupted(tmp_path:
         ("assistant", "You said: Stop."),
     ]
     assert cut[0] == "assistant" and cut[1].startswith("It") and "next one" not in cut[1]
+
+
+ANSWERS = """
+transcripts = ["What is the weather in Paris?"]
+[[replies]]
+text = "It is sunny."
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "assistant"),
+    [("index.html", "you", "it"), ("agents.html", "user", "assistant")],
+)
+async def test_the_example_page_shows_what_both_say(
+    name: str, user: str, assistant: str, tmp_path: Path
+) -> None:
+    config = scripted(script=ANSWERS, webrtc_hosts="127.0.0.1")
+    async with (
+        serving(config) as base_url,
+        site(tmp_path, EXAMPLES / name) as address,
+        chromium() as browser,
+    ):
+        page = await browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        await give_microphone(page)
+        await overhear(page)
+        await page.goto(address)
+        await page.get_by_label("Server").fill(base_url.removesuffix("/v1"))
+        await page.get_by_label("Client secret").fill(
+            await client_secret(base_url, model="gpt-realtime")
+        )
+        async with page.expect_response("**/v1/realtime/calls*") as answer:
+            await page.get_by_role("button", name="Talk").click()
+        assert (await answer.value).status == 201
+        await until(page, "told.some((event) => event.type === 'session.updated')")
+        await say(page, tone(900))
+        words = page.locator("#words")
+        await expect(words).to_contain_text(
+            f"{user}: What is the weather in Paris?", timeout=PATIENCE_MS
+        )
+        await expect(words).to_contain_text(f"{assistant}: It is sunny.", timeout=PATIENCE_MS)
+        await expect(words).not_to_contain_text("error")
+    assert faults == []
