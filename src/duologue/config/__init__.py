@@ -1,0 +1,12 @@
+"""The server's settings: one frozen `ServerConfig` out of four layers.
+
+`settings.py` says what can be set, `layers.py` reads it.
+"""
+
+from duologue.config.layers import DEFAULT_FILE, FILE_VARIABLE, load
+from duologue.config.settings import BUILT_IN_ENGINES, MIB, SETTINGS, ServerConfig, Setting
+
+__all__ = [
+    "BUILT_IN_ENGINES", "DEFAULT_FILE", "FILE_VARIABLE", "MIB", "SETTINGS", "ServerConfig",
+    "Setting", "load",
+]  # fmt: skip
