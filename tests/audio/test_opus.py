@@ -1,10 +1,12 @@
 """Opus decoded, concealed and recovered, on a recorded voice."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
 
-from duologue.audio.opus import CLOCK_HZ, OpusDecoder, samples_in
+from duologue.audio.opus import CLOCK_HZ, OpusDecoder, found, samples_in
 from duologue.audio.receive_buffer import Entry, Lost, Pause, Sound
 from recordings import recordings
 
@@ -106,3 +108,12 @@ def test_the_length_of_a_packet_is_told_by_its_first_byte() -> None:
     assert samples_in(b"") == 0
     assert samples_in(b"\xff\x3f") == 0
     assert samples_in(b"\x08\x00") == CLOCK_HZ * 20 // 1000
+
+
+def test_the_library_beside_pyav_goes_before_the_systems(tmp_path: Path) -> None:
+    assert found(tmp_path, "libopus.so.0") == "libopus.so.0"
+    with pytest.raises(OSError, match="there is no libopus"):
+        found(tmp_path, None)
+    own = tmp_path / "libopus-1234.so.0"
+    own.touch()
+    assert found(tmp_path, "libopus.so.0") == str(own)

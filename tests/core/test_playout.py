@@ -2,11 +2,18 @@
 
 import pytest
 
+from duologue.core.batch import Batch
+from duologue.core.conversation import Conversation, Entry
+from duologue.core.outputs import Send
+from duologue.core.playback import PlaybackLedger
+from duologue.core.playout import Playout
 from duologue.core.settings import SessionConfig
 from duologue.events import (
     ConversationItemDone,
     ConversationItemTruncated,
     InputAudioBufferTimeoutTriggered,
+    MessageItem,
+    OutputAudio,
     OutputAudioBufferCleared,
     OutputAudioBufferStarted,
     OutputAudioBufferStopped,
@@ -187,3 +194,95 @@ def test_a_written_reply_plays_nothing() -> None:
     greets(t, 0.1)
     t.run(3.0)
     assert not any(kind.startswith("output_audio_buffer") for kind in t.types())
+
+
+class Bench:
+    """A playout alone, with items of a conversation."""
+
+    def __init__(self) -> None:
+        self.batch = Batch("sess_call")
+        self.conversation = Conversation("conv_1")
+        self.playout = Playout(self.batch, self.conversation)
+
+    def item(self, item_id: str, words: str, seconds: int = 1) -> Entry:
+        """A message that has been generated whole."""
+        ledger = PlaybackLedger()
+        ledger.say(words, bytes(48_000 * seconds), len(words))
+        content = (OutputAudio(transcript=words),) if words else ()
+        entry = Entry(MessageItem(id=item_id, role="assistant", content=content), ledger=ledger)
+        self.conversation.add(entry)
+        return entry
+
+    def told(self) -> list[str]:
+        outputs = self.batch.drain()
+        return [type(o.event if isinstance(o, Send) else o).__name__ for o in outputs]
+
+
+def test_of_two_items_of_a_reply_only_those_not_heard_out_are_cut() -> None:
+    bench = Bench()
+    first, second = bench.item("item_1", "One."), bench.item("item_2", "Two.")
+    for entry in (first, second):
+        bench.playout.play("resp_1", entry, entry.ledger.pcm)
+    bench.playout.played("item_1", 24_000)
+    assert bench.playout.of_item(second) == "resp_1"
+    bench.playout.played("item_2", 6000)
+    bench.playout.end("resp_1")
+    stopped = bench.playout.stop("resp_1")
+    assert [entry.id for sounding in stopped for entry in sounding.cut] == ["item_2"]
+    assert (first.ledger.kept, second.ledger.kept) == (None, 6000)
+    assert bench.playout.of_item(second) is None
+    bench.conversation.remove("item_2")  # deleted by the client before it is told
+    bench.told()
+    bench.playout.tell_truncated(stopped)
+    assert bench.told() == []
+
+
+def test_an_item_that_begins_after_the_sound_was_cleared_is_heard_not_at_all() -> None:
+    bench = Bench()
+    first, second = bench.item("item_1", "One."), bench.item("item_2", "Two.")
+    bench.playout.play("resp_1", first, first.ledger.pcm)
+    bench.playout.stop()
+    bench.playout.play("resp_1", second, second.ledger.pcm)
+    bench.playout.play("resp_1", second, second.ledger.pcm)
+    assert second.ledger.kept == 0 and second.ledger.heard_text == ""
+    assert bench.playout.of_item(second) is None
+    bench.playout.played("item_2", 6000)  # on its way when the pacer was stopped
+    assert second.ledger.played is None
+    assert bench.told() == ["Play", "StopPlaying"]
+    bench.playout.end("resp_1")
+    assert bench.playout.stop() == []
+
+
+def test_what_is_said_of_an_item_that_nobody_plays_is_passed_over() -> None:
+    bench = Bench()
+    bench.playout.played("item_9", 100)
+    bench.playout.end("resp_9")
+    assert bench.told() == []
+
+
+def test_sound_before_the_first_word_is_cut_without_one() -> None:
+    bench = Bench()
+    entry = bench.item("item_1", "")
+    bench.playout.play("resp_1", entry, entry.ledger.pcm)
+    bench.playout.end("resp_1")
+    assert bench.told() == ["Play"]
+    (sounding,) = bench.playout.stop()
+    assert entry.item.content == () and sounding.cut == [entry]
+
+
+def test_two_replies_wait_one_behind_the_other() -> None:
+    bench = Bench()
+    first, second = bench.item("item_1", "One."), bench.item("item_2", "Two.")
+    bench.playout.play("resp_1", first, first.ledger.pcm)
+    bench.playout.play("resp_2", second, second.ledger.pcm)
+    assert bench.playout.of_item(second) == "resp_2"
+    bench.playout.played("item_2", 6000)
+    assert (first.ledger.played, second.ledger.played) == (None, 6000)
+
+
+def test_a_reply_without_a_sample_neither_starts_nor_stops() -> None:
+    bench = Bench()
+    entry = bench.item("item_1", "", seconds=0)
+    bench.playout.play("resp_1", entry, b"")
+    bench.playout.end("resp_1")
+    assert bench.told() == ["Play"] and bench.playout.of_item(entry) is None

@@ -39,8 +39,8 @@ class OpusDecoder:
         self._lib = _library()
         self._state = ctypes.create_string_buffer(self._lib.opus_decoder_get_size(1))
         self._pcm = ctypes.create_string_buffer(PACKET_MAX_SAMPLES * SAMPLE_BYTES)
-        if self._lib.opus_decoder_init(self._state, RATE_HZ, 1) != 0:
-            raise OSError("libopus did not make a decoder for 24 kHz")
+        failed = self._lib.opus_decoder_init(self._state, RATE_HZ, 1)
+        assert not failed, "libopus makes decoders for 24 kHz"
         self._concealed = 0
         self.broken = 0
         """Payloads that were no Opus and were concealed instead."""
@@ -84,13 +84,17 @@ def samples_in(payload: bytes) -> int:
     return count if 0 < count <= CLOCK_HZ * 120 // 1000 else 0
 
 
-@lru_cache
-def _library() -> ctypes.CDLL:
-    beside = Path(av.__file__).parent.parent / "av.libs"
-    name = next((str(path) for path in sorted(beside.glob("libopus*.so*"))), find_library("opus"))
+def found(beside: Path, system: str | None) -> str:
+    """The libopus to load: the one in a directory of libraries, else the system's."""
+    name = next((str(path) for path in sorted(beside.glob("libopus*.so*"))), system)
     if name is None:
         raise OSError("there is no libopus: neither in PyAV's wheel nor on this system")
-    lib = ctypes.CDLL(name)
+    return name
+
+
+@lru_cache
+def _library() -> ctypes.CDLL:
+    lib = ctypes.CDLL(found(Path(av.__file__).parent.parent / "av.libs", find_library("opus")))
     lib.opus_decode.argtypes = [
         ctypes.c_char_p,
         ctypes.c_char_p,
