@@ -45,6 +45,7 @@ async def say(client: Caller, text: str) -> str:
     return str(added["item"]["id"])
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 @pytest.mark.timeout(300)
 @pytest.mark.conformance("C-154", "C-189", "C-191")
