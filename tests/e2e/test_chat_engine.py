@@ -15,6 +15,7 @@ from openai import AsyncOpenAI
 
 from duologue.config import ServerConfig
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
+from e2e.microphone import speak
 from live_server import KEY, http_get, serving
 from oracle import validate_server_event
 from recordings import recording
@@ -46,17 +47,6 @@ def chat(url: str, **settings: Any) -> ServerConfig:
         "upstream_voices": "ethan, chelsie",
     }
     return ServerConfig(**{**given, **settings})
-
-
-async def speak(connection: Any, pcm: bytes) -> None:
-    """In real time, as a microphone does."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    for start in range(0, len(pcm), 960):
-        audio = base64.b64encode(pcm[start : start + 960]).decode()
-        await connection.input_audio_buffer.append(audio=audio)
-        due += 0.02
-        await asyncio.sleep(max(0.0, due - loop.time()))
 
 
 async def until(connection: Any, kind: str, seen: list[Any]) -> Any:

@@ -12,6 +12,7 @@ from openai import AsyncOpenAI
 from openai.types.responses import ToolChoiceFunction
 
 from duologue.config import ServerConfig
+from e2e.microphone import speak
 from live_server import KEY, http_get, serving, ws_url
 from pictures import data_uri, drawn, file
 from recordings import recording
@@ -19,17 +20,6 @@ from weights import weights
 
 pytestmark = [pytest.mark.weights, pytest.mark.timeout(180)]
 SILENCE = bytes(48_000)
-
-
-async def speak(connection: Any, pcm: bytes) -> None:
-    """In real time, as a microphone does."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    for start in range(0, len(pcm), 960):
-        audio = base64.b64encode(pcm[start : start + 960]).decode()
-        await connection.input_audio_buffer.append(audio=audio)
-        due += 0.02
-        await asyncio.sleep(max(0.0, due - loop.time()))
 
 
 async def until(connection: Any, kind: str, seen: list[Any]) -> Any:

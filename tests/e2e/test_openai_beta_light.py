@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 
 from beta_oracle import validate_beta_event
 from duologue.config import ServerConfig
+from e2e.microphone import speak
 from live_server import KEY, serving
 from recordings import recording
 from weights import weights
@@ -25,17 +26,6 @@ TOOL: Any = {
         "required": ["day"],
     },
 }
-
-
-async def speak(connection: Any, pcm: bytes) -> None:
-    """In real time, as a microphone does."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    for start in range(0, len(pcm), 960):
-        audio = base64.b64encode(pcm[start : start + 960]).decode()
-        await connection.input_audio_buffer.append(audio=audio)
-        due += 0.02
-        await asyncio.sleep(max(0.0, due - loop.time()))
 
 
 async def until(connection: Any, kind: str, seen: list[Any]) -> Any:
