@@ -126,16 +126,19 @@ async def _light(config: ServerConfig) -> Parts:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from duologue.engines.light.engine import LightEngine
     from duologue.engines.light.translator import LightTranslator
-    from duologue.gateway.compose_parts import make_ears, make_mind, make_mouth
-    from duologue.hearing.silero import SileroActivity
+    from duologue.gateway.compose_parts import (
+        make_activity,
+        make_ears,
+        make_mind,
+        make_mouth,
+        make_turn_end,
+    )
     from duologue.hearing.transcriber import WhisperTranscriber
-    from duologue.hearing.turn_end import SmartTurnEnd
     from duologue.seeing.eye import RapidOcrEye
 
     names = transcription_names(config)
     paths, ear_paths = await asyncio.to_thread(resolve_all, config)
-    activity = await SileroActivity.load(only(paths["activity"], ".onnx"))
-    turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
+    activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, ear_paths)
     own, ear = next(iter(ears.items()))
     mouth = await make_mouth(config, _file(paths.get("mouth"), ".onnx"))

@@ -10,22 +10,19 @@ from duologue.config import ServerConfig
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, clean_images, only, resolve_all
-from duologue.gateway.compose_parts import make_ears
+from duologue.gateway.compose import Parts, clean_images, resolve_all
+from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
-from duologue.hearing.silero import SileroActivity
 from duologue.hearing.transcriber import WhisperTranscriber
-from duologue.hearing.turn_end import SmartTurnEnd
 
 
 async def compose_chat(config: ServerConfig) -> Parts:
     """Load the local parts, off the event loop. Raises `ConfigFault`, `ModelFault`."""
     engine = await asyncio.to_thread(chat_engine, config)
     names = transcription_names(config)
-    paths, ear_paths = await asyncio.to_thread(resolve_all, config)
-    activity = await SileroActivity.load(only(paths["activity"], ".onnx"))
-    turn_end = await SmartTurnEnd.load(only(paths["turn_end"], ".onnx"))
+    _, ear_paths = await asyncio.to_thread(resolve_all, config)
+    activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, ear_paths)
     return Parts(
         engine,

@@ -1,4 +1,4 @@
-"""The parts of the composed engine out of settings: each a model here, or one on another server.
+"""Parts out of settings: each a model here, or one on another server.
 
 What a part needs is imported only when it is the one configured.
 """
@@ -10,10 +10,41 @@ from pathlib import Path
 
 from duologue.config import ServerConfig
 from duologue.engines.light.parts import Mind, Mouth
+from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
+from duologue.gateway.compose import only
+from duologue.gateway.provision import specs, store_of
 from duologue.hearing.ear import WhisperEar
+from duologue.models import Role, resolve
 from duologue.remote.address import is_remote
+from duologue.runtime.ports import TurnEnd, VoiceActivity
 
 Close = Callable[[], Awaitable[None]]
+
+
+async def make_activity(config: ServerConfig) -> VoiceActivity:
+    """What hears whether somebody speaks: a model, or loudness. Raises `ModelFault`."""
+    path = await _local(config, "activity")
+    if path is None:
+        return LoudnessActivity()
+    from duologue.hearing.silero import SileroActivity
+
+    return await SileroActivity.load(only(path, ".onnx"))
+
+
+async def make_turn_end(config: ServerConfig) -> TurnEnd:
+    """What `semantic_vad` asks: a model, or the length of a turn. Raises `ModelFault`."""
+    path = await _local(config, "turn_end")
+    if path is None:
+        return LoudnessTurnEnd()
+    from duologue.hearing.turn_end import SmartTurnEnd
+
+    return await SmartTurnEnd.load(only(path, ".onnx"))
+
+
+async def _local(config: ServerConfig, role: Role) -> Path | None:
+    """The model of a role; None where the settings say that none is needed."""
+    spec = specs(config).get(role)
+    return None if spec is None else await asyncio.to_thread(resolve, spec, store_of(config))
 
 
 async def make_mind(config: ServerConfig, path: Path | None) -> Mind:

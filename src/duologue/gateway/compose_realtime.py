@@ -14,18 +14,14 @@ from duologue.config import ServerConfig
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
-from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, clean_images, only
-from duologue.gateway.compose_parts import make_ears
-from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
+from duologue.gateway.compose import Parts, clean_images
+from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
+from duologue.gateway.provision import ear_specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction
-from duologue.hearing.silero import SileroActivity
 from duologue.hearing.transcriber import WhisperTranscriber
-from duologue.hearing.turn_end import SmartTurnEnd
 from duologue.models import resolve
 from duologue.remote.address import is_remote
-from duologue.runtime.ports import TurnEnd, VoiceActivity
 
 NO_TRANSLATOR = "This server's engine is another server's conversation; it does not translate."
 
@@ -47,7 +43,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         voices = map(str.strip, config.upstream_voices.split(","))
         traits = structs.replace(traits, voices=tuple(filter(None, voices)))
     is_open = config.unknown_model == "lenient"
-    activity, turn_end = await _activity(config), await _turn_end(config)
+    activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, await _ear_paths(config))
     transcripts = None if ears else Transcripts(is_open=is_open)
     return Parts(
@@ -67,22 +63,6 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         NO_TRANSLATOR,
         closers=closers,
     )
-
-
-async def _activity(config: ServerConfig) -> VoiceActivity:
-    spec = specs(config).get("activity")
-    if spec is None:
-        return LoudnessActivity()
-    path = await asyncio.to_thread(resolve, spec, store_of(config))
-    return await SileroActivity.load(only(path, ".onnx"))
-
-
-async def _turn_end(config: ServerConfig) -> TurnEnd:
-    spec = specs(config).get("turn_end")
-    if spec is None:
-        return LoudnessTurnEnd()
-    path = await asyncio.to_thread(resolve, spec, store_of(config))
-    return await SmartTurnEnd.load(only(path, ".onnx"))
 
 
 async def _ear_paths(config: ServerConfig) -> dict[str, Path | None]:
