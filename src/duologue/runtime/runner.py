@@ -1,4 +1,4 @@
-"""The runner: the one task that owns a session and the only loop there is.
+"""The runner: the one task that owns a session, and the only way round.
 
     transport ─ receive ─► intake ─► inbox ─► Session.handle(input, now) ─► outputs
                                        ▲                                      │
@@ -6,7 +6,7 @@
     transport ◄─ next_event ─ outbox ◄────────────────────────────────────────┘
 
 The inbox is bounded: readers and jobs wait when it is full. A disconnect never waits in
-line. When the loop ends, for whatever reason, jobs and the engine's lease are given back.
+line. When the session ends, for whatever reason, jobs and the engine's lease are given back.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from duologue.errors import EngineFault
 from duologue.events import EngineCard, ResumeOffer, SessionCreated, SessionExtension
 from duologue.events.translation import AnyClientEvent, AnyServerEvent, TranslationCreated
 from duologue.runtime.ids import IdSource, new_seed
+from duologue.runtime.inbox import Inbox
 from duologue.runtime.intake import Intake
 from duologue.runtime.jobs import Jobs
 from duologue.runtime.line import Line
@@ -44,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 INBOX_INPUTS = 256
 """Inputs that may wait for the core: about five seconds of 20 ms frames."""
+
+AT_ONCE = 64
+"""Inputs that a session may take in one go before others have their turn: a millisecond or two."""
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Sound and events that may wait for a client that does not read: over 20 minutes of speech."""
@@ -85,7 +89,9 @@ class Runner:
     ) -> None:
         self.close_code = 1000
         self.close_reason = ""
-        seed, now = new_seed(), asyncio.get_running_loop().time()
+        # Kept, since asking for it is a system call before Python 3.12.
+        self._loop = loop = asyncio.get_running_loop()
+        seed, now = new_seed(), loop.time()
         self._session = session = make_session(config, new_id=IdSource(seed), now=now)
         self._talk = talk
         self._speaker = speaker
@@ -93,7 +99,9 @@ class Runner:
             speaker.attach(lambda: self._wake(inputs.Tick()))
         self._activity = activity
         self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
-        self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue(INBOX_INPUTS)
+        self._inbox = Inbox(INBOX_INPUTS, self._take)
+        self._opened = False
+        self._stopped: asyncio.Future[None] = loop.create_future()
         self._outbox = Outbox(outbox_bytes, log_bytes=RESUME_LOG_BYTES if offer else 0)
         self._jobs = Jobs(talk, transcriber, turn_end, translator, self._inbox.put)
         self._intake = Intake(
@@ -199,24 +207,39 @@ class Runner:
 
     async def run(self) -> None:
         """Live: from `session.created` to the end of the session."""
-        loop = asyncio.get_running_loop()
         try:
-            now = loop.time()
+            now = self._loop.time()
             self._dispatch(self._session.open(now), now)
-            while not self._gone:
-                if self._inbox.empty():
-                    self._set_alarm()
-                    entry = await self._inbox.get()
-                else:
-                    entry = self._inbox.get_nowait()
-                self._handle(self._dismissal or entry, loop.time())
-                self._inbox.task_done()
+            self._opened = True
+            self._take()
+            await self._stopped
         except Exception:
             # An impossible state: this session alone ends, and its tape is kept.
             logger.exception("session %s: broke and is closed", self._session.id)
             self.close_code, self.close_reason = 1011, "server_error.internal_error"
         finally:
             await self._clean_up()
+
+    def _take(self) -> None:
+        """Have what has come enter the session; called when something has."""
+        if not self._opened or self._stopped.done():
+            return
+        time = self._loop.time
+        try:
+            for _ in range(AT_ONCE):
+                if self._gone or not self._inbox:
+                    break
+                self._handle(self._dismissal or self._inbox.take(), time())
+                self._inbox.taken()
+        except Exception as fault:
+            self._stopped.set_exception(fault)
+            return
+        if self._gone:
+            self._stopped.set_result(None)
+        elif self._inbox:
+            self._loop.call_soon(self._take)
+        else:
+            self._set_alarm()
 
     def _set_alarm(self) -> None:
         """Have the loop woken at the deadline; costs nothing while that stays the same."""
@@ -229,11 +252,11 @@ class Runner:
             self._alarm.cancel()
         self._alarm, self._alarm_at = None, deadline
         if deadline is not None:
-            self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
+            self._alarm = self._loop.call_at(deadline, self._ring)
 
     def _ring(self) -> None:
         self._alarm = self._alarm_at = None
-        if self._grace_end is None or asyncio.get_running_loop().time() < self._grace_end:
+        if self._grace_end is None or self._loop.time() < self._grace_end:
             self._wake(inputs.Tick())
             return
         logger.info("session %s: the client did not come back", self._session.id)
@@ -245,7 +268,7 @@ class Runner:
             return
         logger.info("session %s: the connection broke", self._session.id)
         self._outbox.hang_up()
-        self._grace_end = asyncio.get_running_loop().time() + self._offer.grace_s
+        self._grace_end = self._loop.time() + self._offer.grace_s
         self._wake(inputs.Lost())
 
     def _handle(self, entry: inputs.Input, now: float) -> None:
@@ -268,16 +291,10 @@ class Runner:
 
     def _dispatch(self, batch: list[outputs.Output], now: float) -> None:
         for output in batch:
+            if isinstance(output, outputs.Send):
+                self._send(output.event)
+                continue
             match output:
-                case outputs.Send(SessionCreated() as event):
-                    self._outbox.begin(self._with_extension(event))
-                case outputs.Send(TranslationCreated() as event):
-                    self._outbox.begin(event)
-                case outputs.Send(event):
-                    if self._debug:
-                        logger.debug("session %s > %s", self._session.id, type(event).__name__)
-                    if not self._outbox.put(event) and not self._gone:
-                        self._overflow()
                 case outputs.DropAudio(response_id):
                     self._outbox.drop_audio(response_id)
                 case outputs.Play(response_id, item_id, pcm):
@@ -304,6 +321,16 @@ class Runner:
                     assert self._talk, "a note to an engine in a session without one"
                     _tell(self._talk, note)
 
+    def _send(self, event: AnyServerEvent) -> None:
+        if self._debug:
+            logger.debug("session %s > %s", self._session.id, type(event).__name__)
+        if isinstance(event, SessionCreated):
+            self._outbox.begin(self._with_extension(event))
+        elif isinstance(event, TranslationCreated):
+            self._outbox.begin(event)
+        elif not self._outbox.put(event) and not self._gone:
+            self._overflow()
+
     def _with_extension(self, event: SessionCreated) -> SessionCreated:
         """The token is a secret of the shell: neither the core nor a tape knows it."""
         card = self._card
@@ -324,7 +351,7 @@ class Runner:
         self._outbox.end(discard=True)
 
     def _wake(self, entry: inputs.Input) -> None:
-        if self._inbox.empty():
+        if not self._inbox:
             self._inbox.put_nowait(entry)
 
     async def _clean_up(self) -> None:
@@ -333,11 +360,9 @@ class Runner:
             self._alarm.cancel()
         self._outbox.end()
         if self._meter:
-            self._meter.abandon(asyncio.get_running_loop().time())
+            self._meter.abandon(self._loop.time())
         await self._jobs.aclose()
-        while not self._inbox.empty():  # lets readers go that wait for a place
-            self._inbox.get_nowait()
-            self._inbox.task_done()
+        self._inbox.close()
         self._intake.close()
         self._activity.close()
         if self._talk:
