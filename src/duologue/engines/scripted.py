@@ -229,7 +229,8 @@ class _Pace:
 
     def __init__(self, frame_ms: int) -> None:
         self._frame_ms = frame_ms
-        self._due_s = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._due_s = self._loop.time()
 
     def frames(self, pcm: bytes) -> Iterable[bytes]:
         return audio.chunks(pcm, self._frame_ms * audio.BYTES_PER_MS) if self._frame_ms else (pcm,)
@@ -237,7 +238,7 @@ class _Pace:
     async def next(self) -> None:
         """Wait until the next frame is due, on a clock that does not drift."""
         if self._frame_ms:
-            await asyncio.sleep(self._due_s - asyncio.get_running_loop().time())
+            await asyncio.sleep(self._due_s - self._loop.time())
             self._due_s += self._frame_ms / 1000
 
 

@@ -51,6 +51,12 @@ END_S = 5.0
 
 ANSWER_BYTES = 1 << 16
 
+SEVERAL = 4
+"""Asks on their way from which on more are gathered before they are written."""
+
+GATHER_S = 0.003
+"""How long: the process is woken once for all of them, and a larger batch costs it less."""
+
 
 class SileroStream:
     """Satisfies `ActivityStream`."""
@@ -82,7 +88,7 @@ class SileroStream:
 
     def _is_silent(self, window: bytes) -> bool:
         """Whether the line has been quiet for longer than the model needs to hear."""
-        some = memoryview(window[: len(window) & ~1]).cast("h")[::16].tolist()
+        some = memoryview(window[: len(window) & ~1]).cast("h")[::48].tolist()
         if max(some, default=0) > QUIET_PEAK:  # a look at some tells most loud windows
             self._quiet = 0
             return False
@@ -123,6 +129,8 @@ class SileroActivity:
         self._numbers = 0
         self._asks: dict[int, _Ask] = {}
         """What has not been answered, by stream."""
+        self._unwritten: list[bytes] = []
+        """Records that wait for more, to be written together."""
         self._fault = ""
         """Why there is no process, while there is none and asks are refused."""
         self._ready = asyncio.Event()
@@ -179,9 +187,18 @@ class SileroActivity:
         self._write(stream, CLOSE, ())
 
     def _write(self, stream: int, kind: int, windows: Sequence[bytes]) -> None:
+        if not self._unwritten:
+            if len(self._asks) < SEVERAL:
+                self._loop.call_soon(self._flush)
+            else:
+                self._loop.call_later(GATHER_S, self._flush)
+        self._unwritten += (ASK.pack(stream, kind, len(windows)), *windows)
+
+    def _flush(self) -> None:
+        records, self._unwritten = self._unwritten, []
         pipe = self._process.stdin if self._process else None
         if pipe is not None and not pipe.is_closing():  # else it is asked again of the next one
-            pipe.write(b"".join((ASK.pack(stream, kind, len(windows)), *windows)))
+            pipe.write(b"".join(records))
 
     async def _keep(self) -> None:
         """Read answers; put a new process in the place of one that ends."""
@@ -199,6 +216,7 @@ class SileroActivity:
             self._process = await self._again()
             self._fault = ""
             self._ready.set()
+            self._unwritten.clear()  # what is owed is asked here
             for stream, ask in self._asks.items():
                 self._write(stream, SCORE, ask.windows[len(ask.scores) :])
 

@@ -3,8 +3,7 @@
     stdin ─ asks ─► one window of every stream that waits ─► one run of the graph ─► stdout
 
 `python -m duologue.hearing.silero_process MODEL`, started by `SileroActivity`. One thread:
-read what has come, score, answer, again. While several speak it waits a few milliseconds
-first: a larger batch costs little more. It holds the state of every stream.
+read what has come, score, answer, again. It holds the state of every stream.
 
 It ends when stdin does, which is also how it learns that the server is gone, however that
 went; so signals meant for the server and its whole group are not for it.
@@ -14,7 +13,6 @@ import os
 import select
 import signal
 import sys
-import time
 from collections import deque
 from itertools import islice
 from pathlib import Path
@@ -26,11 +24,6 @@ from duologue.hearing.silero_records import ANSWER, CLOSE, READY, WINDOW_BYTES, 
 
 BATCH_LIMIT = 256
 """Streams scored in one run of the graph."""
-
-GATHER_S = 0.003
-"""How long a run waits for more streams, when there were several lately."""
-
-SEVERAL = 4
 
 READ_BYTES = 1 << 20
 
@@ -79,10 +72,7 @@ class Scorer:
 
 def serve(scorer: Scorer, source: int, sink: int) -> None:
     """Answer what comes from the file descriptor `source`, until it ends or `sink` does."""
-    lately = 0
     while True:
-        if scorer.is_idle and lately >= SEVERAL:
-            time.sleep(GATHER_S)
         # All that is there, so that a long ask of one does not hold up the others.
         while scorer.is_idle or select.select([source], [], [], 0)[0]:
             data = os.read(source, READ_BYTES)
@@ -90,7 +80,6 @@ def serve(scorer: Scorer, source: int, sink: int) -> None:
                 return
             scorer.take(data)
         answers = scorer.run()
-        lately = len(answers)
         try:
             _write(sink, b"".join(ANSWER.pack(*answer) for answer in answers))
         except BrokenPipeError:

@@ -39,7 +39,9 @@ class Outbox:
         """What goes before those, converted already."""
         self._outgoing = Outgoing()
         self._taking = asyncio.Lock()
-        self._ready = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._readers: list[asyncio.Future[None]] = []
+        """Who waits for an event; two at most, when one connection takes the place of another."""
         self._ended = False
         self._begun = False
         self._connection = 0
@@ -59,7 +61,7 @@ class Outbox:
             # What waits may be older than the formats that this one shows to a client come back.
             (self._again if self._connection else self._events).appendleft(event)
             self._held_bytes += _size(event)
-        self._ready.set()
+        self._wake()
 
     def put(self, event: AnyServerEvent) -> bool:
         """Add an event; False when it does not fit, or the outbox has ended."""
@@ -68,7 +70,7 @@ class Outbox:
             return False
         self._held_bytes += size
         self._events.append(event)
-        self._ready.set()
+        self._wake()
         return True
 
     def drop_audio(self, response_id: str) -> None:
@@ -87,7 +89,7 @@ class Outbox:
             self._events.clear()
             self._again.clear()
             self._held_bytes = 0
-        self._ready.set()
+        self._wake()
 
     def hang_up(self) -> None:
         """The connection is gone: its reader gets None, and what comes waits for the next one."""
@@ -95,7 +97,7 @@ class Outbox:
         self._begun = False
         self._in_doubt = self._leaving is not None
         self._note_sent()
-        self._ready.set()
+        self._wake()
 
     def reaches(self, after: str | None) -> bool:
         """Whether all that was sent after the event of that id is still known."""
@@ -140,13 +142,27 @@ class Outbox:
             elif self._ended:
                 return None
             else:
-                self._ready.clear()
-                await self._ready.wait()
+                await self._more()
             if connection != self._connection:
                 return None
         if self._log_bytes:
             self._leaving = event
         return event
+
+    async def _more(self) -> None:
+        """Wait for `_wake`. A bare future: an `asyncio.Event` costs a system call for each wait."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        waits = self._loop.create_future()
+        self._readers.append(waits)
+        await waits
+
+    def _wake(self) -> None:
+        if self._readers:
+            readers, self._readers = self._readers, []
+            for waits in readers:
+                if not waits.done():  # who was cancelled waits no more
+                    waits.set_result(None)
 
     def _next_inline(self) -> AnyServerEvent | None:
         """The next event where it is there and quickly converted, as most are."""

@@ -101,6 +101,7 @@ async def _write(
     """Send until there is no more; False when the socket is gone, which the reader hears of."""
     gone = False
     watch = Watch(send_timeout_s)
+    send_now = getattr(websocket.state, "send_now", None)
     try:
         while (event := await line.next_event()) is not None:
             if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
@@ -108,6 +109,8 @@ async def _write(
             else:
                 texts = dialect.encode(event)
             for text in texts:
+                if send_now is not None and send_now(text):
+                    continue
                 watch.begin()
                 await websocket.send_text(text)
                 watch.end()
