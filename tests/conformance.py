@@ -16,7 +16,8 @@ import pytest
 
 DATA = Path(__file__).parent / "data" / "conformance.toml"
 CACHE_KEY = "duologue/conformance"
-_outcomes = pytest.StashKey[dict[str, str]]()
+SHOWS = ("shows a statement", True)
+"""A property of the reports that count; it goes with them from a process that runs tests."""
 
 
 def statements() -> dict[str, str]:
@@ -41,25 +42,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with no outcomes."""
-    config.stash[_outcomes] = {}
+    """Listen to the reports, in the process where they all come together."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Outcomes(config), "conformance outcomes")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Note how a test that shows a statement went; the worst of its phases counts."""
+    """Say of a report whether its test shows a statement."""
     report = yield
     if any(shown_by(item)):
-        outcomes = item.config.stash[_outcomes]
-        if report.when == "setup" or not report.passed:
-            outcomes[item.nodeid] = report.outcome
+        report.user_properties.append(SHOWS)
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Add the outcomes of this run to those of earlier ones."""
-    config = session.config
-    if config.option.collectonly or getattr(config, "cache", None) is None:
-        return
-    earlier = config.cache.get(CACHE_KEY, {})
-    config.cache.set(CACHE_KEY, {**earlier, **config.stash[_outcomes]})
+class Outcomes:
+    """How the tests that show a statement went; the worst of a test's phases counts."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._outcomes: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a phase of a test."""
+        if SHOWS in map(tuple, report.user_properties):
+            if report.when == "setup" or not report.passed:
+                self._outcomes[report.nodeid] = report.outcome
+
+    def pytest_sessionfinish(self) -> None:
+        """Add the outcomes of this run to those of earlier ones."""
+        config = self._config
+        if config.option.collectonly or getattr(config, "cache", None) is None:
+            return
+        earlier = config.cache.get(CACHE_KEY, {})
+        config.cache.set(CACHE_KEY, {**earlier, **self._outcomes})

@@ -9,7 +9,6 @@ from conformance import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_runtest_makereport,
-    pytest_sessionfinish,
 )
 from duologue.testing.timeline import Timeline
 from judging import judge_timeline
@@ -18,7 +17,6 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
-    "pytest_sessionfinish",
 ]
 
 settings.register_profile("steady", derandomize=True, deadline=None)
