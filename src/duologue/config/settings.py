@@ -353,8 +353,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     record_dir: Annotated[
         str | None,
         Meta(
-            description="Where tapes of sessions (all they heard and said) are written. Unset: "
-            "nothing is recorded."
+            description="Where tapes of sessions (all they heard and said, and the packets of "
+            "calls) are written. Unset: nothing is recorded."
         ),
     ] = None
     log_level: Annotated[

@@ -27,7 +27,7 @@ from duologue.gateway.compose import Parts
 from duologue.gateway.dialects import asks_for_beta, dialect_of
 from duologue.gateway.faults import beta_refused, http_error, needs_standard_key, unauthorised
 from duologue.gateway.offers import Offer, read_offer
-from duologue.gateway.opening import open_runner
+from duologue.gateway.opening import open_runner, tape_path
 from duologue.gateway.session_start import OWN_MODEL, SessionStart, SessionStartParams, SessionType
 from duologue.gateway.sessions import KeyBusy, Sessions
 from duologue.runtime.ids import IdSource, new_seed
@@ -209,6 +209,7 @@ class Calls:
                 finally:
                     self._calls.pop(call_id, None)
                     await peer.close()
+                    await media.inbound.close()
         except DuologueError as fault:
             if not answered.done():
                 answered.set_exception(fault)
@@ -229,6 +230,8 @@ class Calls:
             card = None if ask.is_beta else self._start.card
             leased = await asyncio.to_thread(self._start.ask, settings)
             talk = await self._parts.engine.open(leased)
+        if tape := tape_path(self._config, settings.id, "pcap"):
+            media.inbound.record(tape)
         runner = open_runner(
             self._config,
             self._parts,

@@ -52,12 +52,13 @@ def open_runner(
         offer=offer,
         outbox_bytes=config.outbox_bytes,
         limiter=passage.key.limiter,
-        tape=_tape(config, settings.id),
+        tape=tape_path(config, settings.id, "jsonl"),
         speaker=speaker,
     )
 
 
-def _tape(config: ServerConfig, session_id: str) -> Path | None:
+def tape_path(config: ServerConfig, session_id: str, kind: str) -> Path | None:
+    """Where a session's tape of a kind is to be written; None when nothing is to be recorded."""
     if config.record_dir is None:
         return None
-    return Path(config.record_dir).expanduser() / f"{session_id}.jsonl"
+    return Path(config.record_dir).expanduser() / f"{session_id}.{kind}"

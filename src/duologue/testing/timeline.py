@@ -12,7 +12,7 @@ a `ClientMirror`, so every timeline checks the order of events as well.
 """
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -132,6 +132,17 @@ class Timeline:
     def user_speaks(self, start_s: float, end_s: float) -> None:
         """The user's voice is heard from `start_s` to `end_s`."""
         self._speech.append((start_s, end_s))
+
+    def hears(self, sound: Iterable[tuple[float, bytes]], speech: Callable[[bytes], float]) -> None:
+        """Sound in place of the microphone's: pieces, each at its time, any lengths.
+
+        They are cut into windows, and `speech` rates each, 0..1.
+        """
+        self.microphone = False
+        windows = audio.Windows(WINDOW_MS * audio.RATE_HZ // 1000)
+        for at_s, pcm in sound:
+            for window in windows.push(pcm):
+                self.enter(at_s, inputs.AudioReceived(window, speech(window)))
 
     def client_sends(self, at_s: float, event: Mapping[str, Any] | ClientEvent) -> None:
         """The client sends an event, given as on the wire or as a struct."""

@@ -1,6 +1,7 @@
 """Sound from the peer: RTP packets in, 24 kHz PCM out, in order and without holes.
 
-    RTCRtpReceiver ─ add ─► ReceiveBuffer ─ tick ─► decoder ─► pending ─ take ─► the session
+    RTCRtpReceiver ─ add ─► OpusReceiver ─ tick ─► pending ─ take ─► the session
+                     └─► packet tape, where the owner wants one
 
 It stands in the place of aiortc's own jitter buffer, which stalls for 320 ms after one lost
 packet and never recovers.
@@ -8,12 +9,14 @@ packet and never recovers.
 
 import asyncio
 import logging
+from pathlib import Path
 
 from aiortc.rtp import RtpPacket
 
 from duologue.audio import pcm as audio
-from duologue.audio.opus import CLOCK_HZ, OpusDecoder, samples_in
-from duologue.audio.receive_buffer import Packet, ReceiveBuffer
+from duologue.audio.opus_receiver import OpusReceiver
+from duologue.audio.packet_tape import HEAD, Arrival, record
+from duologue.runtime.tape_file import TapeFile
 
 logger = logging.getLogger(__name__)
 
@@ -26,26 +29,33 @@ class Inbound:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._buffer = ReceiveBuffer(CLOCK_HZ)
-        self._decoder = OpusDecoder()
+        self._receiver = OpusReceiver()
+        self._tape: TapeFile[Arrival] | None = None
         self._pending = bytearray()
         self._ready = asyncio.Event()
         self._ended = False
         self._has_lost = False
 
+    def record(self, path: Path) -> None:
+        """Write a packet tape of what comes from now on, until `close`."""
+        self._tape = TapeFile(path, HEAD, record)
+
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """Take a packet; the answer is the one that aiortc's receiver wants: nothing to do."""
-        length = samples_in(packet.payload)
-        if length and not self._ended:
-            now = self._loop.time()
-            number, timestamp = packet.sequence_number, packet.timestamp
-            self._buffer.push(Packet(number, timestamp, length, packet.payload, packet.ssrc), now)
-            self._pull(now)
+        if self._ended:
+            return False, None
+        now = self._loop.time()
+        number, timestamp = packet.sequence_number, packet.timestamp
+        source, payload = packet.ssrc, packet.payload
+        if self._tape is not None:
+            kind, marker = packet.payload_type, packet.marker
+            self._tape.put(Arrival(now, number, timestamp, source, payload, kind, marker))
+        self._keep(self._receiver.take(number, timestamp, source, payload, now))
         return False, None
 
     def tick(self) -> None:
         """20 ms have passed: what did not come by now is made up for."""
-        self._pull(self._loop.time())
+        self._keep(self._receiver.pull(self._loop.time()))
 
     async def take(self) -> bytes:
         """All the sound that waits; b"" at the end."""
@@ -61,10 +71,17 @@ class Inbound:
         self._ended = True
         self._ready.set()
 
-    def _pull(self, now: float) -> None:
-        if pcm := self._decoder.decode(self._buffer.pull(now)):
-            self._pending += pcm
-            self._ready.set()
+    async def close(self) -> None:
+        """End the tape, if there is one."""
+        self.end()
+        if self._tape is not None:
+            await asyncio.to_thread(self._tape.close)
+
+    def _keep(self, pcm: bytes) -> None:
+        if not pcm:
+            return
+        self._pending += pcm
+        self._ready.set()
         if len(self._pending) > PENDING_BYTES:
             if not self._has_lost:
                 logger.warning("sound of a call came faster than it was taken in; some is lost")
