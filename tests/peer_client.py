@@ -22,6 +22,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
+from bad_network import BadNetwork
 from duologue.config import ServerConfig
 from judging import Judge
 from live_server import KEY, http_post, scripted
@@ -155,14 +156,22 @@ class PeerCaller:
 
 @asynccontextmanager
 async def dial(
-    base_url: str, *, path: str = "/realtime/calls?model=gpt-realtime", key: str = KEY
+    base_url: str,
+    *,
+    path: str = "/realtime/calls?model=gpt-realtime",
+    key: str = KEY,
+    network: BadNetwork | None = None,
 ) -> AsyncIterator[PeerCaller]:
-    """A call that was answered; it is hung up at the end."""
+    """A call that was answered; it is hung up at the end. Its packets go through `network`."""
     caller = PeerCaller()
     try:
         offer = await caller.offer()
-        reply = await http_post(base_url + path, offer.encode(), key, headers=SDP)
-        await caller.take(*reply)
+        if network is not None:
+            offer = network.offer(offer)
+        status, headers, answer = await http_post(base_url + path, offer.encode(), key, headers=SDP)
+        if network is not None and status == 201:
+            answer = network.answer(answer)
+        await caller.take(status, headers, answer)
         yield caller
     finally:
         await caller.close()
