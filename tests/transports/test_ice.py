@@ -1,7 +1,9 @@
 """Where calls listen: addresses, ports, what peers are told, and settings that cannot be."""
 
+import asyncio
+
 import pytest
-from aioice import Connection
+from aioice import Connection, stun
 
 from duologue.errors import ConfigFault
 from duologue.transports.webrtc.ice import IcePolicy, ice_policy, narrow
@@ -37,6 +39,46 @@ async def test_peers_are_told_the_advertised_address() -> None:
     (protocol,) = connection._protocols
     assert protocol.transport.get_extra_info("sockname") == ("127.0.0.1", port)
     await connection.close()
+
+
+class BadServer(asyncio.DatagramProtocol):
+    """A STUN server that answers every request, and never with an address."""
+
+    def __init__(self, answer: stun.Class) -> None:
+        self._answer = answer
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        asked = stun.parse_message(data)
+        reply = stun.Message(asked.message_method, self._answer, asked.transaction_id)
+        if self._answer == stun.Class.ERROR:
+            reply.attributes["ERROR-CODE"] = (500, "out of order")
+        self._transport.sendto(bytes(reply), addr)
+
+
+@pytest.mark.parametrize("answer", [stun.Class.ERROR, stun.Class.RESPONSE])
+@pytest.mark.parametrize("kind", ["stun", "turn"])
+async def test_a_server_that_tells_nothing_is_named_in_the_log(
+    kind: str, answer: stun.Class, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: BadServer(answer), local_addr=("127.0.0.1", 0)
+    )
+    server = transport.get_extra_info("sockname")
+    connection = Connection(ice_controlling=False, **{f"{kind}_server": server})
+    narrow(connection, IcePolicy(hosts=("127.0.0.1",)))
+    try:
+        await connection.gather_candidates()
+        assert [one.type for one in connection.local_candidates] == ["host"]
+        (said,) = (one.getMessage() for one in caplog.records if one.levelname == "WARNING")
+        assert f"{kind.upper()} server 127.0.0.1:{server[1]} " in said
+        assert ("out of order" in said) == (kind == "stun" and answer == stun.Class.ERROR)
+    finally:
+        await connection.close()
+        transport.close()
 
 
 def test_no_server_is_asked_by_default() -> None:

@@ -6,18 +6,21 @@ else of ICE is the library's. No server is ever asked that the owner did not nam
 """
 
 import asyncio
+import logging
 import random  # noqa: TID251 - which port is tried first; nothing else hangs on it
 from collections.abc import Iterator
 
 import aioice.ice
 import msgspec
-from aioice import Candidate, Connection
+from aioice import Candidate, Connection, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
 from aiortc import RTCConfiguration, RTCIceServer
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from duologue.errors import ConfigFault
+
+logger = logging.getLogger(__name__)
 
 ADDRESSES_AT_MOST = 16
 
@@ -90,6 +93,8 @@ def narrow(connection: Connection, policy: IcePolicy) -> None:
         if connection.stun_server and policy.advertised is None:
             reflexive = await _reflexive(own, connection.stun_server, timeout)
         relayed = await stock(component, [], timeout)  # with no address left: TURN alone
+        if connection.turn_server and not relayed:
+            logger.warning("the TURN server %s:%d gave no relay", *connection.turn_server)
         shown = [_advertised(one.local_candidate, policy) for one in own]
         return shown + reflexive + relayed
 
@@ -162,8 +167,15 @@ async def _reflexive(
             async with asyncio.timeout(timeout_s):
                 candidate, _ = await server_reflexive_candidate(protocol, server)
                 return candidate
-        except Exception:
-            return None  # no answer: this address has no candidate of that kind
+        except (OSError, TimeoutError, stun.TransactionError, KeyError) as fault:
+            # This address has no candidate of that kind; the others may have.
+            logger.warning(
+                "the STUN server %s:%d told no address for %s: %s",
+                *server,
+                protocol.local_candidate.host,
+                str(fault) or "no answer",
+            )
+            return None
 
     with_v4 = [protocol for protocol in own if ":" not in protocol.local_candidate.host]
     found = await asyncio.gather(*map(one, with_v4))
