@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -110,6 +111,32 @@ async def test_bad_events_get_their_error_and_change_nothing() -> None:
         assert found[2]["event_id"] == "event_mine"
         await caller.send("session.update", session={"type": "realtime"})
         await caller.next("session.updated")
+
+
+async def test_who_does_not_wait_for_the_answer_holds_no_place() -> None:
+    caller = PeerCaller()
+    async with serving(on_loopback(max_sessions=1)) as base_url:
+        try:
+            offer = (await caller.offer()).encode()
+            address = urlsplit(base_url)
+            _, writer = await asyncio.open_connection(address.hostname, address.port)
+            head = [
+                "POST /v1/realtime/calls HTTP/1.1",
+                f"Host: {address.netloc}",
+                f"Authorization: Bearer {KEY}",
+                "Content-Type: application/sdp",
+                f"Content-Length: {len(offer)}",
+            ]
+            writer.write("\r\n".join([*head, "", ""]).encode() + offer)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+            # Long before a peer that was answered would be given up.
+            await until_free(base_url, 5)
+            async with dial(base_url) as other:
+                await other.next("session.created")
+        finally:
+            await caller.close()
 
 
 async def test_a_forged_fingerprint_never_gets_a_session() -> None:

@@ -140,6 +140,12 @@ class Calls:
         call_id = self._new_id("rtc")
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks.create_task(self._live(call_id, ask, answered))
+        if await _left_before(answered, request):
+            answered.cancel()
+            if call := self._calls.get(call_id):
+                logger.info("call %s: who asked for it did not wait for the answer", call_id)
+                call.hang_up()
+            return Response(status_code=499)  # to nobody
         try:
             answer = await answered
         except KeyBusy as busy:
@@ -263,3 +269,17 @@ class Calls:
                 call.sidebands,
                 send_timeout_s=self._config.send_timeout_s,
             )
+
+
+async def _left_before(answered: asyncio.Future[str], request: Request) -> bool:
+    """Wait for the answer, or until the client hangs up; whether it has."""
+    async with asyncio.TaskGroup() as tasks:
+        leaving = tasks.create_task(_left(request))
+        await asyncio.wait((answered, leaving), return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+    return not leaving.cancelled()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
