@@ -1,12 +1,13 @@
-"""What a WebRTC call costs: CPU of the server per call, and how even its sound leaves.
+"""What a WebRTC call costs: CPU and memory of the server per call, and how even its sound leaves.
 
-    python bench/webrtc.py 4 --seconds 10
+    python bench/webrtc.py 16 --seconds 10
 
-A server with the scripted engine, in a process of its own; here that many aiortc callers, to
-each of whom it speaks all the time. First the same callers are echoed by bare aiortc, in
-such a process too: the ratio of the two costs tells more than either, since callers and
-server share the machine. One JSON line: share of a core per call, p50 and p99 of how late frames
-are taken from the peer's socket against their own clock, and the ratio. Quiet machine only.
+A server with the scripted engine, in a process of its own and on the loop that `duologue serve`
+uses; here that many aiortc callers, to each of whom it speaks all the time. First the same callers
+are echoed by bare aiortc, in such a process too: the ratio of the two costs tells more than either,
+since callers and server share the machine. One JSON line: share of a core and memory per call,
+p50 and p99 of how late packets leave against their own clock of 20 ms (by the kernel's times, see
+`tap`), and the ratio. Quiet machine only. What a bad network adds: `webrtc_delay.py`.
 """
 
 import argparse
@@ -20,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from duologue.gateway.server import new_event_loop
+from tap import Tap
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -76,10 +80,14 @@ async def measure(kind: str, calls: int, seconds: float) -> dict[str, float]:
         [sys.executable, __file__, "--as", kind], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout and process.stdout.readline() == "ready\n"
+    other = psutil.Process(process.pid)
+    idle_bytes = other.memory_info().rss
     callers = [PeerCaller() for _ in range(calls)]
+    tap = Tap()
+    tap.start()
     try:
-        for caller in callers:
-            offer = await caller.offer()
+        for number, caller in enumerate(callers):
+            offer = tap.offer(number, await caller.offer())
             if kind == "echo":
                 reader, writer = await asyncio.open_connection(
                     "127.0.0.1", ECHO_PORT, limit=1 << 20
@@ -88,38 +96,42 @@ async def measure(kind: str, calls: int, seconds: float) -> dict[str, float]:
                 answer = json.loads(await reader.readline())["sdp"]
                 writer.close()
                 await caller.connection.setRemoteDescription(
-                    RTCSessionDescription(answer, "answer")
+                    RTCSessionDescription(tap.answer(number, answer), "answer")
                 )
             else:
                 url = f"http://127.0.0.1:{SERVER_PORT}/v1/realtime/calls"
-                await caller.take(*await http_post(url, offer.encode(), KEY, headers=SDP))
+                status, headers, answer = await http_post(url, offer.encode(), KEY, headers=SDP)
+                await caller.take(status, headers, tap.answer(number, answer))
                 await caller.next("session.created")
                 await caller.send("response.create")
         await asyncio.sleep(3)
-        other = psutil.Process(process.pid)
         before, start_s = sum(other.cpu_times()[:2]), time.perf_counter()
-        counts = [len(caller.heard) for caller in callers]
+        counts = [len(tap.sent[number]) for number in range(calls)]
         await asyncio.sleep(seconds)
         cpu_s = sum(other.cpu_times()[:2]) - before
         took_s = time.perf_counter() - start_s
         late_ms: list[float] = []
         frames = 0
-        for caller, count in zip(callers, counts, strict=True):
-            came = [at for at, _ in caller.heard[count:]]
-            frames += len(came)
-            clock = [at - index * 0.02 for index, at in enumerate(came)]
+        for number, count in enumerate(counts):
+            packets = tap.sent[number][count:]
+            frames += len(packets)
+            first = packets[0][1]
+            clock = [at - (turn - first) % 65536 * 0.02 for at, turn in packets]
             late_ms += [(at - min(clock)) * 1000 for at in clock]
         cuts = statistics.quantiles(late_ms, n=100)
+        rss_bytes = other.memory_info().rss
         return {
             "core_per_call": round(cpu_s / took_s / calls, 4),
-            "frames_per_s": round(frames / took_s / calls, 1),
+            "packets_per_s": round(frames / took_s / calls, 1),
             "late_p50_ms": round(cuts[49], 1),
             "late_p99_ms": round(cuts[98], 1),
-            "rss_mb": round(other.memory_info().rss / 1e6),
+            "rss_mb": round(rss_bytes / 1e6),
+            "rss_per_call_mb": round((rss_bytes - idle_bytes) / 1e6 / calls, 2),
         }
     finally:
         for caller in callers:
             await caller.close()
+        tap.close()
         process.terminate()
         process.wait()
 
@@ -131,7 +143,8 @@ def main() -> None:
     parser.add_argument("--as", dest="role", choices=["echo", "server"])
     given = parser.parse_args()
     if given.role:
-        asyncio.run(echo() if given.role == "echo" else serve())
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(echo() if given.role == "echo" else serve())
         return
     result: dict[str, Any] = {"calls": given.calls}
     for kind in ("echo", "server"):

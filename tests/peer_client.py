@@ -81,9 +81,9 @@ class Microphone(MediaStreamTrack):
 class PeerCaller:
     """One call from the client's side."""
 
-    def __init__(self) -> None:
+    def __init__(self, microphone: Microphone | None = None) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.microphone = Microphone()
+        self.microphone = microphone or Microphone()
         self.channel = self.connection.createDataChannel("oai-events")
         self.call_id = ""
         self.answer = ""
@@ -161,9 +161,10 @@ async def dial(
     path: str = "/realtime/calls?model=gpt-realtime",
     key: str = KEY,
     network: BadNetwork | None = None,
+    microphone: Microphone | None = None,
 ) -> AsyncIterator[PeerCaller]:
     """A call that was answered; it is hung up at the end. Its packets go through `network`."""
-    caller = PeerCaller()
+    caller = PeerCaller(microphone)
     try:
         offer = await caller.offer()
         if network is not None:
