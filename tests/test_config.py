@@ -91,7 +91,15 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load(environ={"DUOLOGUE_PORT": "", "DUOLOGUE_VOICE": ""}) == ServerConfig()
 
 
-KEYS = ["api_key", "upstream_key", "llm_key", "stt_key", "tts_key", "ice_credential"]
+KEYS = [
+    "api_key",
+    "upstream_key",
+    "llm_key",
+    "delegate_key",
+    "stt_key",
+    "tts_key",
+    "ice_credential",
+]
 
 
 def test_only_the_keys_are_secrets() -> None:

@@ -189,6 +189,17 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="The key of the server that `llm` is the URL of.", extra=SECRET),
     ] = None
+    delegate: Annotated[
+        str | None,
+        Meta(
+            description="A stronger text model that the engine, whichever it is, asks when a "
+            "question is too hard for it: `http(s)://host/v1#MODEL` of a chat-completions server."
+        ),
+    ] = None
+    delegate_key: Annotated[
+        str | None,
+        Meta(description="The key of the server that `delegate` is the URL of.", extra=SECRET),
+    ] = None
     stt: Annotated[
         str | None,
         Meta(
@@ -248,7 +259,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             description="Tokens that one conversation of `light` or `chat` may hold, prompt and "
             "reply together; the model's own limit bounds it. With the default models of `light` "
             "each costs 28 KiB of memory for every session that can be open, and one more. In "
-            "`chat` a second of the user's sound counts as 12.5.",
+            "`chat` a second of the user's sound counts as 12.5. So many the model of `delegate` "
+            "is given at most, too.",
         ),
     ] = 4096
     script: Annotated[

@@ -74,6 +74,14 @@ class Parts:
 
 async def compose(config: ServerConfig) -> Parts:
     """Load what `config` asks for, off the event loop. Raises `ConfigFault`, `ModelFault`."""
+    if config.delegate is not None:
+        from duologue.gateway.compose_delegation import compose_delegation
+
+        return await compose_delegation(config, _engine_parts)
+    return await _engine_parts(config)
+
+
+async def _engine_parts(config: ServerConfig) -> Parts:
     if config.engine == "chat":
         from duologue.gateway.compose_chat import compose_chat
 
