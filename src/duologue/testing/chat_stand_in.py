@@ -253,9 +253,11 @@ def whole(answer: Answer) -> dict[str, Any]:
 
 @asynccontextmanager
 async def standing_in(
-    stand_in: ChatStandIn, *, certificate: ssl.SSLContext | None = None
+    stand_in: Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]],
+    *,
+    certificate: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
-    """The stand-in on a free port; gives its base URL, `http://127.0.0.1:port/v1`."""
+    """The stand-in (or another ASGI app) on a free port; gives its base URL, with `/v1`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = uvicorn.Config(stand_in, lifespan="off", log_config=None, http="httptools")
         settings.load()
