@@ -20,6 +20,17 @@ from oracle import validate_server_event
 from recordings import recording
 from weights import weights
 
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"enum": ["C", "F"]}},
+        "required": ["city", "unit"],
+        "additionalProperties": False,
+    },
+}
 pytestmark = [pytest.mark.weights, pytest.mark.timeout(180)]
 UPSTREAM_KEY = "sk-upstream-of-llama"
 SILENCE = bytes(48_000)
@@ -36,6 +47,7 @@ async def llama_server() -> AsyncIterator[str]:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
     params.verbosity = 0
     params.use_jinja = True
+    params.sampling.temp = 0.0
     params.api_keys = [UPSTREAM_KEY]
     server = await asyncio.to_thread(xllamacpp.Server, params)
     yield f"{server.listening_address}/v1#smollm2"
@@ -94,3 +106,32 @@ async def test_a_spoken_turn_is_answered_by_a_llama_cpp_server_in_our_voice() ->
             again = (await ask(connection, "And what else?"))[-1].response
             cached = again.usage.input_token_details.cached_tokens
             assert again.status == "completed" and cached > 20  # upstream's own prefix cache
+
+
+async def test_a_llama_cpp_server_calls_the_function_that_it_must_call() -> None:
+    """Neither its grammar nor the chat template of this model sees to the call."""
+    async with llama_server() as llm, serving(composed(llm)) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            await connection.session.update(
+                session={"type": "realtime", "tools": [WEATHER], "output_modalities": ["text"]}
+            )
+            for choice in ("required", {"type": "function", "name": "get_weather"}):
+                text = "What is the weather in Paris, in C?"
+                seen = await ask(connection, text, tool_choice=choice)
+                response = seen[-1].response
+                assert response.status == "completed", response.status_details
+                (call,) = response.output
+                assert (call.type, call.name) == ("function_call", "get_weather")
+                given = json.loads(call.arguments)
+                assert set(given) == {"city", "unit"} and given["unit"] in ("C", "F")
+                assert response.usage.output_tokens > 5
+                await connection.conversation.item.create(
+                    item={
+                        "type": "function_call_output",
+                        "call_id": call.call_id,
+                        "output": '{"weather": "rain", "degrees": 12}',
+                    }
+                )
+                said = (await ask(connection, "So?", tool_choice="none"))[-1].response
+                assert said.status == "completed" and said.output[0].type == "message"

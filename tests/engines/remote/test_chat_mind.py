@@ -310,3 +310,80 @@ async def test_thinking_aloud_is_not_spoken() -> None:
         async with talking(upstream) as talk:
             talk.put(typed("u", "Is it?"))
             assert text(await events(talk.reply(Ask()))).strip() == "Yes."
+
+
+WEATHER = Tool(
+    "weather",
+    "The weather.",
+    {
+        "type": "object",
+        "properties": {"city": {"$ref": "#/$defs/city"}},
+        "$defs": {"city": {"type": "string"}},
+    },
+)
+
+
+@pytest.mark.parametrize("choice", ["required", "function:weather"])
+async def test_a_call_that_is_required_comes_though_the_server_does_not_see_to_it(
+    choice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = Ask(
+        tools=(Tool("clock"), WEATHER), tool_choice=choice, instructions="Be kind.", max_tokens=99
+    )
+    call = [*words('{"name": "weather", "arguments": {"city": "Rome"}}'), chunk({}, "stop")]
+    answers = [
+        saying("I would rather chat about it."),
+        Answer(*call, usage(80, 12), DONE),
+        Answer(*call, usage(90, 13), DONE),
+        saying("Sunny."),
+    ]
+    async with stand_in(*answers) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        for _ in range(2):
+            got = await events(talk.reply(ask))
+            assert not text(got)
+            ((name, arguments, closed),) = calls(got).values()
+            assert (name, json.loads(arguments), closed) == ("weather", {"city": "Rome"}, True)
+        assert tokens(got) == 13
+        assert text(await events(talk.reply(Ask(tools=(WEATHER,))))).strip() == "Sunny."
+    first, second, third, free = upstream.requests
+    assert "tools" in first and "tools" in free  # the rest is asked as ever
+    assert "tools" not in second and "tool_choice" not in second
+    assert second == third  # the server is known by then
+    assert second["max_tokens"] == 99
+    head = second["messages"][0]["content"]
+    assert "Be kind." in head and '"name": "weather"' in head
+    schema = second["response_format"]["json_schema"]["schema"]
+    assert schema["$defs"] == {"city": {"type": "string"}}
+    allowed = schema.get("anyOf", [schema])
+    assert [one["properties"]["name"]["const"] for one in allowed] == (
+        ["clock", "weather"] if choice == "required" else ["weather"]
+    )
+    assert caplog.text.count("answers with words where a function call is required") == 1
+
+
+async def test_a_long_speech_in_place_of_a_required_call_is_not_waited_for() -> None:
+    speech = Answer(*words("blah " * 200), chunk({}, "stop"), DONE, held=150)
+    call = Answer(*words('{"name": "weather", "arguments": {}}'), chunk({}, "stop"), DONE)
+    async with stand_in(speech, call) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="required")))
+        assert calls(got) == {0: ("weather", "{}", True)}
+        await asyncio.wait_for(speech.dropped.wait(), 5)
+
+
+@pytest.mark.parametrize("answer", ["I am sorry.", '{"name": "clock", "arguments": {}}', "{}"])
+async def test_a_required_call_that_does_not_come_either_way_fails_the_reply(answer: str) -> None:
+    async with stand_in(saying("No."), saying(answer)) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        with pytest.raises(EngineFault, match="words where a function call was required"):
+            await events(talk.reply(Ask(tools=TOOLS, tool_choice="required")))
+
+
+async def test_a_required_call_that_the_limit_cut_is_no_call() -> None:
+    cut = Answer(*words('{"name": "weather", "argu'), chunk({}, "length"), DONE)
+    async with stand_in(saying("No."), cut) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="required", max_tokens=5)))
+    assert not calls(got)
+    assert isinstance(got[-1], Done) and got[-1].reason == "length"

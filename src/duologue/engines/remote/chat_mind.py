@@ -4,19 +4,23 @@
 
 The upstream keeps nothing: every request carries the history, cut to what was heard, and its
 own prefix cache makes that cheap. Closing the stream closes the connection, which is how such
-a server is told to stop. Tokens before the upstream says them are estimates.
+a server is told to stop. Tokens before the upstream says them are estimates. Where a call is
+required, words are held back until it has begun; if none comes, it is asked for in the way that
+every server keeps to (`forced_call`), from then on at once.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 
 import msgspec
 import openai
 from openai import AsyncStream
 
-from duologue.core.talk import Ask, Began, Item
+from duologue.core.talk import Ask, Began, Call, Item
 from duologue.engines.light.parts import (
     KEPT_FOR_REPLY,
     MOST_REPLY_TOKENS,
@@ -24,19 +28,35 @@ from duologue.engines.light.parts import (
     Thinking,
     Thought,
 )
-from duologue.engines.remote import chat_messages
+from duologue.engines.remote import chat_messages, forced_call
 from duologue.engines.remote.chat_stream import ChatStream, ChatUsage
 from duologue.engines.window import Window, too_long
 from duologue.remote.server import RemoteServer
+
+log = logging.getLogger(__name__)
 
 JSON = {"Content-Type": "application/json"}
 
 
 class _Completion(msgspec.Struct, frozen=True):
-    """A request as it is sent, and about how many tokens its prompt has."""
+    """A request as it is sent, and about how many tokens its prompt has.
 
+    `forced` is the request to send where a call is required and `body` brought none.
+    """
+
+    ask: Ask
     body: bytes
     prompt_tokens: int
+    forced: bytes | None = None
+
+
+class _Server:
+    """The server, and what is known of it."""
+
+    def __init__(self, server: RemoteServer) -> None:
+        self.remote = server
+        self.sees_to_calls = True
+        """It has not yet answered with words where a call was required."""
 
 
 class ChatMind:
@@ -44,7 +64,7 @@ class ChatMind:
 
     def __init__(self, server: RemoteServer, *, context_tokens: int) -> None:
         self.context_tokens = context_tokens
-        self._server = server
+        self._server = _Server(server)
 
     async def warm(self) -> None:
         """Nothing: a server that is not there yet may be there when it is needed."""
@@ -55,14 +75,15 @@ class ChatMind:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._server.aclose()
+        await self._server.remote.aclose()
 
 
 class ChatTalk:
     """Satisfies `MindTalk`: the cut through one history."""
 
-    def __init__(self, server: RemoteServer, context_tokens: int) -> None:
-        self._server = server
+    def __init__(self, server: _Server, context_tokens: int) -> None:
+        self._known = server
+        self._server = server.remote
         self._context_tokens = context_tokens
         self._window = Window()
         self._lock = threading.Lock()
@@ -91,6 +112,9 @@ class ChatTalk:
     def _request(self, window: Window, ask: Ask, items: Sequence[Item]) -> _Completion:
         """In a worker thread: a long history is a long text."""
         head = chat_messages.head_size(ask)
+        is_required = forced_call.is_required(ask)
+        if is_required:
+            head += chat_messages.tokens(forced_call.order(ask))
         room = self._context_tokens - min(ask.max_tokens or KEPT_FOR_REPLY, KEPT_FOR_REPLY) - head
         if room < 0:
             raise too_long(
@@ -108,19 +132,74 @@ class ChatTalk:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        return _Completion(msgspec.json.encode(body), prompt)
+        forced = msgspec.json.encode(forced_call.forced(body, ask)) if is_required else None
+        return _Completion(ask, msgspec.json.encode(body), prompt, forced)
 
     async def _think(
         self, completion: _Completion
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         yield Began(input={"text": completion.prompt_tokens})
+        if completion.forced is None or self._known.sees_to_calls:
+            try:
+                held = forced_call.Held(is_required=completion.forced is not None)
+                async with aclosing(self._answer(completion.body, held)) as answer:
+                    async for event in answer:
+                        yield event
+                return
+            except forced_call.NoCall:
+                self._known.sees_to_calls = False
+                log.warning(
+                    "%s (%s) answers with words where a function call is required: calls are "
+                    "asked for as JSON from now on",
+                    self._server.what,
+                    self._server.address.base_url,
+                )
+        assert completion.forced is not None, "only a call that is required is held back for"
+        async with aclosing(self._call(completion.forced, completion.ask)) as answer:
+            async for event in answer:
+                yield event
+
+    async def _answer(
+        self, body: bytes, held: forced_call.Held
+    ) -> AsyncGenerator[Began | Thought | Finish, None]:
+        """What the model says and calls. Raises `NoCall` where it should have called."""
         stream, tokens = ChatStream(), 0
+        async with aclosing(self._thoughts(body, stream)) as thoughts:
+            async for thought in thoughts:
+                tokens += thought.tokens
+                for ready in held.take(thought):
+                    yield ready
+        held.end()
+        if stream.usage is not None:
+            yield _began(stream.usage)
+        yield _finish(stream, tokens)
+
+    async def _call(self, body: bytes, ask: Ask) -> AsyncGenerator[Began | Thought | Finish, None]:
+        """The call that an answer of nothing else is."""
+        stream, tokens, text = ChatStream(), 0, ""
+        async with aclosing(self._thoughts(body, stream)) as thoughts:
+            async for thought in thoughts:
+                tokens += thought.tokens
+                text += thought.text
+        if stream.finish_reason != "length":  # a call that was cut off is none
+            try:
+                name, arguments = forced_call.parse(text, ask)
+            except ValueError:
+                what = "answered with words where a function call was required"
+                raise self._server.fault(what) from None
+            yield Thought(call=Call(0, name, arguments), tokens=tokens)
+            yield Thought(call=Call(0, final=True), tokens=0)
+        if stream.usage is not None:
+            yield _began(stream.usage)
+        yield _finish(stream, tokens)
+
+    async def _thoughts(self, body: bytes, stream: ChatStream) -> AsyncGenerator[Thought, None]:
+        """One request, read through `stream` to its end."""
         with self._server.faults():
-            async with await self._open(completion) as chunks:
+            async with await self._open(body) as chunks:
                 self._server.check_type(chunks.response, "text/event-stream")
                 async for data in chunks:
                     for thought in stream.take(data):
-                        tokens += thought.tokens
                         yield thought
             if stream.finish_reason is None:
                 raise self._server.fault("broke off in the middle of a reply")
@@ -130,30 +209,32 @@ class ChatTalk:
             if stream.finish_reason != "length":
                 for thought in stream.flush():
                     yield thought
-        if stream.usage is not None:
-            yield _began(stream.usage)
-            tokens = max(tokens, stream.usage.completion_tokens)
-        yield Finish("length" if stream.finish_reason == "length" else "stop", tokens)
 
-    async def _open(self, completion: _Completion) -> AsyncStream[object]:
+    async def _open(self, body: bytes) -> AsyncStream[object]:
         """The answer's stream; tried twice where a connection that was kept had gone stale."""
         try:
-            return await self._post(completion)
+            return await self._post(body)
         except openai.APITimeoutError:
             raise
         except openai.APIConnectionError:
-            return await self._post(completion)
+            return await self._post(body)
 
-    async def _post(self, completion: _Completion) -> AsyncStream[object]:
+    async def _post(self, body: bytes) -> AsyncStream[object]:
         # The body was encoded in a worker thread; chunks come as plain data (`cast_to`).
         return await self._server.client.post(
             "/chat/completions",
             cast_to=object,
-            content=completion.body,
+            content=body,
             options={"headers": JSON},
             stream=True,
             stream_cls=AsyncStream[object],
         )
+
+
+def _finish(stream: ChatStream, tokens: int) -> Finish:
+    if stream.usage is not None:
+        tokens = max(tokens, stream.usage.completion_tokens)
+    return Finish("length" if stream.finish_reason == "length" else "stop", tokens)
 
 
 def _began(usage: ChatUsage) -> Began:
