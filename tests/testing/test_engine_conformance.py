@@ -1,11 +1,12 @@
 """The conformance kit: engines that are right pass; each that is wrong is caught by its rule."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from duologue.config import ServerConfig
-from duologue.core.talk import Ask, Began, Done, ReplyEvent
+from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
 from duologue.engines.light.engine import LightEngine
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply
@@ -63,6 +64,28 @@ class CountsLate(Wrong):
 @each_rule
 def test_an_engine_that_counts_at_the_end_keeps_the_rule(rule: Rule) -> None:
     assert rule.check(CountsLate, Case(counts_late=True)) is None
+
+
+class TakesItsTimeToTidyUp(Wrong):
+    """Like one that closes a connection when it is closed, and had tasks to open it."""
+
+    class Talk(Wrong.Talk):
+        async def events(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+            await asyncio.create_task(asyncio.sleep(0))
+            async for event in super().events(ask):
+                yield event
+                if isinstance(event, Say):
+                    break
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(3):
+                    await asyncio.sleep(0)
+
+
+def test_an_engine_that_takes_its_time_to_tidy_up_keeps_the_rule_about_work() -> None:
+    rule = by_name["a reader that stops stops the engine"]
+    assert rule.check(TakesItsTimeToTidyUp, QUICK) is None
 
 
 def test_every_rule_is_broken_by_some_engine() -> None:

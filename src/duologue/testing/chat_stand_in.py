@@ -38,7 +38,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     chunk. With `heartbeat_ms` comments come while `first_delay_ms` passes. `drop_after` breaks
     the connection after so many chunks; with `lingers` it stays open after the end mark.
     `status` other than 200, `raw` (the body as it is) and `headers` are for servers that are
-    ill. `usage` None is none.
+    ill. `usage` None is none. One that `minds` keeps to the request's limit, a word a token, and
+    calls a function where it must.
     """
 
     text: str = "It is sunny."
@@ -55,6 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     chunk_delay_ms: int = 0
     drop_after: int | None = None
     lingers: bool = False
+    minds: bool = False
     status: int = 200
     raw: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -124,6 +126,8 @@ class ChatStandIn:
         self.requests.append(json.loads(body))
         await self._tell()
         answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        if answer.minds:
+            answer = minding(answer, self.requests[-1])
         over = asyncio.Event()
 
         async def tell(message: MutableMapping[str, Any]) -> None:
@@ -187,6 +191,25 @@ async def _send_whole(
     encoded = [(name.encode(), value.encode()) for name, value in given.items()]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})
+
+
+def minding(answer: Answer, request: dict[str, Any]) -> Answer:
+    """The answer as it becomes where the request says more than what to answer to."""
+    choice, tools = request.get("tool_choice"), request.get("tools", [])
+    if tools and choice not in ("auto", "none"):
+        offered = [tool["function"] for tool in tools]
+        names = [choice["function"]["name"]] if isinstance(choice, dict) else offered[0]["name"]
+        chosen = next(one for one in offered if one["name"] in names)
+        arguments = dict.fromkeys(chosen["parameters"].get("required", []), "something")
+        calls = ((chosen["name"], json.dumps(arguments)),)
+        return msgspec.structs.replace(answer, text="", sound_ms=0, calls=calls)
+    words = answer.text.split(" ")
+    limit = request.get("max_completion_tokens", len(words))
+    if limit >= len(words):
+        return answer
+    sound_ms = answer.sound_ms * limit // len(words)
+    text = " ".join(words[:limit])
+    return msgspec.structs.replace(answer, text=text, sound_ms=sound_ms, finish="length")
 
 
 def chunks(answer: Answer) -> Iterator[dict[str, Any]]:

@@ -118,7 +118,7 @@ class Composer:
     def _say(self, text: str, pcm: bytes, spoken_s: float) -> Iterator[ReplyEvent]:
         if text:
             self._voiced.say(text)
-            self._tokens_made += text_tokens(text)
+            self._count(text)
         if not self._ask.speak:
             if text:
                 yield self._counted_say(text, b"", 0)
@@ -137,6 +137,13 @@ class Composer:
             text, self._held_text = self._held_text, ""
             yield self._counted_say(text, b"", 0)
 
+    def _count(self, text: str) -> None:
+        """Our estimate; more than was allowed cannot have been made."""
+        made = self._tokens_made + text_tokens(text)
+        self._tokens_made = (
+            made if self._ask.max_tokens is None else min(made, self._ask.max_tokens)
+        )
+
     def _counted_say(self, text: str, pcm: bytes, voiced: int) -> Say:
         tokens, self._tokens_told = self._tokens_made - self._tokens_told, self._tokens_made
         return Say(text, pcm, voiced, tokens)
@@ -148,7 +155,7 @@ class Composer:
                 continue
             call.name += piece.name if not call.name else ""
             call.arguments += piece.arguments
-            self._tokens_made += text_tokens(piece.name + piece.arguments)
+            self._count(piece.name + piece.arguments)
             is_first = call is self._calls[0] and not self._voiced.text
             if is_first and call.name and call.arguments.strip():
                 yield from self._told(0, call)

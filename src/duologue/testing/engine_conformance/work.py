@@ -1,7 +1,7 @@
 """The rule about work: a reader that stops reading stops the engine, sooner or later."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import suppress
 from typing import Any
 
@@ -44,7 +44,7 @@ async def a_reader_that_stops_stops_the_engine(bench: Bench) -> None:
                 if not started:
                     return
                 ahead_ms = characters = 0
-                while (ready := _ready(reply)) is not None:
+                while (ready := await _ready(reply)) is not None:
                     if isinstance(ready, Say):
                         ahead_ms += audio.samples(ready.pcm) * 1000 // audio.RATE_HZ
                         characters += len(ready.text)
@@ -57,7 +57,7 @@ async def a_reader_that_stops_stops_the_engine(bench: Bench) -> None:
             loop.set_task_factory(factory)
 
 
-def _ready(reply: AsyncGenerator[ReplyEvent, None]) -> ReplyEvent | None:
+async def _ready(reply: AsyncGenerator[ReplyEvent, None]) -> ReplyEvent | None:
     """The next event, if it is there without a turn of the loop, in which more could be made."""
     asked = reply.__anext__().__await__()
     try:
@@ -67,9 +67,33 @@ def _ready(reply: AsyncGenerator[ReplyEvent, None]) -> ReplyEvent | None:
         return event
     except StopAsyncIteration:
         return None
-    with suppress(asyncio.CancelledError, StopIteration, StopAsyncIteration):
-        asked.throw(asyncio.CancelledError())
+    with suppress(asyncio.CancelledError, StopAsyncIteration):
+        await _Withdrawn(asked)
     return None
+
+
+class _Withdrawn:
+    """A step of a generator that is waiting, cancelled, and awaited until it has tidied up.
+
+    To close a connection may take turns of the loop; a generator whose step was left in the
+    middle could not be closed.
+    """
+
+    def __init__(self, step: Generator[Any, Any, Any]) -> None:
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            waits_for = self._step.throw(asyncio.CancelledError())
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as fault:
+                    waits_for = self._step.throw(fault)
+                else:
+                    waits_for = next(self._step)
+        except StopIteration:
+            return
 
 
 RULES = rules(a_reader_that_stops_stops_the_engine)
