@@ -88,6 +88,23 @@ async def test_an_answer_that_a_limit_ended_has_not_voiced_all_its_words(
     assert isinstance(last, Say) and last.voiced == 6
 
 
+@pytest.mark.parametrize("speed", [0.5, 1.5])
+async def test_speed_is_made_here_for_the_upstream_knows_none(speed: float) -> None:
+    answer = Answer(text="It is sunny in Paris today.", sound_ms=3000)
+    async with standing_in(ChatStandIn(answer, SHORT)) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        events = await replied(talk, Ask(speed=speed))
+        played_ms = len(sound(events)) / 48
+        assert played_ms == pytest.approx(3000 / speed, abs=100)
+        says = [event for event in events if isinstance(event, Say)]
+        assert text(events) == answer.text and says[-1].voiced == len(answer.text)
+        first_s = sum(len(say.pcm) for say in says[: len(says) // 2]) / 48_000
+        assert 0 < says[len(says) // 2 - 1].voiced <= 10 * speed * first_s + 1
+        # Sound that is shorter than what is held back is there all the same.
+        short = await replied(talk, Ask(speed=speed))
+        assert text(short) == SHORT.text and len(sound(short)) / 48 > 100 / speed
+
+
 async def test_nothing_is_said_before_the_first_sound() -> None:
     answer = Answer(text="One two three", chunk_delay_ms=5)
     async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:

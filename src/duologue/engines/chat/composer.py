@@ -3,7 +3,8 @@
 Text that runs ahead of its sound is held until the first sound, so that until then the reply
 can be asked of another upstream and nobody notices. Calls wait for the end of what is being
 said, since their message would cut it in two. The last few milliseconds of sound are held
-back until more comes, so that at the end of the reply all its words count as voiced.
+back until more comes, so that at the end of the reply all its words count as voiced. The
+protocol of these servers knows no `speed`, so another than 1 is made here.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from duologue.audio import pcm as audio
+from duologue.audio.tempo import Tempo
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
 from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
 from duologue.engines.chat.faults import UpstreamFault, nonsense
@@ -47,6 +49,7 @@ class Composer:
         self._ask = ask
         self._counted = counted
         self._sounds = SoundReader()
+        self._tempo: Tempo | None = None
         self._voiced = Voiced(pace)
         self._held_text = ""
         self._held_pcm = b""
@@ -69,7 +72,7 @@ class Composer:
         if data == DONE:
             self._finish = self._finish or "stop"
             return []
-        if len(data) < LARGE_BYTES:
+        if len(data) < LARGE_BYTES and self._ask.speed == 1:
             piece, pcm, spoken = self._read(data)
         else:
             piece, pcm, spoken = await asyncio.to_thread(self._read, data)
@@ -78,13 +81,14 @@ class Composer:
         self._note(piece)
         return [*self._say(self._text(piece), pcm, spoken), *self._call(piece.calls)]
 
-    def end(self) -> list[ReplyEvent]:
+    async def end(self) -> list[ReplyEvent]:
         """The events at the end of the stream. Raises `EngineFault`."""
         for call in self._calls:
             self._check(call)
-        pcm = self._held_pcm + self._sounds.flush()
+        pcm = self._held_pcm + await self._last_sound()
         events: list[ReplyEvent] = []
-        if self._ask.speak and self._voiced.text and not self._has_sound and not self._calls:
+        has_sound = self._has_sound or bool(pcm)
+        if self._ask.speak and self._voiced.text and not has_sound and not self._calls:
             raise UpstreamFault("The upstream model server sent words without sound.")
         if self._held_text or pcm:
             # Where a limit ended it, the sound may have stopped in the middle of the words.
@@ -101,7 +105,17 @@ class Composer:
         if not piece.sound or not self._ask.speak:
             return piece, b"", 0.0
         pcm = b"".join(self._sounds.read(sound, piece.rate_hz) for sound in piece.sound)
-        return piece, pcm, spoken_samples(pcm) / audio.RATE_HZ
+        if self._ask.speed != 1:
+            self._tempo = self._tempo or Tempo(self._ask.speed)
+            pcm = self._tempo.push(pcm)
+        # A voice has one pace; how fast it is played is not part of it.
+        return piece, pcm, spoken_samples(pcm) / audio.RATE_HZ * self._ask.speed
+
+    async def _last_sound(self) -> bytes:
+        last, tempo = self._sounds.flush(), self._tempo
+        if tempo is None:
+            return last
+        return await asyncio.to_thread(lambda: tempo.push(last) + tempo.flush())
 
     def _note(self, piece: Piece) -> None:
         if piece.finish:

@@ -127,7 +127,7 @@ async def _answered(
                     yield event
         if not composer.is_finished:
             raise broke_off()
-        for event in composer.end():
+        for event in await composer.end():
             yield event
     except UpstreamFault as fault:
         upstream.note(fault)
