@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from duologue.config import ServerConfig, load
+from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import compose
 from duologue.gateway.compose_chat import chat_engine
@@ -25,6 +26,24 @@ def test_an_engine_is_made_of_its_settings_and_no_language_model_or_voice_is_fet
     assert (traits.voices, traits.context_tokens) == (("ethan", "chelsie"), 9000)
     assert set(specs(config)) == {"activity", "turn_end", "ear"}
     assert "mind" in specs(ServerConfig())
+
+
+async def test_without_models_of_its_own_it_judges_turns_by_loudness() -> None:
+    """Words are written down on another server; nothing is on this disk."""
+    plain = {"vad": "loudness", "turn_end": "loudness", "stt": "http://ear/v1#whisper"}
+    config = ServerConfig(**GOOD, **plain, models_dir="/nowhere")
+    assert specs(config) == {}
+    parts = await compose(config)
+    assert isinstance(parts.activity, LoudnessActivity)
+    assert isinstance(parts.turn_end, LoudnessTurnEnd)
+    await parts.aclose()
+
+
+@pytest.mark.parametrize("engine", ["chat", "light"])
+async def test_an_upstream_that_writes_nothing_down_cannot_be_asked_to(engine: str) -> None:
+    config = ServerConfig(**{**GOOD, "engine": engine, "stt": "upstream"})
+    with pytest.raises(ConfigFault, match="^stt: 'upstream' is not allowed; only the engine real"):
+        await compose(config)
 
 
 @pytest.mark.parametrize("key", ["upstream", "upstream_model"])

@@ -190,6 +190,12 @@ async def test_models_that_are_on_the_disk_stand_beside_a_plugin(plugins: Path) 
     await parts.aclose()
 
 
+async def test_a_plugin_may_be_heard_by_an_ear_on_another_server(plugins: Path) -> None:
+    parts = await compose(config(plugins, "echo", stt="http://ear/v1#whisper", vad="loudness"))
+    assert "http://ear/v1#whisper" in parts.transcriber.models.names
+    await parts.aclose()
+
+
 def test_engine_config_is_a_file_or_toml(tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text("[a]\nb = 1\n")
     assert engine_settings(str(tmp_path / "e.toml")) == {"a": {"b": 1}}

@@ -233,8 +233,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     vad: Annotated[
         str | None,
         Meta(
-            description="Voice activity model in place of the profile's; with the engine "
-            "`realtime` also `loudness`, which needs none. So too for the next one."
+            description="Voice activity model in place of the profile's, or `loudness`, which "
+            "needs none. So too for the next one."
         ),
     ] = None
     turn_end: Annotated[

@@ -100,12 +100,14 @@ async def _engine_parts(config: ServerConfig) -> Parts:
 
 
 async def _scripted(config: ServerConfig) -> Parts:
+    from duologue.gateway.compose_parts import make_activity
+
     engine = ScriptedEngine(script(config.script))
     is_open = config.unknown_model == "lenient"
     return Parts(
         engine,
         ScriptedTranscriber(engine, is_open=is_open),
-        await _activity(config.vad, config) if config.vad else LoudnessActivity(),
+        await make_activity(config) if config.vad else LoudnessActivity(),
         DeepFilterReduction(),
         LoudnessTurnEnd(),
         clean_images(config),
@@ -118,14 +120,6 @@ def clean_images(config: ServerConfig) -> CleanImages:
     limit = config.max_image_bytes
     hosts = (host.strip().lower() for host in config.image_hosts.split(","))
     return CleanImages(Fetch(frozenset(filter(None, hosts)), limit_bytes=limit), limit_bytes=limit)
-
-
-async def _activity(spec: str, config: ServerConfig) -> VoiceActivity:
-    """The scripted engine with real voice activity: what a load test asks for."""
-    from duologue.hearing.silero import SileroActivity
-
-    path = await asyncio.to_thread(resolve, spec, store_of(config))
-    return await SileroActivity.load(only(path, ".onnx"))
 
 
 async def _light(config: ServerConfig) -> Parts:
@@ -170,13 +164,17 @@ async def _light(config: ServerConfig) -> Parts:
 
 
 def resolve_all(config: ServerConfig) -> tuple[dict[Role, Path], dict[str, Path | None]]:
-    """The models of each role, and every speech recognition model by its name.
-
-    None is where one lives on another server.
-    """
+    """The models of each role, and those of `resolve_ears`. Blocks."""
     store = store_of(config)
-    ears = {spec: None if is_remote(spec) else resolve(spec, store) for spec in ear_specs(config)}
-    return {role: resolve(spec, store) for role, spec in specs(config).items()}, ears
+    return {role: resolve(spec, store) for role, spec in specs(config).items()}, resolve_ears(
+        config
+    )
+
+
+def resolve_ears(config: ServerConfig) -> dict[str, Path | None]:
+    """Every speech recognition model by its name; None where it is another server's. Blocks."""
+    store = store_of(config)
+    return {spec: None if is_remote(spec) else resolve(spec, store) for spec in ear_specs(config)}
 
 
 def _file(path: Path | None, suffix: str) -> Path | None:

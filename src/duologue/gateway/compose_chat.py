@@ -10,7 +10,7 @@ from duologue.config import ServerConfig
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, clean_images, resolve_all
+from duologue.gateway.compose import Parts, clean_images, resolve_ears
 from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
@@ -21,7 +21,7 @@ async def compose_chat(config: ServerConfig) -> Parts:
     """Load the local parts, off the event loop. Raises `ConfigFault`, `ModelFault`."""
     engine = await asyncio.to_thread(chat_engine, config)
     names = transcription_names(config)
-    _, ear_paths = await asyncio.to_thread(resolve_all, config)
+    ear_paths = await asyncio.to_thread(resolve_ears, config)
     activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, ear_paths)
     return Parts(

@@ -7,28 +7,27 @@ used, none is fetched; where one is missing a plainer part stands in, and the lo
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+from msgspec import structs
 
 from duologue.config import BUILT_IN_ENGINES, ServerConfig
 from duologue.core.talk import Transcript, TranscriptionAsk, TranscriptPart
 from duologue.core.transcription_models import TranscriptionModels
 from duologue.engines.plugin import GROUP, EngineParts, EngineSetup, MakeEngine
-from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault, DuologueError, EngineFault, ModelFault
-from duologue.gateway.compose import Parts, clean_images, only
-from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
+from duologue.gateway.compose import Parts, clean_images, resolve_ears
+from duologue.gateway.compose_parts import Close, make_activity, make_ears, make_turn_end
+from duologue.gateway.provision import NO_MODEL, specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction
-from duologue.models import resolve
-from duologue.runtime.ports import Transcriber, TurnEnd, VoiceActivity
+from duologue.models import Role, resolve
+from duologue.runtime.ports import Transcriber
 
 log = logging.getLogger(__name__)
-
-Close = Callable[[], Awaitable[None]]
 
 
 async def compose_plugin(config: ServerConfig) -> Parts:
@@ -49,13 +48,14 @@ async def compose_plugin(config: ServerConfig) -> Parts:
         ) from fault
     parts = made if isinstance(made, EngineParts) else EngineParts(made)
     try:
+        config = await asyncio.to_thread(_without_what_is_missing, config)
         transcriber, closers = await _transcriber(config, parts.transcriber)
         return Parts(
             parts.engine,
             transcriber,
-            await _activity(config),
+            await make_activity(config),
             DeepFilterReduction(),
-            await _turn_end(config),
+            await make_turn_end(config),
             clean_images(config),
             why_no_translator=f"The engine {config.engine} of this server does not translate.",
             closers=closers,
@@ -99,37 +99,26 @@ def _load(name: str) -> MakeEngine:
     return cast(MakeEngine, make)
 
 
-def _local(config: ServerConfig, role: str) -> Path | None:
-    """The model of a role, where it is on the disk. One that was set must be there."""
-    spec = specs(config)[role]  # type: ignore[index]
-    is_set = {"activity": config.vad, "turn_end": config.turn_end, "ear": config.stt}[role]
-    try:
-        return resolve(spec, store_of(config))
-    except ModelFault as fault:
-        if is_set:
-            raise
-        log.warning("engine %s goes without %s: %s", config.engine, spec, fault)
-        return None
-
-
-async def _activity(config: ServerConfig) -> VoiceActivity:
-    path = await asyncio.to_thread(_local, config, "activity")
-    if path is None:
+def _without_what_is_missing(config: ServerConfig) -> ServerConfig:
+    """The settings without the profile's ears that are not on the disk. Blocks."""
+    if config.vad is None and _is_missing(config, "activity"):
         log.warning("voice activity is judged by loudness alone")
-        return LoudnessActivity()
-    from duologue.hearing.silero import SileroActivity
-
-    return await SileroActivity.load(only(path, ".onnx"))
-
-
-async def _turn_end(config: ServerConfig) -> TurnEnd:
-    path = await asyncio.to_thread(_local, config, "turn_end")
-    if path is None:
+        config = structs.replace(config, vad=NO_MODEL["activity"])
+    if config.turn_end is None and _is_missing(config, "turn_end"):
         log.warning("semantic_vad judges turns by their length alone")
-        return LoudnessTurnEnd()
-    from duologue.hearing.turn_end import SmartTurnEnd
+        config = structs.replace(config, turn_end=NO_MODEL["turn_end"])
+    return config
 
-    return await SmartTurnEnd.load(only(path, ".onnx"))
+
+def _is_missing(config: ServerConfig, role: Role) -> bool:
+    spec = specs(config).get(role)
+    try:
+        if spec is not None:
+            resolve(spec, store_of(config))
+    except ModelFault as fault:
+        log.warning("engine %s goes without %s: %s", config.engine, spec, fault)
+        return True
+    return False
 
 
 async def _transcriber(
@@ -137,20 +126,14 @@ async def _transcriber(
 ) -> tuple[Transcriber, tuple[Close, ...]]:
     if own is not None:
         return own, ()
-    if await asyncio.to_thread(_local, config, "ear") is None:
+    if config.stt is None and await asyncio.to_thread(_is_missing, config, "ear"):
         log.warning("nothing writes down what is said: transcription fails")
         return NoTranscriber(), ()
-    from duologue.hearing.ear import WhisperEar
     from duologue.hearing.transcriber import WhisperTranscriber
 
-    store = store_of(config)
     names = transcription_names(config)
-    paths = await asyncio.to_thread(
-        lambda: {spec: resolve(spec, store) for spec in ear_specs(config)}
-    )
-    ears = {spec: await WhisperEar.load(path) for spec, path in paths.items()}
+    ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))
     is_open = config.unknown_model == "lenient"
-    closers = tuple(ear.aclose for ear in ears.values())
     return WhisperTranscriber(ears, names, is_open=is_open), closers
 
 

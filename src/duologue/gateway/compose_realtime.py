@@ -6,7 +6,6 @@ unless the settings name what needs none: `vad` and `turn_end` may be `loudness`
 """
 
 import asyncio
-from pathlib import Path
 
 from msgspec import structs
 
@@ -15,13 +14,11 @@ from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, clean_images
+from duologue.gateway.compose import Parts, clean_images, resolve_ears
 from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
-from duologue.gateway.provision import ear_specs, store_of, transcription_names
+from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.transcriber import WhisperTranscriber
-from duologue.models import resolve
-from duologue.remote.address import is_remote
 
 NO_TRANSLATOR = "This server's engine is another server's conversation; it does not translate."
 
@@ -44,7 +41,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         traits = structs.replace(traits, voices=tuple(filter(None, voices)))
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await make_activity(config), await make_turn_end(config)
-    ears, closers = await make_ears(config, await _ear_paths(config))
+    ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))
     transcripts = None if ears else Transcripts(is_open=is_open)
     return Parts(
         RealtimeEngine(
@@ -63,12 +60,3 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         NO_TRANSLATOR,
         closers=closers,
     )
-
-
-async def _ear_paths(config: ServerConfig) -> dict[str, Path | None]:
-    """Speech recognition models by name; none where the upstream writes down."""
-    store = store_of(config)
-    return {
-        spec: None if is_remote(spec) else await asyncio.to_thread(resolve, spec, store)
-        for spec in ear_specs(config)
-    }

@@ -19,7 +19,7 @@ Fetch = Callable[[Sequence[str]], object]
 """Brings models by catalogue name or hub id; raises `ModelFault`."""
 
 NO_MODEL: dict[Role, str] = {"activity": "loudness", "turn_end": "loudness", "ear": "upstream"}
-"""What may stand in place of a model with the engine `realtime`, and needs none."""
+"""What may stand in place of a model and needs none; `upstream` with the engine `realtime` only."""
 
 
 def store_of(config: ServerConfig) -> Store:
@@ -30,22 +30,34 @@ def store_of(config: ServerConfig) -> Store:
 def specs(config: ServerConfig) -> dict[Role, str]:
     """The local model of each role: the profile's, or the one set in its place.
 
-    An upstream has a mind and a mouth of its own; roles that need no model there are left out,
-    and so is a role that is filled on another server.
+    An upstream has a mind and a mouth of its own; roles that need no model are left out, and so
+    is a role that is filled on another server. Raises `ConfigFault`.
     """
     chosen = profile(config.profile)
     own: dict[Role, str] = {
         "activity": config.vad or chosen.activity,
         "turn_end": config.turn_end or chosen.turn_end,
-        "ear": config.stt or chosen.ear,
+        "ear": _own_ear(config),
         "mind": config.llm or chosen.mind,
         "mouth": config.tts or chosen.mouth,
     }
-    if config.engine == "chat":
+    if config.engine in ("chat", "realtime"):
         del own["mind"], own["mouth"]
-    if config.engine == "realtime":
-        own = {role: own[role] for role, none in NO_MODEL.items() if own[role] != none}
-    return {role: spec for role, spec in own.items() if not is_remote(spec)}
+    return {
+        role: spec
+        for role, spec in own.items()
+        if spec != NO_MODEL.get(role) and not is_remote(spec)
+    }
+
+
+def _own_ear(config: ServerConfig) -> str:
+    ear = config.stt or profile(config.profile).ear
+    if ear == NO_MODEL["ear"] and config.engine != "realtime":
+        raise ConfigFault(
+            "stt: 'upstream' is not allowed; only the engine realtime has an upstream that writes "
+            "down what it hears; allowed: a model, or a server as URL#MODEL"
+        )
+    return ear
 
 
 def transcription_names(config: ServerConfig) -> dict[str, str]:
@@ -62,9 +74,12 @@ def transcription_names(config: ServerConfig) -> dict[str, str]:
 
 
 def ear_specs(config: ServerConfig) -> tuple[str, ...]:
-    """Every speech recognition model, the engine's own first; some may be on other servers."""
-    own = config.stt or profile(config.profile).ear
-    if config.engine == "realtime" and own == NO_MODEL["ear"]:
+    """Every speech recognition model, the engine's own first; some may be on other servers.
+
+    Raises `ConfigFault`.
+    """
+    own = _own_ear(config)
+    if own == NO_MODEL["ear"]:
         return ()
     return tuple(dict.fromkeys((own, *transcription_names(config).values())))
 
