@@ -348,6 +348,27 @@ async def test_a_request_that_is_refused_is_not_asked_elsewhere() -> None:
     assert not second.requests
 
 
+async def test_the_limit_has_another_name_where_its_name_is_refused() -> None:
+    told = b'{"error":{"message":"Unrecognized field: max_completion_tokens"}}'
+    stand_in = ChatStandIn(Answer(status=422, raw=told), SHORT)
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        for _ in range(2):
+            assert text(await replied(talk, Ask(max_tokens=99))) == SHORT.text
+    names = [{k: v for k, v in r.items() if k.startswith("max_")} for r in stand_in.requests]
+    assert names == [{"max_completion_tokens": 99}, {"max_tokens": 99}, {"max_tokens": 99}]
+
+
+async def test_a_limit_that_is_refused_by_either_name_is_a_fault() -> None:
+    told = b'{"error":{"message":"max_completion_tokens and max_tokens are too large"}}'
+    stand_in = ChatStandIn(Answer(status=400, raw=told))
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        for _ in range(2):
+            with pytest.raises(EngineFault, match="refuses the request"):
+                await replied(talk, Ask(max_tokens=99))
+    names = [next(k for k in r if k.startswith("max_")) for r in stand_in.requests]
+    assert names == ["max_completion_tokens", "max_tokens"] * 2  # nothing was learned
+
+
 async def test_the_least_busy_upstream_is_asked() -> None:
     slow = Answer(first_delay_ms=60_000)
     stand_ins = [ChatStandIn(slow), ChatStandIn(slow)]

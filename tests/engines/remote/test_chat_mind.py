@@ -387,3 +387,31 @@ async def test_a_required_call_that_the_limit_cut_is_no_call() -> None:
         got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="required", max_tokens=5)))
     assert not calls(got)
     assert isinstance(got[-1], Done) and got[-1].reason == "length"
+
+
+REFUSED_LIMIT = (
+    b'{"error":{"message":"Unsupported parameter: \'max_tokens\' is not supported with this model. '
+    b'Use \'max_completion_tokens\' instead.","param":"max_tokens","code":"unsupported_parameter"}}'
+)
+
+
+async def test_the_limit_has_another_name_where_its_name_is_refused() -> None:
+    refusal = Answer(REFUSED_LIMIT, status="400 Bad Request", kind="application/json")
+    async with stand_in(refusal, saying("Fine."), saying("Yes.")) as upstream:
+        async with talking(upstream) as talk:
+            talk.put(typed("u", "Go on."))
+            for said in ("Fine.", "Yes."):
+                assert text(await events(talk.reply(Ask(max_tokens=77)))).strip() == said
+    names = [{k: v for k, v in r.items() if k.startswith("max_")} for r in upstream.requests]
+    assert names == [{"max_tokens": 77}, *[{"max_completion_tokens": 77}] * 2]
+    assert upstream.requests[0]["messages"] == upstream.requests[1]["messages"]
+
+
+async def test_a_limit_that_is_refused_by_either_name_fails_the_reply() -> None:
+    refusals = [Answer(REFUSED_LIMIT, status="400 Bad Request", kind="application/json")] * 4
+    async with stand_in(*refusals) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        for _ in range(2):
+            with pytest.raises(EngineFault, match="refused \\(400\\): Unsupported parameter"):
+                await events(talk.reply(Ask(max_tokens=77)))
+    assert len(upstream.requests) == 4  # nothing was learned

@@ -21,7 +21,8 @@ class UpstreamFault(EngineFault):
     """A fault of one upstream.
 
     `elsewhere`: another upstream, or another try, may do better. `down`: this one should not be
-    asked before it was looked at. `told` is what the upstream said, for the log only.
+    asked before it was looked at. `told` is what the upstream said, for the log only;
+    `refuses`: it said so of what it was asked (HTTP 400 or 422).
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class UpstreamFault(EngineFault):
         self.elsewhere = elsewhere
         self.down = down
         self.told = told
+        self.refuses = False
 
 
 def nonsense(what: str, told: str = "") -> UpstreamFault:
@@ -53,6 +55,7 @@ def of_status(status: int, told: str) -> UpstreamFault:
     """The fault of an HTTP status that is not 200; `told` is the beginning of the body."""
     fault = _of_status(status, told)
     fault.told = told
+    fault.refuses = status in (400, 422)
     return fault
 
 

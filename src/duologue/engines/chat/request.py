@@ -23,6 +23,10 @@ Dialect = Literal["omni", "openai"]
 header says the sample rate; "openai" refuses what it does not know and streams pcm16 only.
 """
 
+LIMITS = ("max_completion_tokens", "max_tokens")
+"""What the limit of a reply is called. Most servers know both; reasoning models of the hosted API
+refuse the second, older servers the first."""
+
 PENDING = "(There is no result yet.)"
 """Stands for the result of a call that has none."""
 
@@ -35,8 +39,8 @@ class Model(msgspec.Struct, frozen=True):
     dialect: Dialect = "omni"
 
 
-def render(ask: Ask, items: Sequence[Item], model: Model) -> bytes:
-    """The body of the request, as JSON."""
+def render(ask: Ask, items: Sequence[Item], model: Model, limit: str = LIMITS[0]) -> bytes:
+    """The body of the request, as JSON; `limit` is one of `LIMITS`."""
     body: dict[str, Any] = {
         "model": model.name,
         "messages": list(_messages(ask.instructions, items)),
@@ -47,7 +51,7 @@ def render(ask: Ask, items: Sequence[Item], model: Model) -> bytes:
     if ask.speak:
         body |= _voice(ask.voice, model)
     if ask.max_tokens is not None:
-        body["max_completion_tokens"] = ask.max_tokens
+        body[limit] = ask.max_tokens
     if ask.tools:
         body["tools"] = [_tool(tool) for tool in ask.tools]
         body["tool_choice"] = _tool_choice(ask.tool_choice)

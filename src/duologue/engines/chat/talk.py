@@ -16,7 +16,7 @@ from duologue.core.talk import Ask, Began, Item, Part, ReplyEvent
 from duologue.engines.chat.composer import Composer
 from duologue.engines.chat.faults import UpstreamFault, broke_off
 from duologue.engines.chat.pace import Pace
-from duologue.engines.chat.request import Model, render
+from duologue.engines.chat.request import LIMITS, Model, render
 from duologue.engines.chat.sizes import MESSAGE_TOKENS, head_tokens, input_tokens, size
 from duologue.engines.chat.upstream import Upstream
 from duologue.engines.chat.upstreams import Upstreams
@@ -81,21 +81,29 @@ class ChatTalk:
             self._forget_sound({item.id for item in items} - {item.id for item in kept})
         counted = input_tokens(ask, kept)
         yield Began(counted)
-        body = await asyncio.to_thread(render, ask, kept, self._model)
+        bodies: dict[str, bytes] = {}
+        renamed: dict[Upstream, str] = {}
         pace = self._paces.setdefault(ask.voice, Pace())
         tried: list[Upstream] = []
         upstream = self._upstreams.pick()
         while upstream is not None:
-            tried.append(upstream)
+            limit = renamed.get(upstream, upstream.limit)
+            if limit not in bodies:
+                bodies[limit] = await asyncio.to_thread(render, ask, kept, self._model, limit)
             has_begun = False
             try:
-                reply = _answered(upstream, body, Composer(ask, counted, pace))
+                reply = _answered(upstream, bodies[limit], Composer(ask, counted, pace))
                 async with aclosing(reply):
                     async for event in reply:
                         has_begun = has_begun or not isinstance(event, Began)
+                        upstream.limit = limit
                         yield event
                 return
             except UpstreamFault as fault:
+                if fault.refuses and limit in fault.told and upstream not in renamed:
+                    renamed[upstream] = next(name for name in LIMITS if name != limit)
+                    continue
+                tried.append(upstream)
                 if fault.down:
                     self._upstreams.failed(upstream)
                 upstream = self._upstreams.pick(tried)

@@ -21,6 +21,7 @@ from duologue.engines.chat.faults import (
     of_status,
     of_transport,
 )
+from duologue.engines.chat.request import LIMITS
 from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
 from duologue.errors import ConfigFault
 
@@ -61,6 +62,8 @@ class Upstream:
         self.name = urlsplit(url).netloc
         self.in_flight = 0
         """Replies that it is giving."""
+        self.limit = LIMITS[0]
+        """What it calls the limit of a reply, as far as is known."""
         self.down = False
         """It failed, and no look at it found it well since."""
 

@@ -36,6 +36,9 @@ from duologue.remote.server import RemoteServer
 log = logging.getLogger(__name__)
 
 JSON = {"Content-Type": "application/json"}
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""What the limit of a reply is called. All servers know the first but those of the hosted
+API's reasoning models, which know the other only."""
 
 
 class _Completion(msgspec.Struct, frozen=True):
@@ -57,6 +60,7 @@ class _Server:
         self.remote = server
         self.sees_to_calls = True
         """It has not yet answered with words where a call was required."""
+        self.limit = LIMITS[0]
 
 
 class ChatMind:
@@ -128,7 +132,7 @@ class ChatTalk:
         body = {
             "model": self._server.address.model,
             **chat_messages.request(ask, items),
-            "max_tokens": min(ask.max_tokens or MOST_REPLY_TOKENS, left),
+            self._known.limit: min(ask.max_tokens or MOST_REPLY_TOKENS, left),
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -211,9 +215,22 @@ class ChatTalk:
                     yield thought
 
     async def _open(self, body: bytes) -> AsyncStream[object]:
-        """The answer's stream; tried twice where a connection that was kept had gone stale."""
+        """The answer's stream.
+
+        Tried twice where a connection that was kept had gone stale, or where the name of the
+        limit is refused, which is then another from now on.
+        """
         try:
             return await self._post(body)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as refusal:
+            if LIMITS[0] not in refusal.message:
+                raise
+            renamed = await asyncio.to_thread(_renamed, body)
+            if renamed is None:
+                raise
+            stream = await self._post(renamed)
+            self._known.limit = LIMITS[1]
+            return stream
         except openai.APITimeoutError:
             raise
         except openai.APIConnectionError:
@@ -229,6 +246,15 @@ class ChatTalk:
             stream=True,
             stream_cls=AsyncStream[object],
         )
+
+
+def _renamed(body: bytes) -> bytes | None:
+    """The request with the other name of its limit; None where it has that name. Takes time."""
+    request = msgspec.json.decode(body)
+    if LIMITS[0] not in request:
+        return None
+    limit = request.pop(LIMITS[0])
+    return msgspec.json.encode({**request, LIMITS[1]: limit})
 
 
 def _finish(stream: ChatStream, tokens: int) -> Finish:
