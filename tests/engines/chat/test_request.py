@@ -8,8 +8,8 @@ from typing import Any
 
 from duologue.core.talk import Ask, CallPart, Item, Part, Tool
 from duologue.engines.chat.request import PENDING, Model, render
-from duologue.engines.chat.sizes import input_tokens, item_tokens
 from duologue.engines.scripted import tone
+from duologue.engines.sizes import input_tokens, item_tokens
 
 OMNI = Model("qwen3-omni", ("ethan", "chelsie"))
 WEATHER = Tool("get_weather", "Tells the weather.", {"type": "object", "properties": {}})

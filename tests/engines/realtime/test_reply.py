@@ -33,9 +33,9 @@ def sound(reply: Reply, pcm: bytes, item_id: str = "item_1") -> list[ReplyEvent]
 
 def test_words_are_voiced_by_the_sound_that_follows_them_where_the_upstream_aligns_them() -> None:
     reply = Reply(Pace(aligned=True))
-    assert words(reply, "It is") == [Say("It is")]
+    assert words(reply, "It is") == [Say("It is", tokens=1)]
     assert sound(reply, SECOND) == [Say("", SECOND, 5)]
-    assert words(reply, " sunny.") == [Say(" sunny.")]
+    assert words(reply, " sunny.") == [Say(" sunny.", tokens=1)]
     assert sound(reply, SECOND) == [Say("", SECOND, 12)]
     (made,) = reply.made
     assert [made.end_ms(text) for text in ("", "It", "It is", "It is sunny.")] == [0, 0, 1000, 2000]
@@ -79,7 +79,9 @@ def test_a_call_is_passed_on_as_it_is_written_and_closed_once() -> None:
     reply = Reply(Pace(aligned=True))
     assert take(reply, "output_item.added", item=CALL) == [Call(0, name="look")]
     piece = {"item_id": "item_2", "delta": '{"at":'}
-    assert take(reply, "function_call_arguments.delta", **piece) == [Call(0, delta='{"at":')]
+    assert take(reply, "function_call_arguments.delta", **piece) == [
+        Call(0, delta='{"at":', tokens=1)
+    ]
     take(reply, "function_call_arguments.delta", item_id="item_2", delta="1}")
     whole = {"item_id": "item_2", "arguments": '{"at":1}'}
     assert take(reply, "function_call_arguments.done", **whole) == [Call(0, final=True)]
@@ -92,7 +94,7 @@ def test_a_call_that_comes_whole_is_one_piece() -> None:
     done = {**CALL, "arguments": "{}", "status": "completed"}
     assert take(reply, "output_item.done", item=done) == [
         Call(0, name="look"),
-        Call(0, delta="{}"),
+        Call(0, delta="{}", tokens=1),
         Call(0, final=True),
     ]
 
@@ -112,7 +114,9 @@ def test_messages_in_a_row_are_one_and_a_call_between_them_parts_them() -> None:
 
 def test_old_names_of_events_are_understood() -> None:
     reply = Reply(Pace(aligned=True))
-    assert take(reply, "audio_transcript.delta", item_id="item_1", delta="Hi") == [Say("Hi")]
+    assert take(reply, "audio_transcript.delta", item_id="item_1", delta="Hi") == [
+        Say("Hi", tokens=1)
+    ]
     assert take(reply, "text.delta", item_id="item_1", delta="Hi") == [Say("Hi")]
 
 
@@ -131,6 +135,17 @@ def test_usage_comes_by_modality_before_the_end() -> None:
         Began({"text": 10, "audio": 20}, {"text": 4, "audio": 8}),
         Done(tokens=7),
     ]
+
+
+def test_until_the_upstream_tells_usage_it_is_estimated_and_then_made_true() -> None:
+    reply = Reply(Pace(aligned=True), {"text": 9, "audio": 30})
+    assert take(reply, "created", response={"id": "resp_1"}) == [Began({"text": 9, "audio": 30})]
+    said = words(reply, "It is sunny") + words(reply, " in Paris today.")
+    spent = sum(event.tokens for event in said if isinstance(event, Say))
+    assert spent == 5
+    usage = {"input_tokens": 30, "output_token_details": {"text_tokens": 7}}
+    response = {"id": "resp_1", "status": "completed", "usage": usage}
+    assert take(reply, "done", response=response) == [Began({"text": 30}), Done(tokens=2)]
 
 
 @pytest.mark.parametrize(

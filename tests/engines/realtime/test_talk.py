@@ -11,7 +11,16 @@ from duologue.core.talk import Ask, Call, CallPart, Done, Item, Part, Say, Tool
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.history import SOUND_KEPT_S, UNKNOWN_WORDS, History
 from duologue.engines.realtime.upstream import Upstream
-from engines.realtime.upstream_kit import KEY, SPEAK, Peer, engine, said, standing_in, whole
+from engines.realtime.upstream_kit import (
+    KEY,
+    SPEAK,
+    Peer,
+    engine,
+    said,
+    said_next,
+    standing_in,
+    whole,
+)
 
 SECOND = bytes(48_000)
 
@@ -163,8 +172,8 @@ async def test_an_interruption_cancels_and_truncates_to_what_was_passed_on() -> 
     async with standing_in(upstream) as address, engine(address, aligned=True) as made:
         talk = await made.open(SPEAK)
         reply = talk.reply(SPEAK)
-        heard = [await anext(reply) for _ in range(2)]
-        assert heard == [Say("It is"), Say("", SECOND, 5)]
+        heard = [await said_next(reply) for _ in range(2)]
+        assert heard == [Say("It is", tokens=1), Say("", SECOND, 5)]
         talk.put(Item("mine_1", "assistant", (Part(text="It is"),)), "")
         await reply.aclose()
         cancel = await upstream.next("response.cancel")
@@ -178,17 +187,17 @@ async def test_the_next_reply_waits_until_the_cancelled_one_has_ended() -> None:
     async with standing_in(upstream) as address, engine(address) as made:
         talk = await made.open(SPEAK)
         reply = talk.reply(SPEAK)
-        await anext(reply)
+        await said_next(reply)
         await reply.aclose()
         assert (await upstream.next("response.cancel"))["response_id"] == "resp_1"
-        task = asyncio.create_task(anext(talk.reply(SPEAK)))  # type: ignore[arg-type]
+        task = asyncio.create_task(said_next(talk.reply(SPEAK)))
         deleted = await upstream.next("conversation.item.delete")
         assert deleted["item_id"] == "up_1"  # the core never put it
         assert upstream.seen.empty()
         await upstream.peers[0].send(
             "response.done", response={"id": "resp_1", "status": "cancelled"}
         )
-        assert await task == Say("It is")
+        assert await task == Say("It is", tokens=1)
 
 
 async def test_an_upstream_that_never_ends_what_was_cancelled_is_asked_all_the_same() -> None:
@@ -197,7 +206,7 @@ async def test_an_upstream_that_never_ends_what_was_cancelled_is_asked_all_the_s
         talk = await made.open(SPEAK)
         for _ in range(2):
             reply = talk.reply(SPEAK)
-            await anext(reply)
+            await said_next(reply)
             await reply.aclose()
 
 
@@ -207,11 +216,11 @@ async def test_replies_beside_the_conversation_run_side_by_side() -> None:
     async with standing_in(upstream) as address, engine(address) as made:
         talk = await made.open(SPEAK)
         replies = [talk.reply(aside), talk.reply(SPEAK), talk.reply(aside)]
-        assert [await anext(reply) for reply in replies] == [Say("Yes")] * 3
+        assert [await said_next(reply) for reply in replies] == [Say("Yes", tokens=1)] * 3
         for name in ("resp_3", "resp_1", "resp_2"):
             response = {"id": name, "status": "completed"}
             await upstream.peers[0].send("response.done", response=response)
-        assert [await anext(reply) for reply in replies] == [Done()] * 3
+        assert [await said_next(reply) for reply in replies] == [Done()] * 3
 
 
 async def test_new_talks_go_where_there_are_fewest() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import structs
 from websockets.asyncio.server import ServerConnection, serve
 
-from duologue.core.talk import Ask, Done, Item, Part, ReplyEvent
+from duologue.core.talk import Ask, Began, Done, Item, Part, ReplyEvent
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.errors import EngineFault
@@ -84,3 +84,10 @@ async def fault_of(replies: Any) -> EngineFault:
     except EngineFault as fault:
         return fault
     raise AssertionError("the reply did not fail")
+
+
+async def said_next(reply: Any) -> ReplyEvent:
+    """The next event of a reply that is not about what it reads."""
+    while isinstance(event := await anext(reply), Began):
+        pass
+    return event

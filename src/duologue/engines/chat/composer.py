@@ -19,9 +19,9 @@ from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
 from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
 from duologue.engines.chat.faults import UpstreamFault, nonsense
 from duologue.engines.chat.pace import Pace, Voiced
-from duologue.engines.chat.sizes import text_tokens
 from duologue.engines.chat.sound import SoundReader, spoken_samples
 from duologue.engines.chat.sse import DONE
+from duologue.engines.sizes import text_tokens
 
 HELD_BYTES = 10 * audio.BYTES_PER_MS
 REASONS: dict[str, Literal["length", "filtered"]] = {

@@ -1,6 +1,8 @@
 """One upstream response: its `response.*` events in, `Began`, `Say`, `Call`, `Done` out.
 
-Pure: no clock, no socket. It remembers what the upstream made (`made`), so that the talk can
+Pure: no clock, no socket. An upstream tells usage at the very end, which an interrupted reply
+does not wait for: until then it is estimated, of what was said rather too low, so that the end
+can make up for it. It remembers what the upstream made (`made`), so that the talk can
 tell its items again when the core puts them, and how much of each has been passed on.
 """
 
@@ -13,6 +15,9 @@ from duologue.core.talk import Began, Call, Counts, Done, ReplyEvent, Say
 from duologue.engines.realtime.pace import Pace
 from duologue.engines.realtime.wire import Tokens, UpstreamEvent, UpstreamResponse
 from duologue.errors import EngineFault
+
+CHARACTERS_PER_TOKEN = 6
+"""Of text that is written: more than nearly all tokenizers put into one token."""
 
 
 class Made:
@@ -49,9 +54,15 @@ class Made:
 
 
 class Reply:
-    """The events of one response, in order; raises `EngineFault` where it failed."""
+    """The events of one response, in order; raises `EngineFault` where it failed.
 
-    def __init__(self, pace: Pace) -> None:
+    `reads` is the estimate of what it reads.
+    """
+
+    def __init__(self, pace: Pace, reads: Counts | None = None) -> None:
+        self._reads = reads
+        self._characters = 0
+        self._tokens = 0
         self.made: list[Made] = []
         self.over = False
         self._by_id: dict[str, Made] = {}
@@ -62,13 +73,16 @@ class Reply:
     def take(self, event: UpstreamEvent) -> Iterator[ReplyEvent]:
         """What follows from an event of this response."""
         match event.type:
+            case "response.created":
+                if self._reads:
+                    yield Began(self._reads)
             case "response.output_item.added" | "response.output_item.done":
                 yield from self._item(event)
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 if event.delta:
                     made = self._message(event)
                     made.text += event.delta
-                    yield Say(event.delta)
+                    yield Say(event.delta, tokens=self._spent(event.delta))
             case "response.output_audio.delta":
                 made = self._message(event)
                 if pcm := self._sound(event.delta or ""):
@@ -101,7 +115,7 @@ class Reply:
                 made.done = True
                 if item.text and not made.text:  # an upstream that tells the words at the end
                     made.text = item.text
-                    yield Say(item.text)
+                    yield Say(item.text, tokens=self._spent(item.text))
                 if item.status != "incomplete":
                     self._pace.learn(len(made.text), made.samples / audio.RATE_HZ)
 
@@ -146,7 +160,7 @@ class Reply:
     def _argue(self, made: Made, delta: str) -> Iterator[ReplyEvent]:
         if delta and made.is_call and not made.done:
             made.text += delta
-            yield Call(made.index, delta=delta)
+            yield Call(made.index, delta=delta, tokens=self._spent(delta))
 
     def _close_call(
         self, made: Made, name: str | None, arguments: str | None
@@ -161,6 +175,13 @@ class Reply:
         made.done = True
         yield Call(made.index, final=True)
 
+    def _spent(self, text: str) -> int:
+        """The tokens that more text has cost at least."""
+        before = self._tokens
+        self._characters += len(text)
+        self._tokens = -(-self._characters // CHARACTERS_PER_TOKEN)
+        return self._tokens - before
+
     def _done(self, response: UpstreamResponse) -> Iterator[ReplyEvent]:
         self.over = True
         usage, details = response.usage, response.status_details
@@ -169,7 +190,7 @@ class Reply:
             read = usage.input_token_details or Tokens(text_tokens=usage.input_tokens)
             yield Began(_counts(read), _counts(read.cached_tokens_details or Tokens()))
             said = usage.output_token_details or Tokens(text_tokens=usage.output_tokens)
-            tokens = max(0, said.text_tokens or 0)
+            tokens = max(0, (said.text_tokens or 0) - self._tokens)
         match response.status or "completed":
             case "completed":
                 yield Done(tokens=tokens)

@@ -27,6 +27,7 @@ from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.run import Run
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
+from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,9 @@ class RealtimeTalk:
     def _begin(self, ask: Ask) -> Run:
         link = self._link or self._reach()
         ask = self._with_voice(ask)
-        run = Run(f"ask {next(self._numbers)}", ask, Reply(self._pace), self._told)
+        reads = input_tokens(ask, self._history if ask.context is None else ask.context)
+        reply = Reply(self._pace, reads)
+        run = Run(f"ask {next(self._numbers)}", ask, reply, self._told)
         if self._refusal is not None:
             fault, self._refusal = self._refusal, None
             run.fail(fault)
