@@ -11,6 +11,7 @@ from msgspec import structs
 
 from duologue.config import ServerConfig
 from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.traits import common_traits
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import ConfigFault
@@ -35,10 +36,10 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     ]
     if not upstreams:
         raise ConfigFault("upstream: the engine realtime needs the address of its upstream")
-    traits, aligned = await upstreams[0].traits()
-    if not aligned:  # another duologue has told what voices it has
-        voices = map(str.strip, config.upstream_voices.split(","))
-        traits = structs.replace(traits, voices=tuple(filter(None, voices)))
+    traits, aligned = await common_traits(upstreams)
+    voices = tuple(filter(None, map(str.strip, config.upstream_voices.split(","))))
+    if voices and not aligned:  # another duologue has told what voices it has
+        traits = structs.replace(traits, voices=voices)
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))

@@ -2,8 +2,10 @@
 
 import pytest
 
+from duologue.engines.realtime.traits import common_traits, intersection
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.errors import ConfigFault
+from duologue.runtime.ports import Traits
 from live_server import KEY, scripted, serving, ws_url
 
 
@@ -45,3 +47,29 @@ async def test_another_duologue_tells_its_traits() -> None:
 async def test_one_that_tells_nothing_is_taken_for_able() -> None:
     async with serving(scripted()) as base_url:
         assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == (OPEN_TRAITS, False)
+
+
+async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:
+    large, small = "context_tokens = 9000", "context_tokens = 5000"
+    async with serving(scripted(script=large)) as one, serving(scripted(script=small)) as two:
+        both = [Upstream(ws_url(base_url, ""), KEY) for base_url in (one, two)]
+        traits, aligned = await common_traits(both)
+        assert aligned and traits.context_tokens == 5000 and traits.voices == ("tone",)
+        away = Upstream("ws://127.0.0.1:9/v1", KEY)
+        assert await common_traits([away, *both]) == (traits, False)
+        assert await common_traits([away]) == (OPEN_TRAITS, False)
+
+
+def test_what_one_cannot_all_cannot() -> None:
+    rich = Traits(hears=True, speaks=True, sees=True, voices=("a", "b", "c"), languages=("en",))
+    poor = Traits(hears=True, tools=False, voices=("c", "b"), max_output_tokens=7)
+    common = intersection([rich, poor])
+    assert common == Traits(hears=True, tools=False, voices=("b", "c"), max_output_tokens=7)
+    assert intersection([rich]) == rich
+
+
+def test_upstreams_without_a_voice_in_common_are_refused() -> None:
+    one, other = Traits(voices=("a",)), Traits(voices=("b",))
+    with pytest.raises(ConfigFault, match="upstream: the servers have no voice in common"):
+        intersection([one, other])
+    assert intersection([one, Traits()]).voices == ()  # one speaks as it likes
