@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from live_server import Caller, call, scripted, serving
+from e2e.conftest import Serve
+from live_server import Caller, call, scripted
 from oracle import validate_server_event
 from pictures import data_uri, drawn, file, opened
 
@@ -20,9 +21,9 @@ async def show(client: Caller, url: str, **event: Any) -> None:
 
 
 @pytest.mark.conformance("C-114")
-async def test_an_image_is_kept_and_shown_again_only_when_it_is_retrieved() -> None:
+async def test_an_image_is_kept_and_shown_again_only_when_it_is_retrieved(serve: Serve) -> None:
     picture = drawn("Hello")
-    async with serving(scripted()) as base_url, call(base_url) as client:
+    async with serve(scripted()) as base_url, call(base_url) as client:
         await show(client, data_uri(file(picture) + b"appended"))
         for kind in ("added", "done"):
             event = await client.next(f"conversation.item.{kind}")
@@ -41,8 +42,8 @@ async def test_an_image_is_kept_and_shown_again_only_when_it_is_retrieved() -> N
 
 
 @pytest.mark.conformance("C-114", "C-194")
-async def test_a_bad_image_is_refused_in_its_place_and_nothing_changes() -> None:
-    async with serving(scripted()) as base_url, call(base_url) as client:
+async def test_a_bad_image_is_refused_in_its_place_and_nothing_changes(serve: Serve) -> None:
+    async with serve(scripted()) as base_url, call(base_url) as client:
         await client.next("session.created")
         await show(client, data_uri(b"GIF89a"), event_id="e1")
         await show(client, data_uri(file(drawn("Hello"))))
@@ -52,8 +53,8 @@ async def test_a_bad_image_is_refused_in_its_place_and_nothing_changes() -> None
         assert (await client.receive())["type"] == "conversation.item.added"
 
 
-async def test_an_image_without_its_data_is_refused() -> None:
-    async with serving(scripted()) as base_url, call(base_url) as client:
+async def test_an_image_without_its_data_is_refused(serve: Serve) -> None:
+    async with serve(scripted()) as base_url, call(base_url) as client:
         await client.next("session.created")
         item = {"type": "message", "role": "user", "content": [{"type": "input_image"}]}
         await client.send("conversation.item.create", item=item)
@@ -62,8 +63,8 @@ async def test_an_image_without_its_data_is_refused() -> None:
         assert error["param"] == "item.content[0].image_url"
 
 
-async def test_what_an_owner_does_not_allow_is_not_fetched() -> None:
-    async with serving(scripted(image_hosts="localhost:9, example.org")) as base_url:
+async def test_what_an_owner_does_not_allow_is_not_fetched(serve: Serve) -> None:
+    async with serve(scripted(image_hosts="localhost:9, example.org")) as base_url:
         async with call(base_url) as client:
             await client.next("session.created")
             for url, code in (
@@ -74,8 +75,8 @@ async def test_what_an_owner_does_not_allow_is_not_fetched() -> None:
                 assert (await client.receive())["error"]["code"] == code
 
 
-async def test_a_limit_on_image_files_can_be_set() -> None:
-    async with serving(scripted(max_image_bytes=100)) as base_url, call(base_url) as client:
+async def test_a_limit_on_image_files_can_be_set(serve: Serve) -> None:
+    async with serve(scripted(max_image_bytes=100)) as base_url, call(base_url) as client:
         await client.next("session.created")
         await show(client, data_uri(file(drawn("Hello"))))
         assert (await client.receive())["error"]["code"] == "image_file_too_large"

@@ -8,7 +8,8 @@ from websockets.exceptions import ConnectionClosed
 
 from duologue.gateway.session_start import is_known
 from duologue.runtime.recorder import read_tape
-from live_server import call, scripted, serving
+from e2e.conftest import Serve
+from live_server import call, scripted
 
 
 @pytest.mark.parametrize(
@@ -37,9 +38,9 @@ def test_other_names_do_not(model: str) -> None:
     assert not is_known(model)
 
 
-async def test_a_session_begins_with_the_settings_of_the_server() -> None:
+async def test_a_session_begins_with_the_settings_of_the_server(serve: Serve) -> None:
     config = scripted(instructions="Be brief.", silence_duration_ms=350, voice="marin")
-    async with serving(config) as base_url, call(base_url, "model=gpt-realtime-mini") as client:
+    async with serve(config) as base_url, call(base_url, "model=gpt-realtime-mini") as client:
         created = await client.receive()
         session = created["session"]
         assert created["type"] == "session.created"
@@ -73,9 +74,9 @@ async def test_unknown_headers_and_query_keys_are_let_be(base_url: str) -> None:
     ],
 )
 async def test_what_cannot_be_served_is_told_and_closed_with_4000(
-    query: str, code: str, param: str | None
+    query: str, code: str, param: str | None, serve: Serve
 ) -> None:
-    async with serving(scripted(missing_model="strict")) as base_url:
+    async with serve(scripted(missing_model="strict")) as base_url:
         async with call(base_url, query) as client:
             error = (await client.receive())["error"]
             assert (error["type"], error["code"]) == ("invalid_request_error", code)
@@ -83,15 +84,17 @@ async def test_what_cannot_be_served_is_told_and_closed_with_4000(
             assert await client.closed() == (4000, f"invalid_request_error.{code}")
 
 
-async def test_unknown_models_can_be_let_in() -> None:
-    async with serving(scripted(unknown_model="lenient")) as base_url:
+async def test_unknown_models_can_be_let_in(serve: Serve) -> None:
+    async with serve(scripted(unknown_model="lenient")) as base_url:
         async with call(base_url, "model=my-own") as client:
             assert (await client.receive())["session"]["model"] == "my-own"
 
 
 @pytest.mark.parametrize("limit", [{"max_sessions": 1}, {"script": "places = 1"}])
-async def test_one_session_too_many_is_told_to_come_again_later(limit: dict[str, object]) -> None:
-    async with serving(scripted(**limit)) as base_url:
+async def test_one_session_too_many_is_told_to_come_again_later(
+    limit: dict[str, object], serve: Serve
+) -> None:
+    async with serve(scripted(**limit)) as base_url:
         async with call(base_url) as first:
             await first.next("session.created")
             async with call(base_url) as second:
@@ -123,28 +126,28 @@ class room_in:
     async def __aexit__(self, *_: object) -> None: ...
 
 
-async def test_unknown_keys_are_ignored_or_refused_as_configured() -> None:
+async def test_unknown_keys_are_ignored_or_refused_as_configured(serve: Serve) -> None:
     change = {"type": "realtime", "colour": "red"}
-    async with serving(scripted()) as base_url, call(base_url) as client:
+    async with serve(scripted()) as base_url, call(base_url) as client:
         await client.send("session.update", session=change)
         await client.next("session.updated")
-    async with serving(scripted(unknown_keys="strict")) as base_url, call(base_url) as client:
+    async with serve(scripted(unknown_keys="strict")) as base_url, call(base_url) as client:
         await client.next("session.created")
         await client.send("session.update", session=change, event_id="e1")
         error = (await client.receive())["error"]
         assert (error["code"], error["event_id"]) == ("unknown_parameter", "e1")
 
 
-async def test_a_session_ends_when_its_time_is_over() -> None:
-    async with serving(scripted(session_max_s=1)) as base_url, call(base_url) as client:
+async def test_a_session_ends_when_its_time_is_over(serve: Serve) -> None:
+    async with serve(scripted(session_max_s=1)) as base_url, call(base_url) as client:
         await client.next("session.created")
         error = (await client.receive())["error"]
         assert error["code"] == "session_expired"
         assert (await client.closed())[0] == 1001
 
 
-async def test_stopping_the_server_sends_sessions_home_with_1001() -> None:
-    async with serving(scripted()) as base_url:
+async def test_stopping_the_server_sends_sessions_home_with_1001(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         client = call(base_url)
         caller = await client.__aenter__()
         await caller.next("session.created")
@@ -154,9 +157,9 @@ async def test_stopping_the_server_sends_sessions_home_with_1001() -> None:
     await client.__aexit__(None, None, None)
 
 
-async def test_tapes_are_written_where_asked(tmp_path: Path) -> None:
+async def test_tapes_are_written_where_asked(tmp_path: Path, serve: Serve) -> None:
     tapes = tmp_path / "tapes"
-    async with serving(scripted(record_dir=str(tapes))) as base_url, call(base_url) as client:
+    async with serve(scripted(record_dir=str(tapes))) as base_url, call(base_url) as client:
         session = (await client.receive())["session"]
         await client.send("session.update", session={"type": "realtime"})
         await client.next("session.updated")

@@ -23,6 +23,7 @@ from duologue.engines.scripted import (
 )
 from duologue.gateway.resumption import Resumption
 from duologue.runtime.runner import Runner
+from e2e.conftest import Serve
 from live_server import KEY, Caller, call, http_get, scripted, serving
 from oracle import validate_server_event
 
@@ -101,8 +102,8 @@ def shape(events: list[dict[str, Any]]) -> list[str]:
     return [event["type"] for event in events if event["type"] != "session.created"]
 
 
-async def test_a_session_that_may_be_resumed_says_how() -> None:
-    async with serving(scripted(resume_grace_s=7)) as base_url:
+async def test_a_session_that_may_be_resumed_says_how(serve: Serve) -> None:
+    async with serve(scripted(resume_grace_s=7)) as base_url:
         async with connection(base_url) as client:
             offer = (await client.next("session.created"))["session"]["duologue"]["resume"]
             assert offer["grace_s"] == 7 and len(offer["token"]) > 40
@@ -125,9 +126,9 @@ def uncut() -> list[str]:
 
 @pytest.mark.parametrize("cut_at", [1, 2, 6, 12, 20])
 async def test_a_connection_cut_in_mid_response_goes_on_where_it_was(
-    cut_at: int, uncut: list[str]
+    cut_at: int, uncut: list[str], serve: Serve
 ) -> None:
-    async with serving(scripted(script=SLOW)) as base_url:
+    async with serve(scripted(script=SLOW)) as base_url:
         async with connection(base_url) as before:
             await ask(before)
             for _ in range(cut_at):
@@ -150,9 +151,9 @@ async def test_a_connection_cut_in_mid_response_goes_on_where_it_was(
             assert len(base64.b64decode(kept["content"][0]["audio"])) == 12 * 240 * 48
 
 
-async def test_a_client_that_names_no_event_gets_what_had_not_left() -> None:
+async def test_a_client_that_names_no_event_gets_what_had_not_left(serve: Serve) -> None:
     script = "replies = [{text = 'one two', first_delay_ms = 300}]"
-    async with serving(scripted(script=script)) as base_url:
+    async with serve(scripted(script=script)) as base_url:
         async with connection(base_url) as before:
             await ask(before)
             await before.next("response.created")
@@ -164,8 +165,8 @@ async def test_a_client_that_names_no_event_gets_what_had_not_left() -> None:
             assert heard(after.events) == "one two"
 
 
-async def test_settings_and_history_are_as_they_were() -> None:
-    async with serving(scripted()) as base_url, connection(base_url) as before:
+async def test_settings_and_history_are_as_they_were(serve: Serve) -> None:
+    async with serve(scripted()) as base_url, connection(base_url) as before:
         await before.next("session.created")
         settings = {"type": "realtime", "instructions": "Be kind.", "output_modalities": ["text"]}
         await before.send("session.update", session=settings)
@@ -182,8 +183,8 @@ async def test_settings_and_history_are_as_they_were() -> None:
             assert len(after.events) == 2 + shape(after.events).index("response.done")
 
 
-async def test_a_session_may_be_resumed_again_and_again() -> None:
-    async with serving(scripted(script=SLOW)) as base_url:
+async def test_a_session_may_be_resumed_again_and_again(serve: Serve) -> None:
+    async with serve(scripted(script=SLOW)) as base_url:
         query, events = ASK, []
         for turn in range(6):
             async with connection(base_url, query) as client:
@@ -203,8 +204,8 @@ async def test_a_session_may_be_resumed_again_and_again() -> None:
         assert len(set(ids)) == len(ids)
 
 
-async def test_a_client_that_does_not_come_back_leaves_nothing_behind() -> None:
-    async with serving(scripted(script=SLOW, resume_grace_s=1, max_sessions=1)) as base_url:
+async def test_a_client_that_does_not_come_back_leaves_nothing_behind(serve: Serve) -> None:
+    async with serve(scripted(script=SLOW, resume_grace_s=1, max_sessions=1)) as base_url:
         async with connection(base_url) as client:
             await ask(client)
             created = await client.next("session.created")
@@ -217,8 +218,8 @@ async def test_a_client_that_does_not_come_back_leaves_nothing_behind() -> None:
             await client.next("session.created")
 
 
-async def test_a_clean_close_ends_the_session_at_once() -> None:
-    async with serving(scripted(resume_grace_s=3600)) as base_url:
+async def test_a_clean_close_ends_the_session_at_once(serve: Serve) -> None:
+    async with serve(scripted(resume_grace_s=3600)) as base_url:
         async with connection(base_url) as client:
             created = await client.next("session.created")
         await until_empty(base_url)
@@ -226,8 +227,8 @@ async def test_a_clean_close_ends_the_session_at_once() -> None:
 
 
 @pytest.mark.parametrize("code", [1001, 3999])
-async def test_a_close_that_is_not_the_clients_good_bye_keeps_it(code: int) -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_close_that_is_not_the_clients_good_bye_keeps_it(code: int, serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         async with connection(base_url) as client:
             created = await client.next("session.created")
             await client.socket.close(code)
@@ -235,8 +236,8 @@ async def test_a_close_that_is_not_the_clients_good_bye_keeps_it(code: int) -> N
             assert (await client.receive())["session"]["id"] == created["session"]["id"]
 
 
-async def test_a_token_is_good_once() -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_token_is_good_once(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         async with connection(base_url) as client:
             first = await client.next("session.created")
             client.cut()
@@ -250,8 +251,8 @@ async def test_a_token_is_good_once() -> None:
             await client.next("session.created")
 
 
-async def test_of_two_that_come_back_at_once_one_gets_the_session() -> None:
-    async with serving(scripted()) as base_url:
+async def test_of_two_that_come_back_at_once_one_gets_the_session(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         async with connection(base_url) as client:
             created = await client.next("session.created")
             client.cut()
@@ -268,8 +269,8 @@ async def test_of_two_that_come_back_at_once_one_gets_the_session() -> None:
         assert sorted(kinds) == ["error"] * 4 + ["session.created"]
 
 
-async def test_a_connection_not_known_to_be_dead_gives_way() -> None:
-    async with serving(scripted()) as base_url, connection(base_url) as old:
+async def test_a_connection_not_known_to_be_dead_gives_way(serve: Serve) -> None:
+    async with serve(scripted()) as base_url, connection(base_url) as old:
         created = await old.next("session.created")
         async with connection(base_url, back(created)) as new:
             await new.next("session.created")
@@ -279,8 +280,8 @@ async def test_a_connection_not_known_to_be_dead_gives_way() -> None:
             assert await open_sessions(base_url) == 1
 
 
-async def test_an_event_that_is_not_known_is_told_and_costs_nothing() -> None:
-    async with serving(scripted()) as base_url:
+async def test_an_event_that_is_not_known_is_told_and_costs_nothing(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         async with connection(base_url) as client:
             created = await client.next("session.created")
             client.cut()
@@ -289,8 +290,8 @@ async def test_an_event_that_is_not_known_is_told_and_costs_nothing() -> None:
             await client.next("session.created")
 
 
-async def test_a_wrong_key_gets_nothing_even_with_the_token() -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_wrong_key_gets_nothing_even_with_the_token(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         async with connection(base_url) as client:
             created = await client.next("session.created")
             client.cut()
@@ -324,18 +325,18 @@ async def test_a_token_belongs_to_the_owner_it_was_given_to() -> None:
     await runner.run()
 
 
-async def test_the_longest_life_of_a_session_ends_while_nobody_is_there() -> None:
-    async with serving(scripted(session_max_s=1, resume_grace_s=3600)) as base_url:
+async def test_the_longest_life_of_a_session_ends_while_nobody_is_there(serve: Serve) -> None:
+    async with serve(scripted(session_max_s=1, resume_grace_s=3600)) as base_url:
         async with connection(base_url) as client:
             await client.next("session.created")
             client.cut()
         await until_empty(base_url)
 
 
-async def test_a_reply_nobody_takes_is_bounded() -> None:
+async def test_a_reply_nobody_takes_is_bounded(serve: Serve) -> None:
     long = "replies = [{text = '" + "word " * 800 + "', first_delay_ms = 300}]"
     config = scripted(script=long, outbox_bytes=500_000, resume_grace_s=3600)
-    async with serving(config) as base_url:
+    async with serve(config) as base_url:
         async with connection(base_url) as client:
             await ask(client)
             await client.next("response.created")
@@ -343,8 +344,8 @@ async def test_a_reply_nobody_takes_is_bounded() -> None:
         await until_empty(base_url)
 
 
-async def test_stopping_the_server_ends_sessions_that_wait() -> None:
-    async with serving(scripted(resume_grace_s=3600)) as base_url:
+async def test_stopping_the_server_ends_sessions_that_wait(serve: Serve) -> None:
+    async with serve(scripted(resume_grace_s=3600)) as base_url:
         async with connection(base_url) as client:
             await client.next("session.created")
             client.cut()
@@ -359,9 +360,9 @@ async def test_stopping_the_server_ends_sessions_that_wait() -> None:
     ],
 )
 async def test_who_does_not_ask_or_may_not_have_it_gets_a_plain_session(
-    query: str, grace_s: int
+    query: str, grace_s: int, serve: Serve
 ) -> None:
-    async with serving(scripted(resume_grace_s=grace_s)) as base_url:
+    async with serve(scripted(resume_grace_s=grace_s)) as base_url:
         async with connection(base_url, query) as client:
             session = (await client.next("session.created"))["session"]
             assert "resume" not in session["duologue"]
@@ -369,8 +370,8 @@ async def test_who_does_not_ask_or_may_not_have_it_gets_a_plain_session(
         await until_empty(base_url)
 
 
-async def test_a_stock_client_that_asks_for_it_does_not_notice() -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_stock_client_that_asks_for_it_does_not_notice(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         extra: Any = {"duologue_resume": "1"}
         async with client.realtime.connect(model="gpt-realtime", extra_query=extra) as connection:
@@ -389,9 +390,9 @@ async def test_a_stock_client_that_asks_for_it_does_not_notice() -> None:
         await until_empty(base_url)
 
 
-async def test_sound_goes_on_being_heard_after_coming_back() -> None:
+async def test_sound_goes_on_being_heard_after_coming_back(serve: Serve) -> None:
     script = "transcripts = ['Good day.']"
-    async with serving(scripted(script=script)) as base_url:
+    async with serve(scripted(script=script)) as base_url:
         async with connection(base_url) as before:
             created = await before.next("session.created")
             await speak(before, tone(300))
@@ -435,11 +436,11 @@ def given_up() -> Iterator[GivenUp]:
 
 
 async def test_a_client_that_took_nothing_for_a_while_can_come_back_for_all_of_it(
-    given_up: GivenUp,
+    given_up: GivenUp, serve: Serve
 ) -> None:
     words = "word " * 800  # 12 MB of audio deltas, more than sockets can hold
     config = scripted(script=f"replies = [{{text = '{words}'}}]", send_timeout_s=0.3)
-    async with serving(config) as base_url:
+    async with serve(config) as base_url:
         async with connection(base_url, max_queue=1, close_timeout=0.1) as before:
             await ask(before)
             await before.next("response.created")
@@ -450,9 +451,11 @@ async def test_a_client_that_took_nothing_for_a_while_can_come_back_for_all_of_i
 
 
 @pytest.mark.parametrize("deltas", [0, 1, 5, 50])
-async def test_a_good_bye_in_the_middle_of_everything_ends_the_session(deltas: int) -> None:
+async def test_a_good_bye_in_the_middle_of_everything_ends_the_session(
+    deltas: int, serve: Serve
+) -> None:
     script = "replies = [{text = '" + "word " * 100 + "'}]"
-    async with serving(scripted(script=script, resume_grace_s=3600)) as base_url:
+    async with serve(scripted(script=script, resume_grace_s=3600)) as base_url:
         for _ in range(5):
             async with connection(base_url, max_queue=None) as client:
                 await ask(client)
