@@ -3,10 +3,10 @@
 Every session streams speech in 20 ms frames while a reply comes back in 20 ms frames; once a
 second it asks something small, in line behind its sound. Reported for each number of sessions: p50
 and p99 of that question's round trip (all that the server adds on the way in, voice activity
-included) and of how late the reply's frames come, frames missing, the share of a core and the
-memory of the server and its voice-activity process. First a bare uvicorn echo of the same frames
-runs in the same way, and the ratio of the two costs is given: it tells more than either figure,
-since load and server share the machine. One JSON line.
+included) and of how late the reply's frames come, both by the kernel's times of arrival; frames
+missing, the share of a core and the memory of the server and its voice-activity process. First a
+bare uvicorn echo of the same frames runs in the same way, and the ratio of the two costs is given:
+it tells more than either figure, since load and server share the machine. One JSON line.
 
 `python bench/sessions.py --sessions 150` (`--no-vad` turns turn detection off)
 """
@@ -17,12 +17,13 @@ import base64
 import json
 import os
 import secrets
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ FRAME_BYTES = 960
 ASK_EVERY = 50
 """Frames between two questions of a session."""
 WARM_S = 3.0
+SO_TIMESTAMPNS = 35
+"""Linux: the kernel's time of arrival rides with what is read. Python has no name for it."""
 KEY = "bench"
 
 ECHO = """
@@ -89,40 +92,75 @@ class Figures:
         self.sent = 0
 
 
-class Line(asyncio.Protocol):
+class Line:
     """One session's socket: counts frames and answers, parses no more than it must."""
 
-    def __init__(self, figures: Figures, request: bytes, opening: list[bytes], echo: bool) -> None:
+    def __init__(self, figures: Figures, opening: list[bytes], echo: bool) -> None:
         self._figures = figures
-        self._request = request
         self._opening = opening
         self._echo = echo
         self._buffer = b""
         self._upgraded = False
-        self.transport: Any = None
+        self._socket = socket.socket()
         self.asked: list[float] = []
         self.first_at: float | None = None
         self.count = 0
         self.ready = asyncio.get_running_loop().create_future()
         self.fault: str | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        transport.write(self._request)
+    async def connect(self, port: int, request: bytes) -> None:
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(self._socket, ("127.0.0.1", port))
+        loop.add_reader(self._socket, self._read)
+        self.write(request)
+        await asyncio.wait_for(self.ready, 10)
 
-    def data_received(self, data: bytes) -> None:
-        now = time.monotonic()
+    def write(self, data: bytes) -> None:
+        if self.fault is None:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(data):
+                self._end("the server reads no more")
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _end(self, fault: str) -> None:
+        self.fault = self.fault or fault
+        asyncio.get_running_loop().remove_reader(self._socket)
+
+    def _read(self) -> None:
+        try:
+            data, extra, _, _ = self._socket.recvmsg(1 << 16, 64)
+        except OSError as fault:
+            self._end(str(fault))
+            return
+        if not data:
+            self._end("the server hung up")
+            return
+        # When the kernel got it, of several segments the last: load generator and server are as
+        # busy as each other, and how late this line is read is no delay of the server's.
+        seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
+        self._take(data, seconds + nanoseconds / 1e9)
+
+    def _take(self, data: bytes, now: float) -> None:
         self._buffer += data
         if not self._upgraded:
             head, end, rest = self._buffer.partition(b"\r\n\r\n")
             if not end:
                 return
             if b" 101 " not in head.split(b"\r\n")[0]:
-                self.fault = head.decode()
+                self._end(head.decode())
                 return
             self._upgraded, self._buffer = True, rest
             for frame in self._opening:
-                self.transport.write(frame)
+                self.write(frame)
             self.ready.set_result(None)
         start, buffer = 0, self._buffer
         while len(buffer) - start >= 2:
@@ -139,9 +177,9 @@ class Line(asyncio.Protocol):
 
     def _frame(self, opcode: int, payload: bytes, now: float) -> None:
         if opcode == 9:  # ping
-            self.transport.write(bytes((0x8A, 0x80 | len(payload))) + bytes(4) + payload)
+            self.write(bytes((0x8A, 0x80 | len(payload))) + bytes(4) + payload)
         elif opcode == 8:
-            self.fault = payload.decode("utf-8", "replace")
+            self._end(payload.decode("utf-8", "replace"))
         elif self._echo or payload.startswith(b'{"type":"error"'):
             self._answered(now)
         elif payload.startswith(b'{"type":"response.output_audio.delta"'):
@@ -173,11 +211,11 @@ async def stream(lines: list[Line], frames: list[bytes], figures: Figures, echo:
             if (wait := due - time.monotonic()) > 0.0005:
                 await asyncio.sleep(wait)
             if echo:
-                line.asked.append(time.monotonic())
-            line.transport.write(frames[(count + 7 * n) % len(frames)])
+                line.asked.append(time.time())
+            line.write(frames[(count + 7 * n) % len(frames)])
             if not echo and (count + n) % ASK_EVERY == 0:
-                line.asked.append(time.monotonic())
-                line.transport.write(ASK)
+                line.asked.append(time.time())
+                line.write(ASK)
             figures.sent += figures.counting
         count += 1
         await asyncio.sleep(0)
@@ -225,11 +263,10 @@ async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: 
         f"Authorization: Bearer {KEY}\r\n\r\n"
     ).encode()
     lines: list[Line] = []
-    make: Callable[[], Line] = lambda: Line(figures, request, opening, echo)  # noqa: E731
     rss_before = resident(server)
     for _ in range(count):
-        _, line = await loop.create_connection(make, "127.0.0.1", port)
-        await asyncio.wait_for(line.ready, 10)
+        line = Line(figures, opening, echo)
+        await line.connect(port, request)
         lines.append(line)
     streaming = loop.create_task(stream(lines, frames, figures, echo, WARM_S + args.seconds + 0.5))
     await asyncio.sleep(WARM_S)
@@ -242,7 +279,7 @@ async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: 
     rss = resident(server)
     await streaming
     for line in lines:
-        line.transport.close()
+        line.close()
     faults = [line.fault for line in lines if line.fault]
     expected = figures.sent if echo else count * took / FRAME_S
     arrived = len(figures.round_trips) if echo else figures.frames
