@@ -6,7 +6,7 @@ async with serving(on_loopback()) as base_url, dial(base_url) as caller:
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
@@ -21,9 +21,14 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcicetransport import candidate_to_aioice
+from aiortc.sdp import SessionDescription
 
 from bad_network import BadNetwork
 from duologue.config import ServerConfig
+from duologue.transports.webrtc.ice import IcePolicy
+from duologue.transports.webrtc.route import Route
+from duologue.transports.webrtc.sdp import rerouted
 from judging import Judge
 from live_server import KEY, http_post, scripted
 
@@ -82,6 +87,7 @@ class PeerCaller:
     """One call from the client's side."""
 
     def __init__(self, microphone: Microphone | None = None) -> None:
+        policy = IcePolicy(hosts=("127.0.0.1",))
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.microphone = microphone or Microphone()
         self.channel = self.connection.createDataChannel("oai-events")
@@ -97,7 +103,8 @@ class PeerCaller:
         self.channel.on("message", self._messages.put_nowait)
         self.channel.on("close", self.closed.set)
         self.connection.on("connectionstatechange", self._look)
-        self.connection.addTrack(self.microphone)
+        sender = self.connection.addTrack(self.microphone)
+        self.route = Route(sender.transport.transport, policy.connection, grace_s=60)
         self.connection.on("track", self._listen)
 
     async def offer(self) -> str:
@@ -109,6 +116,39 @@ class PeerCaller:
         assert headers["content-type"].startswith("application/sdp")
         self.call_id, self.answer = headers["location"].rsplit("/", 1)[1], answer
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    def leave_network(self) -> Callable[[], None]:
+        """From now on nothing comes or goes by the sockets it has, as when a phone moves.
+
+        What is returned ends that.
+        """
+
+        async def vanish(*datagram: Any) -> None:
+            pass
+
+        protocols = tuple(self.route.current._protocols)
+        for protocol in protocols:
+            protocol.send_data = vanish
+            protocol.send_stun = protocol.datagram_received = lambda *datagram: None
+
+        def back() -> None:
+            for protocol in protocols:
+                del protocol.send_data, protocol.send_stun, protocol.datagram_received
+
+        return back
+
+    async def restart_offer(self) -> str:
+        """An offer that restarts ICE, as a browser's `createOffer({iceRestart: true})`."""
+        self.route.ice_controlling = True
+        fresh = await self.route.prepare()
+        return rerouted(self.connection.localDescription.sdp, fresh)
+
+    async def take_restart(self, status: int, headers: dict[str, str], answer: Any) -> None:
+        assert status == 200, answer
+        assert headers["content-type"].startswith("application/sdp")
+        (media, _) = SessionDescription.parse(answer).media
+        candidates = [candidate_to_aioice(one) for one in media.ice_candidates]
+        await self.route.switch(media.ice, candidates)
 
     async def send(self, kind: str, **fields: Any) -> None:
         self.channel.send(json.dumps({"type": kind, **fields}))

@@ -14,6 +14,7 @@ Where there is no Chromium the test is skipped loudly, and fails in CI.
 
 import base64
 import os
+import re
 import shutil
 import wave
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, Page, Route, async_playwright
 
 RATE_HZ = 24_000
 FLAGS = (
@@ -88,6 +89,17 @@ RTCPeerConnection.prototype.createDataChannel = function (...given) {
 async def overhear(page: Page) -> None:
     """Before the page is opened: its `told` lists the events that a server has sent it."""
     await page.add_init_script(OVERHEARD)
+
+
+async def behind_nat(page: Page) -> None:
+    """Before the page is opened: its offers name no address by which a server would find it."""
+
+    async def strip(route: Route) -> None:
+        offer = (route.request.post_data or "").splitlines(keepends=True)
+        kept = "".join(line for line in offer if not line.startswith("a=candidate"))
+        await route.continue_(post_data=kept)
+
+    await page.route(re.compile(r"/v1/realtime/calls"), strip)
 
 
 @asynccontextmanager

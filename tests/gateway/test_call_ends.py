@@ -28,12 +28,6 @@ async def until_free(base_url: str, patience_s: float) -> None:
             await asyncio.sleep(0.05)
 
 
-def cut_off(caller: PeerCaller) -> None:
-    """Take the client's sockets away, as when a phone loses its network."""
-    for protocol in caller.connection.sctp.transport.transport._connection._protocols:
-        protocol.transport.close()
-
-
 async def test_a_peer_that_closes_its_channel_ends_the_call() -> None:
     async with serving(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
@@ -163,7 +157,7 @@ async def test_a_forged_fingerprint_never_gets_a_session() -> None:
 async def test_a_peer_that_vanishes_is_given_up_within_seconds() -> None:
     async with serving(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
-        cut_off(caller)
+        caller.leave_network()
         await until_free(base_url, 20)
 
 

@@ -114,6 +114,10 @@ test("a shaky network is told while it lasts and hides no other trouble", () => 
   const shaky = after([...asked, [3000, { type: "page.shaky" }]]);
   assert.equal(shaky.trouble.kind, "shaky");
   assert.equal(after([[3100, { type: "page.steady" }]], shaky).trouble, null);
+  const restarting = after([[3100, { type: "page.restarting" }]], shaky);
+  assert.match(restarting.trouble.text, /connecting again/);
+  assert.deepEqual(restarting.turns, shaky.turns);
+  assert.equal(after([[3200, { type: "page.steady" }]], restarting).trouble, null);
   const other = after([[3100, { type: "error", error: { message: "No." } }], [3200, { type: "page.steady" }]], shaky);
   assert.equal(other.trouble.text, "No.");
 });

@@ -8,7 +8,7 @@ the first request and ends every session with close code 1001 before it frees th
     POST /v1/audio/transcriptions     the ear alone (`audio_routes.py`)
     POST /v1/audio/speech             the voice alone
     POST /v1/realtime/client_secrets  secrets for browsers (`secret_routes.py`)
-    POST /v1/realtime/calls           WebRTC calls, and their hangup (`calls.py`)
+    POST /v1/realtime/calls           WebRTC calls, their hangup and restart (`calls.py`)
     POST /v1/realtime/sessions        the same in the beta protocol (`beta_routes.py`)
     GET  /v1/models                   the models of this server, and what the engine honestly is
     GET  /healthz                     for load balancers and people; needs no key
@@ -95,6 +95,7 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
             ),
             Route("/v1/realtime/calls", gateway.call, methods=["POST"]),
             Route("/v1/realtime/calls/{call_id}/hangup", gateway.hang_up, methods=["POST"]),
+            Route("/v1/realtime/calls/{call_id}/restart", gateway.restart, methods=["POST"]),
             Route("/v1/realtime", gateway.beta_call, methods=["POST"]),
             WebSocketRoute("/v1/realtime", gateway.realtime),
             WebSocketRoute("/v1/realtime/translations", gateway.translation),
@@ -211,6 +212,13 @@ class Gateway:
         """The end of a call."""
         assert self._calls, "served before its lifespan began"
         return await self._calls.hang_up(request)
+
+    async def restart(self, request: Request) -> Response:
+        """A restart of a call's ICE: an offer in, its answer out."""
+        assert self._calls, "served before its lifespan began"
+        if not self._origins.allows(request):
+            return http_error(403, "Pages of this origin may not connect to this server.")
+        return await self._calls.restart(request)
 
     async def transcription(self, request: Request) -> Response:
         """The words of a sound file."""

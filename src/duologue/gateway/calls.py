@@ -2,6 +2,7 @@
 
     POST /v1/realtime/calls                 offer ─► 201, answer, `Location: …/rtc_…`
     POST /v1/realtime/calls/{id}/hangup     200; 404 when there is no such call
+    POST /v1/realtime/calls/{id}/restart    offer ─► 200, answer: ICE anew, the same call
     POST /v1/realtime?model=                the beta way to a call
     WS   /v1/realtime?call_id=              a sideband (`realtime.py`)
 
@@ -14,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hmac import compare_digest
 
 from msgspec import Struct, structs
 from starlette.requests import Request
@@ -22,12 +24,15 @@ from starlette.responses import Response
 from duologue.config import ServerConfig
 from duologue.errors import DuologueError, EngineBusy, Refusal
 from duologue.events import RealtimeSessionUpdate, TranscriptionSessionUpdate
-from duologue.gateway.auth import Doorkeeper, Passage
+from duologue.gateway.auth import Doorkeeper, Passage, credential
+from duologue.gateway.client_secrets import PREFIX
 from duologue.gateway.compose import Parts
 from duologue.gateway.dialects import asks_for_beta, dialect_of
 from duologue.gateway.faults import beta_refused, http_error, needs_standard_key, unauthorised
-from duologue.gateway.offers import Offer, read_offer
+from duologue.gateway.keys import digest_of
+from duologue.gateway.offers import Offer, read_offer, read_sdp
 from duologue.gateway.opening import open_runner, tape_path
+from duologue.gateway.resumption import OPT_IN, QUERY_KEY
 from duologue.gateway.session_start import OWN_MODEL, SessionStart, SessionStartParams, SessionType
 from duologue.gateway.sessions import KeyBusy, Sessions
 from duologue.runtime.ids import IdSource, new_seed
@@ -43,12 +48,18 @@ logger = logging.getLogger(__name__)
 SETUP_S = 10.0
 """How long a peer may take from the answer to the open data channel."""
 
+NO_SUCH_CALL = "There is no such call."
+
 
 class Call(Struct, eq=False):
-    """One call that is being made or held. `owner` is the digest of its key."""
+    """One call that is being made or held. `owner` is the digest of its key.
+
+    `secret` is the digest of the client secret that made it, if one did.
+    """
 
     id: str
     owner: str
+    secret: str | None
     peer: Peer
     runner: Runner | None = None
     sidebands: Sidebands | None = None
@@ -67,6 +78,7 @@ class _Ask(Struct, frozen=True):
     request: Request
     passage: Passage
     is_beta: bool
+    grace_s: int
     kind: SessionType
     model: str | None
     start: SessionStartParams | None
@@ -164,10 +176,36 @@ class Calls:
             return needs_standard_key()
         call = self.find(request.path_params["call_id"], passage)
         if call is None:
-            return http_error(404, "There is no such call.", "call_not_found", "call_id")
+            return http_error(404, NO_SUCH_CALL, "call_not_found", "call_id")
         del self._calls[call.id]
         call.hang_up()
         return Response(status_code=200)
+
+    async def restart(self, request: Request) -> Response:
+        """Answer an offer to restart the ICE of a call: its client has another network.
+
+        A client secret may restart the call that it made, for as long as that lasts: it begins
+        nothing, and DTLS, whose keys stay as they are, knows the client.
+        """
+        call = self._to_restart(request)
+        if isinstance(call, Response):
+            return call
+        sdp = await read_sdp(request)
+        answer = await call.peer.restart(sdp)
+        return Response(answer, 200, media_type="application/sdp")
+
+    def _to_restart(self, request: Request) -> Call | Response:
+        passage = self._door.judge(request)
+        call_id = request.path_params["call_id"]
+        if isinstance(passage, Passage):
+            call = self.find(call_id, passage)
+        elif passage == "expired" and (call := self._calls.get(call_id)):
+            given = credential(request.headers) or ""
+            if call.secret is None or not compare_digest(call.secret, digest_of(given)):
+                return unauthorised(passage)
+        else:
+            return unauthorised(passage)
+        return call or http_error(404, NO_SUCH_CALL, "call_not_found", "call_id")
 
     def find(self, call_id: str, passage: Passage) -> Call | None:
         """The call of that id, if the key is that of its maker."""
@@ -194,7 +232,15 @@ class Calls:
             elif self._config.missing_model == "strict" and not passage.bound:
                 message = f"You must provide a model parameter, such as `model={OWN_MODEL}`."
                 raise Refusal("missing_model", message, "model")
-        return _Ask(request, passage, is_beta, kind, model, start, offer.sdp)
+        grace_s = self._grace_s(request)
+        return _Ask(request, passage, is_beta, grace_s, kind, model, start, offer.sdp)
+
+    def _grace_s(self, request: Request) -> int:
+        wish = request.query_params.get(QUERY_KEY, "")
+        if wish not in ("", OPT_IN):
+            message = f"A call is restarted by its own URL; '{QUERY_KEY}' may be '{OPT_IN}' here."
+            raise Refusal("invalid_value", message, QUERY_KEY)
+        return self._config.resume_grace_s if wish else 0
 
     async def _live(self, call_id: str, ask: _Ask, answered: asyncio.Future[str]) -> None:
         """A call, from its place to its end; `answered` is told the answer or what is wrong."""
@@ -203,8 +249,8 @@ class Calls:
         try:
             with place(ask.passage.key):
                 media = Media()
-                peer = Peer(media.voice, media.inbound, self._policy)
-                call = Call(call_id, ask.passage.key.terms.digest, peer)
+                peer = Peer(media.voice, media.inbound, self._policy, ask.grace_s)
+                call = Call(call_id, ask.passage.key.terms.digest, _secret_of(ask), peer)
                 self._calls[call_id] = call
                 try:
                     answer = await peer.answer(ask.sdp)
@@ -283,3 +329,8 @@ async def _left_before(answered: asyncio.Future[str], request: Request) -> bool:
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _secret_of(ask: _Ask) -> str | None:
+    given = credential(ask.request.headers) or ""
+    return digest_of(given) if given.startswith(PREFIX) else None

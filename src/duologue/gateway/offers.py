@@ -43,8 +43,12 @@ async def read_offer(request: Request, *, strict: bool) -> Offer:
     if given == FORM:
         data = await read_body(request, FORM, LIMIT_BYTES)
         return await _from_form(request, data, strict=strict)
-    data = await read_body(request, SDP, OFFER_BYTES)
-    return Offer(_text(data, "sdp"))
+    return Offer(await read_sdp(request))
+
+
+async def read_sdp(request: Request) -> str:
+    """The body of a request that is an offer alone; raises `Refusal` and `HTTPException`."""
+    return _text(await read_body(request, SDP, OFFER_BYTES), "sdp")
 
 
 async def _from_form(request: Request, data: bytes, *, strict: bool) -> Offer:

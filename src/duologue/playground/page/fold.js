@@ -50,6 +50,7 @@ const ARMS = {
     turns: s.turns.map(finished),
   }),
   "page.shaky": (s) => (s.phase === "live" ? { trouble: { kind: "shaky", text: "The network is shaky; trying to hold the line." } } : {}),
+  "page.restarting": (s) => (s.phase === "live" ? { trouble: { kind: "shaky", text: "The network was lost; connecting again. Your conversation is kept." } } : {}),
   "page.steady": (s) => (s.trouble?.kind === "shaky" ? { trouble: null } : {}),
 
   "session.created": () => ({ phase: "live" }),

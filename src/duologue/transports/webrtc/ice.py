@@ -16,7 +16,7 @@ from aioice import Candidate, Connection, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
 from aiortc import RTCConfiguration, RTCIceServer
-from aiortc.rtcicetransport import parse_stun_turn_uri
+from aiortc.rtcicetransport import connection_kwargs, parse_stun_turn_uri
 
 from duologue.errors import ConfigFault
 
@@ -43,6 +43,13 @@ class IcePolicy(msgspec.Struct, frozen=True):
         """aiortc's configuration: its own default would ask a public server."""
         servers = [RTCIceServer(url, self.username, self.credential) for url in self.servers]
         return RTCConfiguration(iceServers=servers)
+
+    def connection(self) -> Connection:
+        """A further connection, such as aiortc makes the first one of a peer."""
+        servers = self.configuration().iceServers
+        connection = Connection(ice_controlling=False, **connection_kwargs(servers))
+        narrow(connection, self)
+        return connection
 
 
 def ice_policy(
@@ -83,7 +90,7 @@ def _port_range(setting: str) -> tuple[int, int] | None:
 
 
 def narrow(connection: Connection, policy: IcePolicy) -> None:
-    """Have a connection gather its candidates as the policy says, and take no empty datagram."""
+    """Have a connection gather its candidates as the policy says."""
     stock = connection.get_component_candidates
 
     async def gather(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
@@ -99,14 +106,6 @@ def narrow(connection: Connection, policy: IcePolicy) -> None:
         return shown + reflexive + relayed
 
     connection.get_component_candidates = gather  # type: ignore[method-assign]
-
-    take = connection.data_received
-
-    def data_received(data: bytes, component: int) -> None:
-        if data:  # an empty datagram, from anybody at all, would end aiortc's DTLS
-            take(data, component)
-
-    connection.data_received = data_received  # type: ignore[method-assign]
 
 
 async def _bind(

@@ -41,11 +41,16 @@ class Voice(MediaStreamTrack):
         self._take = take
         self._packets: asyncio.Queue[av.Packet[Stream]] = asyncio.Queue(UNSENT_PACKETS)
         self._tick = 0
+        self._is_held = False
+
+    def hold(self, is_held: bool) -> None:
+        """Play nothing while there is nobody to hear it."""
+        self._is_held = is_held
 
     def tick(self) -> None:
         """20 ms have passed."""
         self._tick += FRAME_TICKS
-        if self._packets.full() or self.readyState != "live":
+        if self._is_held or self._packets.full() or self.readyState != "live":
             return
         packet = av.Packet(self._take())
         packet.pts = self._tick

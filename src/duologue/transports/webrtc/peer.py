@@ -3,8 +3,9 @@
     offer ─► answer        RTP ─► Inbound        channel `oai-events` ─► messages
                            Voice ─► RTP          send ─► channel
 
-Only this module and `ice` know aiortc. What it replaces there it replaces on this one
-connection: the receiver's jitter buffer and the gathering of candidates.
+Only this module, `sdp`, `route` and `ice` know aiortc. What they replace there they replace on
+this one connection: the receiver's jitter buffer, the gathering of candidates, and the ICE
+connection by a route that can be restarted.
 """
 
 import asyncio
@@ -17,10 +18,10 @@ from duologue.errors import Refusal
 from duologue.transports.webrtc.ice import IcePolicy, narrow
 from duologue.transports.webrtc.inbound import Inbound
 from duologue.transports.webrtc.pacer import Voice
+from duologue.transports.webrtc.route import Route
+from duologue.transports.webrtc.sdp import CHANNEL, bad, checked_offer, checked_restart, rerouted
 
 logger = logging.getLogger(__name__)
-
-CHANNEL = "oai-events"
 
 MESSAGES_AT_MOST = 1024
 """Events of the client that may wait; the channel has no way to hold a client back."""
@@ -45,9 +46,14 @@ def _is_gone(state: str) -> bool:
 
 
 class Peer:
-    """`opened` once the channel is open, `gone` once nothing more can come or go."""
+    """`opened` once the channel is open, `gone` once nothing more can come or go.
 
-    def __init__(self, voice: Voice, inbound: Inbound, policy: IcePolicy) -> None:
+    When there is no way to it any more, it is gone unless a restart comes within `grace_s`.
+    """
+
+    def __init__(
+        self, voice: Voice, inbound: Inbound, policy: IcePolicy, grace_s: float = 0.0
+    ) -> None:
         self.opened = asyncio.Event()
         self.gone = asyncio.Event()
         self.messages: asyncio.Queue[str | bytes | None] = asyncio.Queue()
@@ -55,6 +61,11 @@ class Peer:
         self.flooded = False
         """Whether the client sent more than could be taken in."""
         self._policy = policy
+        self._grace_s = grace_s
+        self._route: Route | None = None
+        self._offered: SessionDescription | None = None
+        """The last offer that was answered."""
+        self._restarting = asyncio.Lock()
         self._voice = voice
         self._inbound = inbound
         self._channel: RTCDataChannel | None = None
@@ -65,7 +76,7 @@ class Peer:
 
     async def answer(self, offer: str) -> str:
         """The SDP that answers an offer, with all candidates. Raises `Refusal`."""
-        _check_offer(offer)
+        offered = checked_offer(offer)
         connection = self._connection
         connection.addTrack(self._voice)
         (transceiver,) = connection.getTransceivers()
@@ -73,17 +84,37 @@ class Peer:
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             if not transceiver.mid or transceiver.direction == "inactive":
-                raise _bad("The offer's audio cannot be answered.")
+                raise bad("The offer's audio cannot be answered.")
             setattr(transceiver.receiver, JITTER_BUFFER, self._inbound)
-            for transport in {transceiver.receiver.transport.transport}:
-                narrow(transport.iceGatherer._connection, self._policy)
+            transport = transceiver.receiver.transport.transport
+            narrow(transport._connection, self._policy)
+            self._route = Route(
+                transport, self._policy.connection, grace_s=self._grace_s, held=self._voice.hold
+            )
             await connection.setLocalDescription(await connection.createAnswer())
         except Refusal:
             raise
         except Exception as fault:  # the library raises whatever it trips over in an offer
             logger.info("an offer could not be answered: %s", type(fault).__name__)
-            raise _bad("The offer cannot be answered: it must offer Opus over DTLS-SRTP.") from None
+            raise bad("The offer cannot be answered: it must offer Opus over DTLS-SRTP.") from None
+        self._offered = offered
         return str(connection.localDescription.sdp)
+
+    async def restart(self, offer: str) -> str:
+        """The SDP that answers an offer to restart ICE. Raises `Refusal`.
+
+        Keys, streams and channel stay as they are. Until the peer is reached on the new way the
+        old one goes on, if it can.
+        """
+        async with self._restarting:
+            route, former = self._route, self._offered
+            if route is None or former is None or route.over or not self.opened.is_set():
+                raise Refusal("call_not_connected", "The call is not connected.", "call_id")
+            offered, ice, candidates = checked_restart(offer, former)
+            fresh = await route.prepare()
+            await route.switch(ice, candidates)
+            self._offered = offered
+            return rerouted(self._connection.localDescription.sdp, fresh)
 
     async def send(self, text: str) -> bool:
         """Send an event; waits while much is unsent. False when it is too long for the client."""
@@ -156,35 +187,3 @@ class Peer:
             self.messages.put_nowait(None)
             self._inbound.end()
         self._drained.set()
-
-
-def _check_offer(offer: str) -> None:
-    """Refuse what is no offer of one audio line and one data channel (C-029)."""
-    try:
-        description = SessionDescription.parse(offer)
-    except Exception:  # the parser raises whatever it trips over
-        raise _bad("The body is not an SDP offer that can be read.") from None
-    kinds = [media.kind for media in description.media]
-    if not kinds:
-        raise _bad("The body is not an SDP offer: it has no media line.")
-    if kinds.count("audio") != 1:
-        raise _bad("The offer must have exactly one audio line.")
-    if kinds.count("application") != 1 or len(kinds) != 2:
-        raise _bad(
-            f"Besides its audio line the offer must have one data channel, named '{CHANNEL}', "
-            "and nothing else."
-        )
-    audio = next(media for media in description.media if media.kind == "audio")
-    if not any(codec.mimeType.lower() == "audio/opus" for codec in audio.rtp.codecs):
-        raise _bad("The offer's audio line must offer Opus.")
-    for media in description.media:
-        if not (
-            media.dtls and media.dtls.fingerprints and media.ice and media.ice.usernameFragment
-        ):
-            raise _bad("The offer must have a DTLS fingerprint and ICE credentials.")
-    if len(set(description.group[0].items if description.group else [])) != len(kinds):
-        raise _bad("The offer must bundle its audio and its data channel.")
-
-
-def _bad(message: str) -> Refusal:
-    return Refusal("invalid_offer", message, "sdp")
