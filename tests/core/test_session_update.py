@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from duologue.core.settings import SessionConfig
 from duologue.core.talk import Done, Say
 from duologue.events import (
     Error,
@@ -138,6 +139,17 @@ def test_the_model_can_be_named_but_not_changed() -> None:
     t = played(update(model="scripted"), update(model="another"))
     assert refusal(t) == ("invalid_value", "session.model")
     assert [event.session.model for event in t.events(SessionUpdated)] == ["scripted"]
+
+
+def test_another_name_of_the_same_engine_leaves_the_model_and_refuses_nothing() -> None:
+    config = SessionConfig(id="sess_1", model="gpt-realtime", model_names="gpt-realtime(-[a-z]+)?")
+    t = Timeline(config)
+    t.client_sends(0.1, update(model="gpt-realtime-mini", instructions="Be brief."))
+    t.client_sends(0.2, update(model="gpt-realtime-mini2", instructions="Be long."))
+    t.run(0.3)
+    (updated,) = t.events(SessionUpdated)
+    assert (updated.session.model, updated.session.instructions) == ("gpt-realtime", "Be brief.")
+    assert refusal(t) == ("invalid_value", "session.model")
 
 
 @pytest.mark.conformance("C-070")

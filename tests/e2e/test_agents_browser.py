@@ -89,7 +89,8 @@ async def test_the_agents_package_talks_over_webrtc_and_is_interrupted(tmp_path:
         await give_microphone(page)
         await page.goto(address)
         await until(page, "window.talk")
-        secret = await client_secret(base_url)  # of any model: the package names one of its own
+        # The package names a model of its own in its first `session.update`.
+        secret = await client_secret(base_url, model="gpt-realtime")
         await page.evaluate("([server, secret]) => talk(server, secret)", [base_url, secret])
         await say(page, tone(900))
         await until(page, "seen.history.some((item) => item.text?.startsWith('It is'))")

@@ -191,6 +191,26 @@ async def test_a_connection_may_name_another_model_than_its_secret(base_url: str
         assert (await caller.receive())["error"]["code"] == "invalid_model"
 
 
+async def test_an_sdk_may_name_a_model_of_its_own_in_a_session_of_another_name() -> None:
+    async def updated(base_url: str, **session: Any) -> dict[str, Any]:
+        secret = await mint(base_url, {"session": SESSION})
+        async with call(base_url, "", key=secret["value"]) as caller:
+            await caller.next("session.created")
+            await caller.send("session.update", session={"type": "realtime", **session})
+            return await caller.receive()
+
+    async with serving(scripted()) as base_url:
+        event = await updated(base_url, model="gpt-realtime-2.1", instructions="Be kind.")
+        session = event["session"]
+        assert (session["model"], session["instructions"]) == ("gpt-realtime", "Be kind.")
+        for other in ("gpt-4o", "gpt-realtime-whisper", ""):
+            error = (await updated(base_url, model=other))["error"]
+            assert (error["code"], error["param"]) == ("invalid_value", "session.model")
+    async with serving(scripted(unknown_model="lenient")) as base_url:
+        session = (await updated(base_url, model="my-own"))["session"]
+        assert session["model"] == "gpt-realtime"
+
+
 async def test_a_secret_needs_no_model_even_where_a_connection_does() -> None:
     async with serving(scripted(missing_model="strict")) as base_url:
         secret = await mint(base_url)

@@ -5,6 +5,7 @@ changed. Merging follows reference 2.4 and GAP-7: `audio.input` and `audio.outpu
 key, tagged objects are replaced as a unit. From the settings come the engine's `Ask`s.
 """
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -51,7 +52,8 @@ WELL_KNOWN_VOICES = (
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is made with. `expires_at` is Unix time; the session ends after `max_s`.
 
-    `model_is_open`: the client named no model, so its first `session.update` may. The engine's
+    `model_is_open`: the client named no model, so its first `session.update` may. `model_names`
+    is a regular expression of the names that all lead to this session's engine. The engine's
     window is `context_tokens`; a reply without a limit of its own is at most
     `max_output_tokens` long. `calls_functions`, `takes_images`, `is_audible` (its replies can
     be sound) say what the engine can do; more than that is refused.
@@ -69,6 +71,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str | None = None
     target_languages: tuple[str, ...] = ("en",)
     model_is_open: bool = False
+    model_names: str = ""
     announces_conversation: bool = False
     voice: str = "alloy"
     voices: tuple[str, ...] = ()
@@ -122,7 +125,7 @@ class Settings:
             )
         fields = present(change)
         if "model" in fields:
-            self._check_model(change)
+            fields["model"] = self._check_model(fields["model"])
         if "tools" in fields:
             fields["tools"] = self.check_tools(fields["tools"], "session.tools")
         if "tool_choice" in fields:
@@ -227,13 +230,22 @@ class Settings:
             message = "The engine of this server has no voice; supported values are: ['text']."
             raise Refusal("invalid_value", message, param)
 
-    def _check_model(self, change: RealtimeSessionUpdate) -> None:
-        if change.model != self.session.model and not self._model_is_open:
-            raise Refusal(
-                "invalid_value",
-                f"The model of a session cannot be changed; it is '{self.session.model}'.",
-                "session.model",
-            )
+    def _check_model(self, wanted: str) -> str:
+        """The session's model, which stays what it is (C-061).
+
+        SDKs name one of their own in every update; where that is another name of the same
+        engine nothing is changed by it, and so nothing is refused.
+        """
+        own = self.session.model
+        if wanted == own or self._model_is_open:
+            return wanted
+        if self._config.model_names and re.fullmatch(self._config.model_names, wanted):
+            return own
+        raise Refusal(
+            "invalid_value",
+            f"The model of a session cannot be changed; it is '{own}'.",
+            "session.model",
+        )
 
     def _check_tracing(self, tracing: object) -> None:
         if None not in (tracing, self.session.tracing) and tracing != self.session.tracing:

@@ -37,6 +37,8 @@ CONVERSATION_MODEL = re.compile(
 )
 """Names that applications use for a conversation; two of that family only transcribe."""
 
+ANY_MODEL = "(?s:.*)"
+
 SessionType = Literal["realtime", "transcription", "translation"]
 SessionStartParams = SessionUpdateParams | TranslationSessionCreate
 
@@ -118,6 +120,7 @@ class SessionStart:
         expires_at: int,
     ) -> SessionConfig:
         config = self._config
+        lenient = config.unknown_model == "lenient"
         translation_start = None
         if isinstance(start, RealtimeSessionUpdate):
             model = model or start.model or None
@@ -130,6 +133,7 @@ class SessionStart:
             type=kind,
             model=model or OWN_MODEL,
             model_is_open=not model,
+            model_names=ANY_MODEL if lenient else CONVERSATION_MODEL.pattern,
             voice=self._voice,
             voices=self._traits.voices,
             calls_functions=self._traits.tools,
