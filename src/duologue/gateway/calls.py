@@ -191,7 +191,10 @@ class Calls:
         if isinstance(call, Response):
             return call
         sdp = await read_sdp(request)
-        answer = await call.peer.restart(sdp)
+        try:
+            answer = await call.peer.restart(sdp)
+        except EngineBusy as busy:
+            return http_error(503, str(busy), "no_port_free")
         return Response(answer, 200, media_type="application/sdp")
 
     def _to_restart(self, request: Request) -> Call | Response:

@@ -14,7 +14,7 @@ import logging
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.sdp import SessionDescription
 
-from duologue.errors import Refusal
+from duologue.errors import EngineBusy, Refusal
 from duologue.transports.webrtc.ice import IcePolicy, narrow
 from duologue.transports.webrtc.inbound import Inbound
 from duologue.transports.webrtc.pacer import Voice
@@ -101,7 +101,7 @@ class Peer:
         return str(connection.localDescription.sdp)
 
     async def restart(self, offer: str) -> str:
-        """The SDP that answers an offer to restart ICE. Raises `Refusal`.
+        """The SDP that answers an offer to restart ICE. Raises `Refusal` and `EngineBusy`.
 
         Keys, streams and channel stay as they are. Until the peer is reached on the new way the
         old one goes on, if it can.
@@ -112,6 +112,8 @@ class Peer:
                 raise Refusal("call_not_connected", "The call is not connected.", "call_id")
             offered, ice, candidates = checked_restart(offer, former)
             fresh = await route.prepare()
+            if not fresh.local_candidates:
+                raise EngineBusy("No port is free for another way; see the setting `webrtc_ports`.")
             await route.switch(ice, candidates)
             self._offered = offered
             return rerouted(self._connection.localDescription.sdp, fresh)
