@@ -6,7 +6,7 @@ async with serving(on_loopback()) as base_url, dial(base_url) as caller:
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
@@ -86,11 +86,17 @@ class Microphone(MediaStreamTrack):
 class PeerCaller:
     """One call from the client's side."""
 
-    def __init__(self, microphone: Microphone | None = None) -> None:
+    def __init__(
+        self,
+        microphone: Microphone | None = None,
+        *,
+        configuration: RTCConfiguration | None = None,
+        channel: str = "oai-events",
+    ) -> None:
         policy = IcePolicy(hosts=("127.0.0.1",))
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
         self.microphone = microphone or Microphone()
-        self.channel = self.connection.createDataChannel("oai-events")
+        self.channel = self.connection.createDataChannel(channel)
         self.call_id = ""
         self.answer = ""
         self.seen: list[dict[str, Any]] = []
@@ -117,25 +123,27 @@ class PeerCaller:
         self.call_id, self.answer = headers["location"].rsplit("/", 1)[1], answer
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
-    def leave_network(self) -> Callable[[], None]:
-        """From now on nothing comes or goes by the sockets it has, as when a phone moves.
-
-        What is returned ends that.
-        """
+    def leave_network(self) -> None:
+        """From now on nothing comes or goes by the sockets it has, as when a phone moves."""
 
         async def vanish(*datagram: Any) -> None:
             pass
 
-        protocols = tuple(self.route.current._protocols)
-        for protocol in protocols:
+        for protocol in self.route.current._protocols:
             protocol.send_data = vanish
             protocol.send_stun = protocol.datagram_received = lambda *datagram: None
 
-        def back() -> None:
-            for protocol in protocols:
-                del protocol.send_data, protocol.send_stun, protocol.datagram_received
+    def accept_only_from(self, host: str) -> None:
+        """Before the offer: a firewall that lets one address through, either way."""
+        connection = self.route.current
+        stock = connection.gather_candidates
 
-        return back
+        async def gather() -> None:
+            await stock()
+            for protocol in connection._protocols:
+                _wall_off(protocol, host)
+
+        connection.gather_candidates = gather
 
     async def restart_offer(self) -> str:
         """An offer that restarts ICE, as a browser's `createOffer({iceRestart: true})`."""
@@ -192,6 +200,26 @@ class PeerCaller:
                 self.heard.append((loop.time(), float(np.abs(frame.to_ndarray()).mean())))
         except MediaStreamError:
             pass
+
+
+def _wall_off(protocol: Any, host: str) -> None:
+    send_data, send_stun, take = (
+        protocol.send_data,
+        protocol.send_stun,
+        protocol.datagram_received,
+    )
+
+    async def send(data: bytes, address: tuple[str, int]) -> None:
+        if address[0] == host:
+            await send_data(data, address)
+
+    protocol.send_data = send
+    protocol.send_stun = lambda message, address: (
+        send_stun(message, address) if address[0] == host else None
+    )
+    protocol.datagram_received = lambda data, address: (
+        take(data, address) if address[0] == host else None
+    )
 
 
 @asynccontextmanager

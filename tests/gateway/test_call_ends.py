@@ -14,6 +14,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
+from duologue.gateway import calls
 from live_server import KEY, http_get, http_post, serving
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 
@@ -133,6 +134,22 @@ async def test_who_does_not_wait_for_the_answer_holds_no_place() -> None:
             await caller.close()
 
 
+async def test_servers_that_do_not_answer_hold_up_no_answer_for_long(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        host, port = silent.getsockname()
+        servers = f"stun:{host}:{port}, turn:{host}:{port}"
+        async with serving(on_loopback(ice_servers=servers)) as base_url:
+            began = asyncio.get_running_loop().time()
+            async with dial(base_url) as caller:
+                assert asyncio.get_running_loop().time() - began < 6
+                await caller.next("session.created")
+    assert f"the STUN server {host}:{port} told no address" in caplog.text
+    assert f"the TURN server {host}:{port} gave no relay" in caplog.text
+
+
 async def test_a_forged_fingerprint_never_gets_a_session() -> None:
     caller = PeerCaller()
     async with serving(on_loopback(max_sessions=1)) as base_url:
@@ -171,6 +188,23 @@ async def test_a_channel_that_never_opens_is_given_up_within_seconds() -> None:
             assert (await http_post(url, offer, headers=SDP))[0] == 201
             assert (await http_post(url, offer, headers=SDP))[0] == 503
             await until_free(base_url, 15)
+        finally:
+            await caller.close()
+
+
+async def test_a_peer_that_connects_and_opens_another_channel_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "SETUP_S", 1.0)
+    caller = PeerCaller(channel="my-events")
+    async with serving(on_loopback(max_sessions=1)) as base_url:
+        try:
+            offer = (await caller.offer()).encode()
+            await caller.take(*await http_post(base_url + "/realtime/calls", offer, headers=SDP))
+            async with asyncio.timeout(15):
+                await caller.closed.wait()
+            assert caller.seen == []
+            await until_free(base_url, 5)
         finally:
             await caller.close()
 

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 ADDRESSES_AT_MOST = 16
 
+SERVER_S = 3
+"""How long a STUN or TURN server may take: so long an answer waits for one that is not there."""
+
 aioice.ice.CONSENT_INTERVAL = 2
 aioice.ice.CONSENT_FAILURES = 5
 """A peer that has vanished is given up after some 12 s, and not after 33 (RFC 7675 allows 30)."""
@@ -41,15 +44,16 @@ class IcePolicy(msgspec.Struct, frozen=True):
 
     def configuration(self) -> RTCConfiguration:
         """aiortc's configuration: its own default would ask a public server."""
-        servers = [RTCIceServer(url, self.username, self.credential) for url in self.servers]
-        return RTCConfiguration(iceServers=servers)
+        return RTCConfiguration(iceServers=self._servers())
 
     def connection(self) -> Connection:
         """A further connection, such as aiortc makes the first one of a peer."""
-        servers = self.configuration().iceServers
-        connection = Connection(ice_controlling=False, **connection_kwargs(servers))
+        connection = Connection(ice_controlling=False, **connection_kwargs(self._servers()))
         narrow(connection, self)
         return connection
+
+    def _servers(self) -> list[RTCIceServer]:
+        return [RTCIceServer(url, self.username, self.credential) for url in self.servers]
 
 
 def ice_policy(
@@ -96,10 +100,11 @@ def narrow(connection: Connection, policy: IcePolicy) -> None:
     async def gather(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
         hosts = list(policy.hosts) or addresses
         own = await _bind(connection, component, hosts[:ADDRESSES_AT_MOST], policy.ports)
-        reflexive: list[Candidate] = []
-        if connection.stun_server and policy.advertised is None:
-            reflexive = await _reflexive(own, connection.stun_server, timeout)
-        relayed = await stock(component, [], timeout)  # with no address left: TURN alone
+        asked = None if policy.advertised else connection.stun_server
+        reflexive, relayed = await asyncio.gather(
+            _reflexive(own, asked) if asked else _none(),
+            stock(component, [], SERVER_S),  # with no address left: TURN alone
+        )
         if connection.turn_server and not relayed:
             logger.warning("the TURN server %s:%d gave no relay", *connection.turn_server)
         shown = [_advertised(one.local_candidate, policy) for one in own]
@@ -158,12 +163,14 @@ def _tried(ports: tuple[int, int] | None) -> Iterator[int]:
         yield first + (start + step) % count
 
 
-async def _reflexive(
-    own: list[StunProtocol], server: tuple[str, int], timeout_s: float
-) -> list[Candidate]:
+async def _none() -> list[Candidate]:
+    return []
+
+
+async def _reflexive(own: list[StunProtocol], server: tuple[str, int]) -> list[Candidate]:
     async def one(protocol: StunProtocol) -> Candidate | None:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(SERVER_S):
                 candidate, _ = await server_reflexive_candidate(protocol, server)
                 return candidate
         except (OSError, TimeoutError, stun.TransactionError, KeyError) as fault:
