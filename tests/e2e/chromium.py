@@ -20,6 +20,7 @@ import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, async_playwright
@@ -79,7 +80,7 @@ OVERHEARD = """
 const create = RTCPeerConnection.prototype.createDataChannel;
 window.told = [];
 RTCPeerConnection.prototype.createDataChannel = function (...given) {
-  const channel = create.apply(this, given);
+  const channel = (window.eventChannel = create.apply(this, given));
   channel.addEventListener("message", ({ data }) => told.push(JSON.parse(data)));
   return channel;
 };
@@ -89,6 +90,11 @@ RTCPeerConnection.prototype.createDataChannel = function (...given) {
 async def overhear(page: Page) -> None:
     """Before the page is opened: its `told` lists the events that a server has sent it."""
     await page.add_init_script(OVERHEARD)
+
+
+async def tell(page: Page, event: dict[str, Any]) -> None:
+    """Send an event over the channel of a page that is overheard."""
+    await page.evaluate("(event) => eventChannel.send(JSON.stringify(event))", event)
 
 
 async def behind_nat(page: Page) -> None:

@@ -9,7 +9,15 @@ from playwright.async_api import Page, expect
 
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
-from e2e.chromium import RATE_HZ, chromium, give_microphone, overhear, say, write_microphone
+from e2e.chromium import (
+    RATE_HZ,
+    chromium,
+    give_microphone,
+    overhear,
+    say,
+    tell,
+    write_microphone,
+)
 from live_server import KEY, scripted, serving
 from recordings import recording
 from weights import weights
@@ -122,6 +130,37 @@ async def test_talking_over_the_answer_leaves_only_the_heard_words(tmp_path: Pat
         await expect(page.locator(".turn.assistant").nth(1)).to_contain_text(
             "You said: Stop.", timeout=30_000
         )
+
+
+async def test_settings_that_change_in_the_midst_of_a_call_hold_from_the_next_answer_on() -> None:
+    config = scripted(script=SCRIPT, webrtc_hosts="127.0.0.1")
+    async with serving(config) as base_url, chromium() as browser:
+        page = await browser.new_page()
+        await give_microphone(page)
+        await overhear(page)
+        complaints = await opened(page, base_url)
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=20_000)
+        settings: dict[str, Any] = {"type": "realtime", "output_modalities": ["text"]}
+        await tell(page, {"type": "session.update", "session": settings})
+        await say(page, tone(900))
+        answers = page.locator(".turn.assistant")
+        await expect(answers.nth(0)).to_contain_text("the next one.", timeout=20_000)
+        kinds = await page.evaluate("told.map((event) => event.type)")
+        assert "response.output_text.delta" in kinds
+        assert "output_audio_buffer.started" not in kinds
+        settings |= {"output_modalities": ["audio"], "audio": {"output": {"speed": 1.2}}}
+        await tell(page, {"type": "session.update", "session": settings})
+        await say(page, tone(900))
+        await expect(answers.nth(1)).to_contain_text("You said: Stop.", timeout=20_000)
+        await expect(answers.nth(1)).to_contain_text(re.compile(r"answered after \d\.\d\d s"))
+        updates = await page.evaluate(
+            "told.filter((e) => e.type === 'session.updated').map((e) => e.session)"
+        )
+    assert [one["output_modalities"] for one in updates[-2:]] == [["text"], ["audio"]]
+    assert updates[-1]["audio"]["output"]["speed"] == 1.2
+    assert updates[-1]["audio"]["input"]["transcription"]["model"] == "gpt-4o-mini-transcribe"
+    assert complaints == []
 
 
 async def test_a_server_that_goes_away_is_told_in_words(tmp_path: Path) -> None:
