@@ -124,8 +124,9 @@ def clean_images(config: ServerConfig) -> CleanImages:
 
 async def _light(config: ServerConfig) -> Parts:
     # Read by OpenMP when llama.cpp brings it in. Threads that wait for each other spin at
-    # first; after 10,000 rounds they sleep, so that a busy neighbour gets the core at last.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # first; after 1,000 rounds they sleep, so that a busy neighbour gets the core at last. With
+    # 10,000 a neighbour slowed text down to the pace of speech; with none it costs a token as much.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from duologue.engines.light.engine import LightEngine
     from duologue.engines.light.translator import LightTranslator
     from duologue.gateway.compose_parts import (

@@ -53,6 +53,14 @@ async def test_a_text_reply_has_no_sound() -> None:
     assert all(not e.pcm and not e.voiced for e in got if isinstance(e, Say))
 
 
+async def test_a_text_reply_is_told_piece_by_piece_as_it_is_thought() -> None:
+    async with bench(LONG, Ask(speak=False)) as b:
+        b.talk.put(typed("u", "Go on."))
+        says = [e for e in await events(b.talk.reply(Ask(speak=False))) if isinstance(e, Say)]
+    # The scripted mind thinks a word at a time: nothing waits for the end of a clause.
+    assert [say.text.strip() for say in says] == LONG.split()
+
+
 async def test_the_limit_of_tokens_is_told_from_the_end() -> None:
     async with bench(LONG) as b:
         b.talk.put(typed("u", "Go on."))
