@@ -120,14 +120,12 @@ class Calls:
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            pacing = tasks.create_task(self._pacer.run())
             try:
                 yield
             except Exception as fault:  # none of the calls' doing: it goes on as it is
                 failure = fault
             finally:
                 self.close()
-                pacing.cancel()
         if failure is not None:
             raise failure
 

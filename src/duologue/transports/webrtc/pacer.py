@@ -1,34 +1,27 @@
 """The pacer: one 20 ms clock for all calls of a server, by absolute deadlines.
 
-    pacer ─ tick ─► Voice ─► aiortc's sender ─► RTP
+    pacer ─ tick ─► Voice ─► RtpOut ─► the peer
                 └─► Inbound
 
-Each tick every voice takes one packet from its playout. A voice whose sender does not take
-them (not connected yet, or held up) skips ticks, and so plays nothing.
+Each tick every voice takes one packet from its playout, and it is sent in the same breath. A
+voice that cannot send (not connected yet) skips ticks, and so plays nothing.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from fractions import Fraction
+from typing import Never
 
-import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
-from av.stream import Stream
 
-from duologue.audio.opus import CLOCK_HZ
 from duologue.transports.webrtc.opus import FRAME_MS, FRAME_TICKS
+from duologue.transports.webrtc.rtp_out import RtpOut
 
 logger = logging.getLogger(__name__)
 
-UNSENT_PACKETS = 2
-"""Packets that a voice may have taken and its sender not yet."""
-
 LATE_S = 0.2
 """A server held up for longer does not make up for the ticks that it missed."""
-
-TIME_BASE = Fraction(1, CLOCK_HZ)
 
 
 class Voice(MediaStreamTrack):
@@ -39,9 +32,14 @@ class Voice(MediaStreamTrack):
     def __init__(self, take: Callable[[], bytes]) -> None:
         super().__init__()
         self._take = take
-        self._packets: asyncio.Queue[av.Packet[Stream]] = asyncio.Queue(UNSENT_PACKETS)
-        self._tick = 0
+        self._out: RtpOut | None = None
+        self._ticks = 0
+        self._over = asyncio.Event()
         self._is_held = False
+
+    def send_by(self, out: RtpOut) -> None:
+        """What is to be sent goes this way, once that is ready."""
+        self._out = out
 
     def hold(self, is_held: bool) -> None:
         """Play nothing while there is nobody to hear it."""
@@ -49,54 +47,58 @@ class Voice(MediaStreamTrack):
 
     def tick(self) -> None:
         """20 ms have passed."""
-        self._tick += FRAME_TICKS
-        if self._is_held or self._packets.full() or self.readyState != "live":
+        self._ticks += FRAME_TICKS
+        if self._is_held or self._out is None or not self._out.is_ready:
             return
-        packet = av.Packet(self._take())
-        packet.pts = self._tick
-        packet.time_base = TIME_BASE
-        self._packets.put_nowait(packet)
-
-    async def recv(self) -> "av.Packet[Stream]":
-        """What aiortc's sender sends next."""
         if self.readyState != "live":
-            raise MediaStreamError
-        return await self._packets.get()
+            return
+        self._out.send(self._take(), self._ticks)
+
+    async def recv(self) -> Never:
+        """Nothing, for aiortc's sender: `RtpOut` sends in its place."""
+        await self._over.wait()
+        raise MediaStreamError
+
+    def stop(self) -> None:
+        """Play nothing any more."""
+        super().stop()
+        self._over.set()
 
 
 class Pacer:
-    """Ticks every call that was added, for as long as `run` does."""
+    """Ticks every call that was added, every 20 ms; at rest while there is none."""
 
     def __init__(self) -> None:
         self._ticks: set[Callable[[], None]] = set()
-        self._needed = asyncio.Event()
+        self._due_s = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
     def add(self, tick: Callable[[], None]) -> None:
         """Call this every 20 ms too."""
         self._ticks.add(tick)
-        self._needed.set()
+        if self._alarm is None:
+            loop = asyncio.get_running_loop()
+            self._due_s = loop.time()
+            self._alarm = loop.call_at(self._due_s, self._ring)
 
     def remove(self, tick: Callable[[], None]) -> None:
         """Call it no more."""
         self._ticks.discard(tick)
+        if not self._ticks and self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
-    async def run(self) -> None:
-        """Tick for ever; at rest while there is no call."""
+    def _ring(self) -> None:
+        # From the timer itself: a task that slept would be woken a turn of the loop later.
+        for tick in tuple(self._ticks):
+            try:
+                tick()
+            except Exception:  # one broken call must not silence the others
+                logger.exception("a call's sound broke")
+                self._ticks.discard(tick)
         loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            if not self._ticks:
-                self._needed.clear()
-                await self._needed.wait()
-                due = loop.time()
-            for tick in tuple(self._ticks):
-                try:
-                    tick()
-                except Exception:  # one broken call must not silence the others
-                    logger.exception("a call's sound broke")
-                    self._ticks.discard(tick)
-            due += FRAME_MS / 1000
-            now = loop.time()
-            if now - due > LATE_S:
-                due = now
-            await asyncio.sleep(max(0.0, due - now))
+        now = loop.time()
+        self._due_s += FRAME_MS / 1000
+        if now - self._due_s > LATE_S:
+            self._due_s = now
+        self._alarm = loop.call_at(self._due_s, self._ring) if self._ticks else None

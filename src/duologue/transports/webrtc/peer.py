@@ -3,9 +3,9 @@
     offer ─► answer        RTP ─► Inbound        channel `oai-events` ─► messages
                            Voice ─► RTP          send ─► channel
 
-Only this module, `sdp`, `route` and `ice` know aiortc. What they replace there they replace on
-this one connection: the receiver's jitter buffer, the gathering of candidates, and the ICE
-connection by a route that can be restarted.
+Only this module, `sdp`, `route`, `rtp_out` and `ice` know aiortc. What they replace there they
+replace on this one connection: the receiver's jitter buffer, the sender's task, the gathering of
+candidates, and the ICE connection by a route that can be restarted.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from duologue.transports.webrtc.ice import IcePolicy, narrow
 from duologue.transports.webrtc.inbound import Inbound
 from duologue.transports.webrtc.pacer import Voice
 from duologue.transports.webrtc.route import Route
+from duologue.transports.webrtc.rtp_out import RtpOut
 from duologue.transports.webrtc.sdp import CHANNEL, bad, checked_offer, checked_restart, rerouted
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Peer:
                 transport, self._policy.connection, grace_s=self._grace_s, held=self._voice.hold
             )
             await connection.setLocalDescription(await connection.createAnswer())
+            self._voice.send_by(RtpOut(transceiver))
         except Refusal:
             raise
         except Exception as fault:  # the library raises whatever it trips over in an offer
