@@ -230,6 +230,7 @@ async def test_a_beta_page_gets_a_beta_session() -> None:
         (lambda sdp: sdp.replace("a=fingerprint", "a=nothing"), "fingerprint"),
         (lambda sdp: sdp.replace("a=group:BUNDLE", "a=nothing"), "bundle"),
         (lambda sdp: sdp[: len(sdp) // 3], ""),
+        (lambda sdp: sdp + 101 * "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n", "candidates"),
     ],
 )
 async def test_what_is_no_offer_is_refused_with_its_reason(change: Any, words: str) -> None:

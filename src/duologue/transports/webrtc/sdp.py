@@ -15,8 +15,14 @@ from duologue.errors import Refusal
 CHANNEL = "oai-events"
 
 
+CANDIDATES_AT_MOST = 100
+"""Addresses that an offer may name: each is sent packets, whosever it is, and has to be read."""
+
+
 def checked_offer(offer: str) -> SessionDescription:
     """An offer of one audio line and one data channel; raises `Refusal` for any other."""
+    if offer.count("a=candidate:") > CANDIDATES_AT_MOST:
+        raise bad(f"The offer has more than {CANDIDATES_AT_MOST} candidates.")
     try:
         description = SessionDescription.parse(offer)
     except Exception:  # the parser raises whatever it trips over
