@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 ECHO_PORT, SERVER_PORT = 8871, 8872
 KEY = "sk-bench"
-SCRIPT = 'replies = [{{text = "{words}"}}]'
+SCRIPT = 'replies = [{{text = "{words}", word_delay_ms = 230}}]'
+"""A word of the tone voice lasts 240 ms: sound comes as fast as it is played, and none piles up."""
 
 
 async def echo() -> None:
