@@ -1,5 +1,6 @@
 """An ear whose model is on another server; that server is a stand-in."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,7 +24,8 @@ def heard(text: str) -> Answer:
 
 @asynccontextmanager
 async def listening(upstream: StandIn) -> AsyncIterator[WhisperEar]:
-    speech = RemoteSpeech(RemoteServer(upstream.url, "stt", "the recognition server", KEY))
+    server = RemoteServer(upstream.url, "stt", "the recognition server", KEY, answer_s=0.3)
+    speech = RemoteSpeech(server)
     ear = WhisperEar(speech, workers=2)
     yield ear
     await ear.aclose()
@@ -67,11 +69,29 @@ async def test_words_that_were_told_already_stay_as_they_were() -> None:
             Answer(f'{{"error":{{"message":"{KEY}"}}}}'.encode(), status="500 Oops"),
             r"refused \(500\)",
         ),
+        (Answer(b"{}", status="401 No", kind="application/json"), "refused the key in stt_key"),
+        (Answer(b"{}", status="404 No", kind="application/json"), "no such model"),
+        (Answer(b"{}", status="429 No", kind="application/json"), "over its quota"),
+        (Answer(status="307 Go", headers="Location: http://127.0.0.1:1/\r\n"), "a redirect"),
+        (Answer(b'{"text": "He', kind="application/json", cut=True), "broke off"),
+        (Answer(b"", kind="application/json", held=0), r"did not answer within 0\.3 s"),
     ],
 )
-async def test_a_fault_is_told_and_the_next_item_is_heard(answer: Answer, reason: str) -> None:
+async def test_a_fault_is_told_and_the_next_item_is_heard(
+    answer: Answer, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "duologue")
     async with stand_in(answer, heard("Yes.")) as upstream, listening(upstream) as ear:
         with pytest.raises(EngineFault, match=reason) as fault:
             await ear.transcribe("u", SPEECH)
         assert fault.value.code == "transcription_failed" and KEY not in fault.value.message
         assert (await ear.transcribe("v", SPEECH)).text == "Yes."
+    assert KEY not in caplog.text
+
+
+async def test_an_absent_ear_is_told() -> None:
+    async with stand_in() as upstream:
+        pass
+    async with listening(upstream) as ear:
+        with pytest.raises(EngineFault, match="cannot be reached"):
+            await ear.transcribe("u", SPEECH)

@@ -52,7 +52,7 @@ class RemoteServer:
         self.address = parse(spec, setting)
         self.what = what
         self._setting = setting
-        self._answer_s = answer_s
+        self.answer_s = answer_s
         self._key = key or ""
         self.client = AsyncOpenAI(
             api_key=self._key or "none",
@@ -67,7 +67,7 @@ class RemoteServer:
             api_key=self._key or "none",
             base_url=self.address.base_url,
             max_retries=0,
-            http_client=DefaultHttpxClient(follow_redirects=False, **_limits(self._answer_s)),
+            http_client=DefaultHttpxClient(follow_redirects=False, **_limits(self.answer_s)),
         )
 
     @contextmanager
@@ -75,9 +75,11 @@ class RemoteServer:
         """Around everything that is asked of the server: its faults become `EngineFault`."""
         try:
             yield
-        except openai.APITimeoutError:
-            raise self.fault(f"did not answer within {self._answer_s:g} s") from None
+        except (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError):
+            raise self.fault(f"did not answer within {self.answer_s:g} s") from None
         except openai.APIConnectionError as error:
+            if _is_certificate(error):
+                raise self.fault("has a certificate that is not valid") from None
             raise self.fault(f"cannot be reached, or broke off ({_cause(error)})") from None
         except openai.APIStatusError as error:
             raise self._refused(error) from None
@@ -139,6 +141,14 @@ def _said(error: openai.APIStatusError) -> str:
     if "html" in error.response.headers.get("content-type", ""):
         return "a page of HTML"
     return error.message
+
+
+def _is_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _cause(error: BaseException) -> str:

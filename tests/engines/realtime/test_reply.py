@@ -164,3 +164,47 @@ def test_a_failed_response_is_a_fault_with_the_upstreams_code() -> None:
     with pytest.raises(EngineFault, match="Too long") as caught:
         take(Reply(Pace(aligned=True)), "done", response=response)
     assert caught.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", "sunny"])
+def test_a_call_whose_arguments_are_no_json_object_fails_the_reply(arguments: str) -> None:
+    reply = Reply(Pace(aligned=True))
+    take(reply, "output_item.added", item=CALL)
+    told = {"item_id": "item_2", "arguments": arguments}
+    assert not any(call.final for call in take(reply, "function_call_arguments.done", **told))  # type: ignore[union-attr]
+    with pytest.raises(EngineFault, match="called look with arguments that are no JSON object"):
+        take(reply, "done", response={"id": "resp_1", "status": "completed"})
+
+
+def test_a_call_that_the_limit_cut_is_no_fault() -> None:
+    reply = Reply(Pace(aligned=True))
+    take(reply, "output_item.added", item=CALL)
+    take(reply, "function_call_arguments.done", item_id="item_2", arguments='{"at":')
+    details = {"type": "incomplete", "reason": "max_output_tokens"}
+    response = {"id": "resp_1", "status": "incomplete", "status_details": details}
+    assert take(reply, "done", response=response) == [Done("length")]
+
+
+def test_a_call_without_arguments_has_none() -> None:
+    reply = Reply(Pace(aligned=True))
+    take(reply, "output_item.added", item=CALL)
+    done = take(reply, "function_call_arguments.done", item_id="item_2", arguments="")
+    assert done == [Call(0, delta="{}", tokens=1), Call(0, final=True)]
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"input_tokens": "many"},
+        {"output_token_details": {"text_tokens": -3, "audio_tokens": 1.5}},
+        [7],
+        {"input_token_details": {"text_tokens": -1}, "output_token_details": {"text_tokens": -1}},
+    ],
+)
+def test_a_usage_that_cannot_be_does_not_spoil_what_was_said(usage: Any) -> None:
+    reply = Reply(Pace(aligned=True), {"text": 9})
+    take(reply, "created", response={"id": "resp_1"})
+    words(reply, "It is")
+    got = take(reply, "done", response={"id": "resp_1", "status": "completed", "usage": usage})
+    assert got[-1] == Done()
+    assert all(min(e.input.values(), default=0) >= 0 for e in got if isinstance(e, Began))

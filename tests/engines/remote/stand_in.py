@@ -3,6 +3,7 @@ them in 2026), over a real socket: it answers each request with the next of its 
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,7 +37,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Answer:
-    """One answer: `pieces` are sent in order; `gate` shuts before piece number `held`."""
+    """One answer: `pieces` are sent in order; `gate` shuts before piece number `held`.
+
+    While it is shut, comments that say nothing are sent every `heartbeat_s`.
+    """
 
     def __init__(
         self,
@@ -46,9 +50,10 @@ class Answer:
         headers: str = "",
         held: int | None = None,
         cut: bool = False,
+        heartbeat_s: float | None = None,
     ) -> None:
         self.pieces, self.status, self.kind, self.headers = pieces, status, kind, headers
-        self.held, self.cut = held, cut
+        self.held, self.cut, self.heartbeat_s = held, cut, heartbeat_s
         self.gate = asyncio.Event()
         self.reached = asyncio.Event()
         self.dropped = asyncio.Event()
@@ -96,7 +101,11 @@ class StandIn:
             if number == answer.held:
                 await writer.drain()
                 answer.reached.set()
-                await self._wait(answer, reader)
+                beat = asyncio.ensure_future(_beat(answer, writer))
+                try:
+                    await self._wait(answer, reader)
+                finally:
+                    beat.cancel()
             if piece:  # an empty one would end the body
                 writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         if answer.cut:
@@ -119,8 +128,16 @@ class StandIn:
             raise ConnectionError
 
 
+async def _beat(answer: Answer, writer: asyncio.StreamWriter) -> None:
+    while answer.heartbeat_s is not None:
+        await asyncio.sleep(answer.heartbeat_s)
+        writer.write(b"9\r\n: alive\n\n\r\n")
+
+
 @asynccontextmanager
-async def stand_in(*answers: Answer) -> AsyncIterator[StandIn]:
+async def stand_in(
+    *answers: Answer, certificate: ssl.SSLContext | None = None
+) -> AsyncIterator[StandIn]:
     """The server, its `url` ready for the setting `llm`."""
     upstream = StandIn(list(answers))
     connections: set[asyncio.Task[None]] = set()
@@ -130,8 +147,9 @@ async def stand_in(*answers: Answer) -> AsyncIterator[StandIn]:
         connections.add(task)
         task.add_done_callback(connections.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1#some-model"
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=certificate)
+    scheme = "https" if certificate else "http"
+    upstream.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1#some-model"
     try:
         yield upstream
     finally:

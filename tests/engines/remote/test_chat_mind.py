@@ -3,10 +3,12 @@
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 
 from duologue.core.talk import (
     Ask,
@@ -278,14 +280,46 @@ async def test_a_fault_fails_the_reply_with_its_reason_and_the_next_one_works(
     assert "127.0.0.1" not in fault.value.message
 
 
-async def test_a_slow_server_is_given_up() -> None:
-    slow = Answer(b"", held=0)
+@pytest.mark.parametrize("heartbeat_s", [None, 0.05])
+async def test_a_slow_server_is_given_up(heartbeat_s: float | None) -> None:
+    """Also one that shows that it is alive and says nothing."""
+    slow = Answer(b"", held=0, heartbeat_s=heartbeat_s)
     async with stand_in(slow, saying("Fine.")) as upstream:
         async with talking(upstream, answer_s=0.2) as talk:
             talk.put(typed("u", "Go on."))
             with pytest.raises(EngineFault, match=r"did not answer within 0\.2 s"):
                 await events(talk.reply(Ask()))
             assert text(await events(talk.reply(Ask()))).strip() == "Fine."
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"prompt_tokens": -5, "completion_tokens": 3},
+        {"prompt_tokens": "many"},
+        {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}},
+        [],
+    ],
+)
+async def test_a_usage_that_cannot_be_does_not_spoil_what_was_said(told: object) -> None:
+    answer = Answer(*words("Sunny."), chunk({}, "stop"), chunk(None, usage=told), DONE)
+    async with stand_in(answer) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        got = await events(talk.reply(Ask()))
+    assert text(got).strip() == "Sunny." and tokens(got) > 0
+    began = [event for event in got if isinstance(event, Began)][-1]
+    assert 0 <= began.cached.get("text", 0) <= began.input["text"] and began.input["text"] > 0
+
+
+async def test_a_certificate_must_be_good() -> None:
+    certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(certificate)
+    async with stand_in(saying("Hi."), certificate=certificate) as upstream:
+        async with talking(upstream) as talk:
+            talk.put(typed("u", "Go on."))
+            with pytest.raises(EngineFault, match="has a certificate that is not valid"):
+                await events(talk.reply(Ask()))
+    assert not upstream.requests
 
 
 async def test_an_absent_server_fails_the_reply_only() -> None:

@@ -1,6 +1,7 @@
 """A voice on another server; that server is a stand-in."""
 
 import io
+import logging
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,7 +35,8 @@ def wav(pcm: bytes, rate_hz: int, channels: int = 1) -> bytes:
 
 @asynccontextmanager
 async def speaking(upstream: StandIn, *voices: str) -> AsyncIterator[RemoteMouth]:
-    mouth = RemoteMouth(RemoteServer(upstream.url, "tts", "the voice's server", KEY), voices)
+    server = RemoteServer(upstream.url, "tts", "the voice's server", KEY, answer_s=0.3)
+    mouth = RemoteMouth(server, voices)
     yield mouth
     await mouth.aclose()
 
@@ -96,11 +98,36 @@ async def test_nothing_to_pronounce_asks_nobody() -> None:
             Answer(b"{}", status="401 Unauthorized", kind="application/json"),
             "refused the key in tts_key",
         ),
+        (Answer(b"ID3\x04 and so on", kind="audio/mpeg"), "answered MP3 where PCM or WAV"),
+        (Answer(b"OggS and so on", kind="audio/ogg"), "answered Ogg where PCM or WAV"),
+        (Answer(status="302 Found", headers="Location: http://127.0.0.1:1/\r\n"), "a redirect"),
+        (Answer(b"{}", status="404 Not Found", kind="application/json"), "no such model"),
+        (
+            Answer(
+                b'{"error":{"message":"no more for %s"}}' % KEY.encode(),
+                status="429 Too Many Requests",
+                kind="application/json",
+            ),
+            "over its quota .* no more for …",
+        ),
+        (Answer(b"", kind="audio/pcm", held=0), r"did not answer within 0\.3 s"),
     ],
 )
-async def test_a_fault_is_told_and_the_next_clause_is_spoken(answer: Answer, reason: str) -> None:
+async def test_a_fault_is_told_and_the_next_clause_is_spoken(
+    answer: Answer, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "duologue")
     good = Answer(hum(0.2), kind="audio/pcm")
     async with stand_in(answer, good) as upstream, speaking(upstream) as mouth:
         with pytest.raises(EngineFault, match=reason):
             await mouth.speak("Hi.", voice="", speed=1.0)
         assert seconds(list(await mouth.speak("Hi.", voice="", speed=1.0))) > 0.2
+    assert KEY not in caplog.text
+
+
+async def test_an_absent_voice_is_told() -> None:
+    async with stand_in() as upstream:
+        pass
+    async with speaking(upstream) as mouth:
+        with pytest.raises(EngineFault, match="cannot be reached"):
+            await mouth.speak("Hi.", voice="", speed=1.0)

@@ -10,10 +10,12 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, ReplyEvent, Say
 from duologue.engines.realtime.pace import Pace
-from duologue.engines.realtime.wire import Tokens, UpstreamEvent, UpstreamResponse
+from duologue.engines.realtime.wire import Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
 
 CHARACTERS_PER_TOKEN = 6
@@ -172,8 +174,11 @@ class Reply:
             yield Call(made.index, name=made.name)
         if arguments and not made.text:
             yield from self._argue(made, arguments)
-        made.done = True
-        yield Call(made.index, final=True)
+        if not made.text.strip():
+            yield from self._argue(made, "{}")
+        if _is_object(made.text):
+            made.done = True
+            yield Call(made.index, final=True)
 
     def _spent(self, text: str) -> int:
         """The tokens that more text has cost at least."""
@@ -184,15 +189,21 @@ class Reply:
 
     def _done(self, response: UpstreamResponse) -> Iterator[ReplyEvent]:
         self.over = True
-        usage, details = response.usage, response.status_details
+        usage, details = usage_of(response.usage), response.status_details
         tokens = 0
         if usage is not None:
             read = usage.input_token_details or Tokens(text_tokens=usage.input_tokens)
-            yield Began(_counts(read), _counts(read.cached_tokens_details or Tokens()))
+            if counts := _counts(read):
+                yield Began(counts, _counts(read.cached_tokens_details or Tokens()))
             said = usage.output_token_details or Tokens(text_tokens=usage.output_tokens)
             tokens = max(0, (said.text_tokens or 0) - self._tokens)
         match response.status or "completed":
             case "completed":
+                for call in (made for made in self.made if made.is_call):
+                    yield from self._close_call(call, None, None)
+                    if not call.done or not call.name:
+                        what = f"called {call.name[:64]} with arguments that are no JSON object"
+                        raise EngineFault(f"The upstream {what}.")
                 yield Done(tokens=tokens)
             case "incomplete":
                 reason = details.reason if details else None
@@ -205,6 +216,13 @@ class Reply:
                 raise EngineFault(f"The upstream failed: {message}", code)
             case status:
                 raise EngineFault(f"The upstream ended its response as '{status[:40]}'.")
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def _counts(tokens: Tokens) -> Counts:

@@ -46,6 +46,14 @@ class Usage(Struct, frozen=True):
     output_token_details: Tokens | None = None
 
 
+def usage_of(told: Any) -> Usage | None:
+    """A usage that can be; one of another shape is none, for the reply is worth more."""
+    try:
+        return msgspec.convert(told, Usage) if told else None
+    except msgspec.ValidationError:
+        return None
+
+
 class UpstreamItem(Struct, frozen=True):
     """An item of the upstream's conversation."""
 
@@ -70,7 +78,8 @@ class UpstreamResponse(Struct, frozen=True):
     id: str = ""
     status: str | None = None
     status_details: Details | None = None
-    usage: Usage | None = None
+    usage: Any = None
+    """See `usage_of`."""
     metadata: dict[str, Any] | None = None
 
 

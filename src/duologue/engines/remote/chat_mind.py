@@ -202,7 +202,7 @@ class ChatTalk:
         with self._server.faults():
             async with await self._open(body) as chunks:
                 self._server.check_type(chunks.response, "text/event-stream")
-                async for data in chunks:
+                while (data := await self._next(chunks)) is not None:
                     for thought in stream.take(data):
                         yield thought
             if stream.finish_reason is None:
@@ -213,6 +213,11 @@ class ChatTalk:
             if stream.finish_reason != "length":
                 for thought in stream.flush():
                     yield thought
+
+    async def _next(self, chunks: AsyncStream[object]) -> object | None:
+        """The next chunk. A server that sends nothing but signs of life is given up, too."""
+        async with asyncio.timeout(self._server.answer_s):
+            return await anext(chunks, None)
 
     async def _open(self, body: bytes) -> AsyncStream[object]:
         """The answer's stream.
@@ -265,5 +270,6 @@ def _finish(stream: ChatStream, tokens: int) -> Finish:
 
 def _began(usage: ChatUsage) -> Began:
     details = usage.prompt_tokens_details
-    cached = min(details.cached_tokens or 0, usage.prompt_tokens) if details else 0
+    cached = details.cached_tokens or 0 if details else 0
+    cached = max(0, min(cached, usage.prompt_tokens))
     return Began(input={"text": usage.prompt_tokens}, cached={"text": cached})

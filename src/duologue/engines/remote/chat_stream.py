@@ -7,6 +7,7 @@ said), usage with or without details, or none.
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -63,7 +64,18 @@ class Chunk(msgspec.Struct, frozen=True):
     """One event of the stream; what else is in it is passed over."""
 
     choices: list[Choice] = []
-    usage: ChatUsage | None = None
+    usage: Any = None
+
+
+def _usage(told: Any) -> ChatUsage | None:
+    """A usage that can be; one that cannot is none, for what was said is worth more."""
+    try:
+        usage = msgspec.convert(told, ChatUsage) if told else None
+    except msgspec.ValidationError:
+        return None
+    if usage is None or min(usage.prompt_tokens, usage.completion_tokens) < 0:
+        return None
+    return usage
 
 
 class ChatStream:
@@ -80,7 +92,7 @@ class ChatStream:
     def take(self, data: object) -> Iterator[Thought]:
         """What is new with a chunk. Raises `msgspec.ValidationError` where it is none."""
         chunk = msgspec.convert(data, Chunk)
-        self.usage = chunk.usage or self.usage
+        self.usage = _usage(chunk.usage) or self.usage
         for choice in chunk.choices[:1]:
             if choice.delta.content:
                 yield Thought(self._aloud.push(choice.delta.content))

@@ -28,6 +28,10 @@ MOST_BYTES = 24_000 * 2 * 120
 """Two minutes of sound: no clause is longer, whatever is sent."""
 
 
+OTHERS = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\xff\xfb": "MP3", b"\xff\xf3": "MP3"}
+"""Formats that would be noise if they were taken for PCM, by how they begin."""
+
+
 class RemoteMouth:
     """Satisfies `Mouth`; the server is its own. `voices` are names there, the default first."""
 
@@ -90,6 +94,8 @@ def _words(clause: str, data: bytes, speed: float) -> list[Word]:
 
 def _samples(data: bytes) -> Float:
     """24 kHz of what came: raw s16le of that rate, or a WAV file of any, for some send one."""
+    if name := next((name for sign, name in OTHERS.items() if data.startswith(sign)), None):
+        raise EngineFault(f"the voice's server answered {name} where PCM or WAV was asked for")
     rate_hz, channels = audio.RATE_HZ, 1
     if data[:4] == b"RIFF":
         try:
