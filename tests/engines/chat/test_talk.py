@@ -290,6 +290,11 @@ async def test_a_call_of_what_was_not_offered_is_a_fault() -> None:
     assert "not offered" in (await fault_of(answer, Ask(tools=TOOLS))).message
 
 
+async def test_words_in_place_of_a_required_call_are_a_fault() -> None:
+    fault = await fault_of(SHORT, Ask(tools=TOOLS, tool_choice="function:get_time"))
+    assert "words where a function call was required" in fault.message
+
+
 async def test_a_slow_upstream_is_given_up_before_and_in_its_answer() -> None:
     for answer in (
         Answer(first_delay_ms=5000),

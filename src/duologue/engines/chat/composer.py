@@ -85,6 +85,9 @@ class Composer:
         """The events at the end of the stream. Raises `EngineFault`."""
         for call in self._calls:
             self._check(call)
+        is_required = self._ask.tools and self._ask.tool_choice not in ("auto", "none")
+        if is_required and not self._calls and self._finish not in REASONS:
+            raise nonsense("answered with words where a function call was required (tool_choice)")
         pcm = self._held_pcm + await self._last_sound()
         events: list[ReplyEvent] = []
         has_sound = self._has_sound or bool(pcm)
