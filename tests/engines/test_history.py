@@ -55,3 +55,20 @@ def test_sound_is_let_go_and_words_stay() -> None:
     history.forget_sound("nobody")
     assert history.items == (Item("u", "user", (Part("words"), Part("more"))),)
     assert before[0].parts[0].pcm == b"sound" and history.revision == revision
+
+
+def test_an_item_is_found_with_the_one_before_it() -> None:
+    history = History()
+    history.put(typed("a", "A"))
+    history.put(typed("b", "B"))
+    assert history.find("a") == (typed("a", "A"), "")
+    assert history.find("b") == (typed("b", "B"), "a")
+    assert history.find("c") == (None, "")
+
+
+def test_sound_that_is_let_go_leaves_the_words_there_are_or_others() -> None:
+    history = History()
+    history.put(Item("a", "user", (Part("Hi", b"\0\0"), Part(None, b"\0\0"), Part("So"))))
+    history.forget_sound("a", "(unknown)")
+    assert history.items[0].parts == (Part("Hi"), Part("(unknown)"), Part("So"))
+    history.forget_sound("b")

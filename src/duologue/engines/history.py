@@ -62,12 +62,27 @@ class History:
         self._items[place] = Item(id=item.id, role=item.role, parts=(Part(text=text),))
         return True
 
-    def forget_sound(self, item_id: str) -> None:
-        """Let an item's sound go and keep its words; unknown ids are passed over."""
+    def find(self, item_id: str) -> tuple[Item | None, str]:
+        """An item, and the id of the one before it ("" at the front)."""
+        place = self._find(item_id)
+        if place is None:
+            return None, ""
+        return self._items[place], self._ids[place - 1] if place else ""
+
+    def forget_sound(self, item_id: str, words: str | None = None) -> None:
+        """Let an item's sound go and keep its words, or those given where it has none.
+
+        Unknown ids are passed over.
+        """
         place = self._find(item_id)
         if place is not None:
             item = self._items[place]
-            parts = tuple(msgspec.structs.replace(part, pcm=None) for part in item.parts)
+            parts = tuple(
+                msgspec.structs.replace(part, pcm=None, text=part.text or words)
+                if part.pcm
+                else part
+                for part in item.parts
+            )
             self._items[place] = msgspec.structs.replace(item, parts=parts)
 
     def _find(self, item_id: str) -> int | None:

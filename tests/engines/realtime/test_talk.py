@@ -5,11 +5,10 @@ import base64
 import json
 from typing import Any
 
-import pytest
-
 from duologue.core.talk import Ask, Call, CallPart, Done, Item, Part, Say, Tool
+from duologue.engines.history import History
 from duologue.engines.realtime.engine import RealtimeEngine
-from duologue.engines.realtime.history import SOUND_KEPT_S, UNKNOWN_WORDS, History
+from duologue.engines.realtime.recent_sound import SOUND_KEPT_S, UNKNOWN_WORDS, RecentSound
 from duologue.engines.realtime.upstream import Upstream
 from engines.realtime.upstream_kit import (
     KEY,
@@ -252,24 +251,21 @@ async def test_a_closed_talk_leaves_no_task_and_no_session() -> None:
 
 def test_old_sound_gives_way_to_words() -> None:
     history = History()
+    sound = RecentSound(history)
     minute = bytes(60 * 48_000)
+
+    def put(number: int, words: str | None = None) -> None:
+        item = Item(f"item_{number}", "user", (Part(words, minute),))
+        history.put(item)
+        sound.put(item)
+
     for number in range(SOUND_KEPT_S // 60 + 2):
-        words = "Hello" if number == 0 else None
-        history.put(Item(f"item_{number}", "user", (Part(words, minute),)), None)
-    items = list(history)
+        put(number, "Hello" if number == 0 else None)
+    items = history.items
     assert [item.parts[0].pcm for item in items[:3]] == [None, None, minute]
     assert [item.parts[0].text for item in items[:3]] == ["Hello", UNKNOWN_WORDS, None]
-    history.drop("item_5")
-    assert len(list(history)) == len(items) - 1
-
-
-@pytest.mark.parametrize("after", ["", "a", "b"])
-def test_items_stand_where_they_were_put(after: str) -> None:
-    history = History()
-    history.put(said("A", "a"), None)
-    history.put(said("B", "b"), None)
-    history.put(said("C", "c"), after)
-    assert history.find("c")[1] == after
-    history.cut("c", "D")
-    item, _ = history.find("c")
-    assert item is not None and item.parts == (Part(text="D"),)
+    for gone in ("item_5", "item_5", "nowhere"):
+        history.drop(gone)
+        sound.drop(gone)
+    put(100)  # in the place of the one that is gone
+    assert history.items[2].parts[0].pcm == minute

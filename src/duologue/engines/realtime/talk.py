@@ -17,12 +17,13 @@ from typing import Any
 from msgspec import structs
 
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
+from duologue.engines.history import History
 from duologue.engines.realtime.asks import check_format, response_of, session_of
-from duologue.engines.realtime.history import History
 from duologue.engines.realtime.items import is_long, wire_item
 from duologue.engines.realtime.link import Link, Lost, Order, Take
 from duologue.engines.realtime.mirror import Mirror
 from duologue.engines.realtime.pace import Pace
+from duologue.engines.realtime.recent_sound import RecentSound
 from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.run import Run
 from duologue.engines.realtime.transcripts import Transcripts
@@ -67,6 +68,7 @@ class RealtimeTalk:
         self._transcripts = transcripts
         self._silence_s = silence_s
         self._history = History()
+        self._sound = RecentSound(self._history)
         self._numbers = itertools.count(1)
         self._waiting: deque[Run] = deque()
         """Runs whose `response.created` has not come."""
@@ -106,6 +108,7 @@ class RealtimeTalk:
     def put(self, item: Item, after: str | None = None) -> None:
         """See `Talk.put`. What the upstream made itself is only named."""
         self._history.put(item, after)
+        self._sound.put(item)
         if self._transcripts is not None and item.role == "user":
             self._transcripts.expect(self, item)
         if not self._claim(item) and self._link is not None:
@@ -114,6 +117,7 @@ class RealtimeTalk:
     def drop(self, item_id: str) -> None:
         """See `Talk.drop`."""
         self._history.drop(item_id)
+        self._sound.drop(item_id)
         if self._transcripts is not None:
             self._transcripts.forget(self, item_id)
         self._delete(item_id)
@@ -121,6 +125,7 @@ class RealtimeTalk:
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
         """See `Talk.cut`. The upstream cuts what it has said; other text is replaced."""
         self._history.cut(item_id, text)
+        self._sound.drop(item_id)
         if made := self._mirror.sounding(item_id):
             self._truncate(item_id, made, end_ms)
         else:
@@ -155,7 +160,7 @@ class RealtimeTalk:
     def _begin(self, ask: Ask) -> Run:
         link = self._link or self._reach()
         ask = self._with_voice(ask)
-        reads = input_tokens(ask, self._history if ask.context is None else ask.context)
+        reads = input_tokens(ask, self._history.items if ask.context is None else ask.context)
         reply = Reply(self._pace, reads)
         run = Run(f"ask {next(self._numbers)}", ask, reply, self._told)
         if self._refusal is not None:
@@ -283,7 +288,7 @@ class RealtimeTalk:
         self._kept = None
         link = self._link = self._open_link(self._take, self._lost)
         self._configure(link)
-        for item in self._history:
+        for item in self._history.items:
             self._create(link, item, None)
         return link
 
