@@ -1,6 +1,7 @@
 """A server whose engine is another server: what the one behind holds, and what its end does.
 
-The protocol suites run through the chain, too, by their fixture `serve`.
+The suites of the protocol, of resumption and of stock clients run through the chain, too, by their
+fixture `serve`.
 """
 
 import base64

@@ -6,6 +6,7 @@ import pytest
 
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
+from e2e.conftest import Serve
 from e2e.stock_clients import run_python
 from live_server import KEY, scripted, serving
 from recordings import recording
@@ -35,8 +36,8 @@ text = "Fine."
 
 
 @pytest.mark.conformance("C-209")
-async def test_replies_tools_and_every_edit_of_the_history_succeed() -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url:
+async def test_replies_tools_and_every_edit_of_the_history_succeed(serve: Serve) -> None:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         seen = await run_python("livekit_client.py", "texts", base_url=base_url)
     assert (seen["errors"], seen["complaints"]) == ([], [])
     replies = ["called", "answered", "inserted", "replaced", "deleted", "forced"]
@@ -66,11 +67,12 @@ async def test_replies_tools_and_every_edit_of_the_history_succeed() -> None:
 @pytest.mark.conformance("C-209")
 async def test_a_voice_turn_is_interrupted_truncated_and_followed_by_the_next(
     tmp_path: Path,
+    serve: Serve,
 ) -> None:
     first, second = tmp_path / "first.pcm", tmp_path / "second.pcm"
     first.write_bytes(SILENCE + tone(800) + SILENCE)
     second.write_bytes(tone(400) + SILENCE)
-    async with serving(scripted(script=VOICE_SCRIPT)) as base_url:
+    async with serve(scripted(script=VOICE_SCRIPT)) as base_url:
         seen = await run_python("livekit_client.py", "voice", first, second, base_url=base_url)
     assert (seen["errors"], seen["complaints"]) == ([], [])
     assert seen["speech"] == ["started", "stopped"] * 2

@@ -7,6 +7,7 @@ import pytest
 from authority import Authority
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
+from e2e.conftest import Serve
 from e2e.stock_clients import run_node
 from live_server import KEY, scripted, serving
 from recordings import recording
@@ -38,10 +39,12 @@ def spoken(tmp_path: Path) -> tuple[Path, Path]:
     return question, interruption
 
 
-async def test_the_openai_package_talks_over_tls(spoken: tuple[Path, Path], tmp_path: Path) -> None:
+async def test_the_openai_package_talks_over_tls(
+    spoken: tuple[Path, Path], tmp_path: Path, serve: Serve
+) -> None:
     authority = Authority(tmp_path)
     config = scripted(script=SCRIPT, tls_certificate=authority.certificate, tls_key=authority.key)
-    async with serving(config) as base_url:
+    async with serve(config) as base_url:
         seen = await run_node(
             "openai.mjs", *spoken, base_url=base_url, NODE_EXTRA_CA_CERTS=authority.trusted
         )
@@ -64,8 +67,9 @@ async def test_the_openai_package_talks_over_tls(spoken: tuple[Path, Path], tmp_
 @pytest.mark.conformance("C-208")
 async def test_the_agents_package_talks_over_websocket_without_one_dropped_event(
     spoken: tuple[Path, Path],
+    serve: Serve,
 ) -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         seen = await run_node("agents.mjs", *spoken, base_url=base_url)
     assert (seen["errors"], seen["dropped"]) == ([], [])
     assert seen["tools"] == ["Paris"]

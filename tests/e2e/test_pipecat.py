@@ -6,6 +6,7 @@ import pytest
 
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
+from e2e.conftest import Serve
 from e2e.stock_clients import run_python
 from live_server import KEY, scripted, serving
 from recordings import recording
@@ -33,12 +34,13 @@ text = "You said: {heard}"
 @pytest.mark.conformance("C-210")
 async def test_it_listens_on_after_a_tool_an_interruption_and_an_empty_commit(
     tmp_path: Path,
+    serve: Serve,
 ) -> None:
     question, interruption = tmp_path / "question.pcm", tmp_path / "interruption.pcm"
     question.write_bytes(SILENCE + tone(800) + SILENCE)
     # Silence to the end of the turn and hardly longer: the late commit finds under 100 ms.
     interruption.write_bytes(tone(400) + bytes(740 * 48))
-    async with serving(scripted(script=SCRIPT)) as base_url:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         seen = await run_python(
             "pipecat_client.py", "voice", question, interruption, base_url=base_url
         )
@@ -61,10 +63,10 @@ async def test_it_listens_on_after_a_tool_an_interruption_and_an_empty_commit(
     ]
 
 
-async def test_turns_that_the_application_drives_itself_work(tmp_path: Path) -> None:
+async def test_turns_that_the_application_drives_itself_work(tmp_path: Path, serve: Serve) -> None:
     speech = tmp_path / "speech.pcm"
     speech.write_bytes(tone(600))
-    async with serving(scripted(script=SCRIPT)) as base_url:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         seen = await run_python("pipecat_client.py", "manual", speech, base_url=base_url)
     assert seen["errors"] == []
     assert all("is not emitting turn frames" in advice for advice in seen["complaints"])
