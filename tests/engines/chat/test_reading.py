@@ -5,8 +5,8 @@ import json
 import pytest
 
 from duologue.engines.chat.chunk import Tokens, parse
-from duologue.engines.chat.pace import Pace, Voiced
 from duologue.engines.chat.sse import EventStream
+from duologue.engines.pace import Pace, Voiced
 from duologue.errors import EngineFault
 
 STREAM = 'data: {"a":"x\u2028y"}\r\n\r\n: comment\n\nevent: m\ndata: 1\ndata: 2\n\ndata:[DONE]\n'

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core.talk import Began, Call, Done, ReplyEvent, Say
-from duologue.engines.realtime.pace import Pace
+from duologue.engines.pace import Pace
 from duologue.engines.realtime.reply import Reply
 from duologue.engines.realtime.wire import decode
 from duologue.errors import EngineFault
@@ -32,7 +32,7 @@ def sound(reply: Reply, pcm: bytes, item_id: str = "item_1") -> list[ReplyEvent]
 
 
 def test_words_are_voiced_by_the_sound_that_follows_them_where_the_upstream_aligns_them() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     assert words(reply, "It is") == [Say("It is", tokens=1)]
     assert sound(reply, SECOND) == [Say("", SECOND, 5)]
     assert words(reply, " sunny.") == [Say(" sunny.", tokens=1)]
@@ -42,41 +42,43 @@ def test_words_are_voiced_by_the_sound_that_follows_them_where_the_upstream_alig
 
 
 def test_no_word_is_claimed_before_its_sound_can_have_come() -> None:
-    reply = Reply(Pace(aligned=False))
+    reply = Reply(Pace())
     words(reply, "A long sentence that is told before any sound of it has been made.")
     assert sound(reply, SECOND) == [Say("", SECOND, 10)]
     assert sound(reply, SECOND) == [Say("", SECOND, 20)]
 
 
 def test_the_pace_of_a_voice_is_learnt_from_a_whole_message() -> None:
-    pace = Pace(aligned=False)
+    pace = Pace()
     reply = Reply(pace)
     words(reply, "x" * 40)
     sound(reply, SECOND * 2)
     take(reply, "output_item.done", item={**MESSAGE, "status": "completed"})
-    assert pace.voiced(100, 1.0) == 20
+    later = Reply(pace)
+    words(later, "x" * 40)
+    assert sound(later, SECOND) == [Say("", SECOND, 14)]
 
 
 def test_words_that_come_after_their_sound_are_voiced_as_far_as_they_came() -> None:
-    reply = Reply(Pace(aligned=False))
+    reply = Reply(Pace())
     assert sound(reply, SECOND) == [Say("", SECOND, 0)]
     words(reply, "Yes")
     assert sound(reply, SECOND) == [Say("", SECOND, 3)]
 
 
 def test_a_sample_may_be_split_over_two_deltas() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     assert sound(reply, b"\1\2\3") == [Say("", b"\1\2", 0)]
     assert sound(reply, b"\4") == [Say("", b"\3\4", 0)]
 
 
 def test_sound_that_is_no_base64_is_a_fault() -> None:
     with pytest.raises(EngineFault, match="no base64"):
-        take(Reply(Pace(aligned=True)), "output_audio.delta", item_id="item_1", delta="!")
+        take(Reply(None), "output_audio.delta", item_id="item_1", delta="!")
 
 
 def test_a_call_is_passed_on_as_it_is_written_and_closed_once() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     assert take(reply, "output_item.added", item=CALL) == [Call(0, name="look")]
     piece = {"item_id": "item_2", "delta": '{"at":'}
     assert take(reply, "function_call_arguments.delta", **piece) == [
@@ -90,7 +92,7 @@ def test_a_call_is_passed_on_as_it_is_written_and_closed_once() -> None:
 
 
 def test_a_call_that_comes_whole_is_one_piece() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     done = {**CALL, "arguments": "{}", "status": "completed"}
     assert take(reply, "output_item.done", item=done) == [
         Call(0, name="look"),
@@ -100,7 +102,7 @@ def test_a_call_that_comes_whole_is_one_piece() -> None:
 
 
 def test_messages_in_a_row_are_one_and_a_call_between_them_parts_them() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     words(reply, "One.")
     words(reply, " Two.", "item_1b")
     take(reply, "output_item.added", item=CALL)
@@ -113,7 +115,7 @@ def test_messages_in_a_row_are_one_and_a_call_between_them_parts_them() -> None:
 
 
 def test_old_names_of_events_are_understood() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     assert take(reply, "audio_transcript.delta", item_id="item_1", delta="Hi") == [
         Say("Hi", tokens=1)
     ]
@@ -131,14 +133,14 @@ def test_usage_comes_by_modality_before_the_end() -> None:
         "output_token_details": {"text_tokens": 7, "audio_tokens": 90},
     }
     response = {"id": "resp_1", "status": "completed", "usage": usage}
-    assert take(Reply(Pace(aligned=True)), "done", response=response) == [
+    assert take(Reply(None), "done", response=response) == [
         Began({"text": 10, "audio": 20}, {"text": 4, "audio": 8}),
         Done(tokens=7),
     ]
 
 
 def test_until_the_upstream_tells_usage_it_is_estimated_and_then_made_true() -> None:
-    reply = Reply(Pace(aligned=True), {"text": 9, "audio": 30})
+    reply = Reply(None, {"text": 9, "audio": 30})
     assert take(reply, "created", response={"id": "resp_1"}) == [Began({"text": 9, "audio": 30})]
     said = words(reply, "It is sunny") + words(reply, " in Paris today.")
     spent = sum(event.tokens for event in said if isinstance(event, Say))
@@ -154,7 +156,7 @@ def test_until_the_upstream_tells_usage_it_is_estimated_and_then_made_true() -> 
 def test_a_reply_that_stopped_short_says_why(reason: str, ends: Any) -> None:
     details = {"type": "incomplete", "reason": reason}
     response = {"id": "resp_1", "status": "incomplete", "status_details": details}
-    assert take(Reply(Pace(aligned=True)), "done", response=response) == [Done(ends)]
+    assert take(Reply(None), "done", response=response) == [Done(ends)]
 
 
 def test_a_failed_response_is_a_fault_with_the_upstreams_code() -> None:
@@ -162,13 +164,13 @@ def test_a_failed_response_is_a_fault_with_the_upstreams_code() -> None:
     details = {"type": "failed", "error": error}
     response = {"id": "resp_1", "status": "failed", "status_details": details}
     with pytest.raises(EngineFault, match="Too long") as caught:
-        take(Reply(Pace(aligned=True)), "done", response=response)
+        take(Reply(None), "done", response=response)
     assert caught.value.code == "context_length_exceeded"
 
 
 @pytest.mark.parametrize("arguments", ["{", "[1]", "sunny"])
 def test_a_call_whose_arguments_are_no_json_object_fails_the_reply(arguments: str) -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     take(reply, "output_item.added", item=CALL)
     told = {"item_id": "item_2", "arguments": arguments}
     assert not any(call.final for call in take(reply, "function_call_arguments.done", **told))  # type: ignore[union-attr]
@@ -177,7 +179,7 @@ def test_a_call_whose_arguments_are_no_json_object_fails_the_reply(arguments: st
 
 
 def test_a_call_that_the_limit_cut_is_no_fault() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     take(reply, "output_item.added", item=CALL)
     take(reply, "function_call_arguments.done", item_id="item_2", arguments='{"at":')
     details = {"type": "incomplete", "reason": "max_output_tokens"}
@@ -186,7 +188,7 @@ def test_a_call_that_the_limit_cut_is_no_fault() -> None:
 
 
 def test_a_call_without_arguments_has_none() -> None:
-    reply = Reply(Pace(aligned=True))
+    reply = Reply(None)
     take(reply, "output_item.added", item=CALL)
     done = take(reply, "function_call_arguments.done", item_id="item_2", arguments="")
     assert done == [Call(0, delta="{}", tokens=1), Call(0, final=True)]
@@ -202,7 +204,7 @@ def test_a_call_without_arguments_has_none() -> None:
     ],
 )
 def test_a_usage_that_cannot_be_does_not_spoil_what_was_said(usage: Any) -> None:
-    reply = Reply(Pace(aligned=True), {"text": 9})
+    reply = Reply(None, {"text": 9})
     take(reply, "created", response={"id": "resp_1"})
     words(reply, "It is")
     got = take(reply, "done", response={"id": "resp_1", "status": "completed", "usage": usage})

@@ -18,9 +18,9 @@ from duologue.audio.tempo import Tempo
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
 from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
 from duologue.engines.chat.faults import UpstreamFault, nonsense
-from duologue.engines.chat.pace import Pace, Voiced
 from duologue.engines.chat.sound import SoundReader, spoken_samples
 from duologue.engines.chat.sse import DONE
+from duologue.engines.pace import Pace, Voiced
 from duologue.engines.sizes import text_tokens
 
 HELD_BYTES = 10 * audio.BYTES_PER_MS

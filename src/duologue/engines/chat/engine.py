@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import httpx2
 
 from duologue.core.talk import Ask
-from duologue.engines.chat.pace import Pace
 from duologue.engines.chat.request import Model
 from duologue.engines.chat.talk import ChatTalk
 from duologue.engines.chat.upstream import Upstream, base_url
 from duologue.engines.chat.upstreams import FIRST_CHECK_S, Upstreams
+from duologue.engines.pace import Pace
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Talk, Traits
 

@@ -15,11 +15,11 @@ import msgspec
 from duologue.core.talk import Ask, Began, Item, Part, ReplyEvent
 from duologue.engines.chat.composer import Composer
 from duologue.engines.chat.faults import UpstreamFault, broke_off
-from duologue.engines.chat.pace import Pace
 from duologue.engines.chat.request import LIMITS, Model, render
 from duologue.engines.chat.upstream import Upstream
 from duologue.engines.chat.upstreams import Upstreams
 from duologue.engines.history import History
+from duologue.engines.pace import Pace
 from duologue.engines.sizes import MESSAGE_TOKENS, head_tokens, input_tokens, size
 from duologue.engines.window import Window, newest
 from duologue.runtime.ports import Traits

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Sequence
 
 from duologue.core.talk import Ask
+from duologue.engines.pace import Pace
 from duologue.engines.realtime.link import Link, Lost, Take
-from duologue.engines.realtime.pace import Pace
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
@@ -68,7 +68,7 @@ class RealtimeEngine:
             told=self._told,
             gone=lambda: self._talks.discard(talk),
             voices=None if self._aligned else self.traits.voices,
-            pace=Pace(aligned=self._aligned),
+            pace=None if self._aligned else Pace(),
             transcripts=self._transcripts,
             silence_s=self._silence_s,
         )

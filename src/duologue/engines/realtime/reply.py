@@ -14,7 +14,7 @@ import msgspec
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, ReplyEvent, Say
-from duologue.engines.realtime.pace import Pace
+from duologue.engines.pace import Pace, Voiced
 from duologue.engines.realtime.wire import Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
 
@@ -26,10 +26,12 @@ class Made:
     """What the core takes for one item: `ids` are its names at the upstream.
 
     Messages that follow each other are one to the core. `done` once it is whole; `marks` are
-    (characters, samples) after each piece of sound that was passed on.
+    (characters, samples) after each piece of sound that was passed on. `voiced` estimates the
+    characters where the upstream does not tell the words of each sound before it.
     """
 
-    def __init__(self, item_id: str, *, is_call: bool) -> None:
+    def __init__(self, item_id: str, *, is_call: bool, voiced: Voiced | None = None) -> None:
+        self.voiced = voiced
         self.ids = [item_id]
         self.call_id: str | None = None
         self.name = ""
@@ -58,10 +60,11 @@ class Made:
 class Reply:
     """The events of one response, in order; raises `EngineFault` where it failed.
 
-    `reads` is the estimate of what it reads.
+    `pace` is that of the voice, None where the upstream sends the words of each sound just before
+    it, as another duologue does. `reads` is the estimate of what it reads.
     """
 
-    def __init__(self, pace: Pace, reads: Counts | None = None) -> None:
+    def __init__(self, pace: Pace | None, reads: Counts | None = None) -> None:
         self._reads = reads
         self._characters = 0
         self._tokens = 0
@@ -83,8 +86,7 @@ class Reply:
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 if event.delta:
                     made = self._message(event)
-                    made.text += event.delta
-                    yield Say(event.delta, tokens=self._spent(event.delta))
+                    yield self._write(made, event.delta)
             case "response.output_audio.delta":
                 made = self._message(event)
                 if pcm := self._sound(event.delta or ""):
@@ -116,10 +118,9 @@ class Reply:
             if event.type.endswith("done"):
                 made.done = True
                 if item.text and not made.text:  # an upstream that tells the words at the end
-                    made.text = item.text
-                    yield Say(item.text, tokens=self._spent(item.text))
-                if item.status != "incomplete":
-                    self._pace.learn(len(made.text), made.samples / audio.RATE_HZ)
+                    yield self._write(made, item.text)
+                if item.status != "incomplete" and made.voiced is not None:
+                    made.voiced.end()
 
     def _named(self, item_id: str, *, is_call: bool = False) -> Made:
         made = self._by_id.get(item_id)
@@ -131,7 +132,8 @@ class Reply:
             last.ids.append(item_id)
             made = last
         else:
-            made = Made(item_id, is_call=is_call)
+            voiced = Voiced(self._pace) if self._pace is not None else None
+            made = Made(item_id, is_call=is_call, voiced=voiced)
             made.index = self._calls
             self._calls += is_call
             self.made.append(made)
@@ -153,9 +155,19 @@ class Reply:
         self._rest = pcm[whole:]
         return pcm[:whole]
 
+    def _write(self, made: Made, text: str) -> Say:
+        made.text += text
+        if made.voiced is not None:
+            made.voiced.say(text)
+        return Say(text, tokens=self._spent(text))
+
     def _say(self, made: Made, pcm: bytes) -> Say:
-        made.samples += audio.samples(pcm)
-        voiced = self._pace.voiced(len(made.text), made.samples / audio.RATE_HZ)
+        samples = audio.samples(pcm)
+        made.samples += samples
+        if made.voiced is None:
+            voiced = len(made.text)
+        else:
+            voiced = made.voiced.sound(samples / audio.RATE_HZ)
         made.marks.append((voiced, made.samples))
         return Say("", pcm, voiced)
 

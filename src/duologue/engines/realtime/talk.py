@@ -18,11 +18,11 @@ from msgspec import structs
 
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.history import History
+from duologue.engines.pace import Pace
 from duologue.engines.realtime.asks import check_format, response_of, session_of
 from duologue.engines.realtime.items import is_long, wire_item
 from duologue.engines.realtime.link import Link, Lost, Order, Take
 from duologue.engines.realtime.mirror import Mirror
-from duologue.engines.realtime.pace import Pace
 from duologue.engines.realtime.recent_sound import RecentSound
 from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.run import Run
@@ -55,7 +55,7 @@ class RealtimeTalk:
         told: Callable[[str], str],
         gone: Callable[[], None],
         voices: tuple[str, ...] | None,
-        pace: Pace,
+        pace: Pace | None,
         transcripts: Transcripts | None,
         silence_s: float,
     ) -> None:

@@ -2,7 +2,8 @@
 
 Text and the length of its sound come in, a number of characters goes out. The estimate is
 slow on purpose: a word must not count as heard before it sounded. How fast a voice really
-speaks is learned from each reply that came to its end.
+speaks is learned from each reply that came to its end. Silences count where they are not told
+apart, which makes it slower still.
 """
 
 import unicodedata
