@@ -8,13 +8,14 @@ its result at once, and no call is without one.
 import base64
 import io
 import wave
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Ask, CallPart, Item, Part, Tool
+from duologue.core.talk import Ask, CallPart, Item, Part
+from duologue.engines.completions import called, tool_choice, tool_of
 
 Dialect = Literal["omni", "openai"]
 """Where the voice is named, and the format of sound that is asked for.
@@ -53,8 +54,8 @@ def render(ask: Ask, items: Sequence[Item], model: Model, limit: str = LIMITS[0]
     if ask.max_tokens is not None:
         body[limit] = ask.max_tokens
     if ask.tools:
-        body["tools"] = [_tool(tool) for tool in ask.tools]
-        body["tool_choice"] = _tool_choice(ask.tool_choice)
+        body["tools"] = [tool_of(tool) for tool in ask.tools]
+        body["tool_choice"] = tool_choice(ask.tool_choice)
         if not ask.parallel_calls:
             body["parallel_tool_calls"] = False
     return msgspec.json.encode(body)
@@ -79,22 +80,6 @@ def _voice(voice: str, model: Model) -> dict[str, Any]:
     return {"audio": {**known, "format": "wav"}, **known}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters or {"type": "object", "properties": {}},
-        },
-    }
-
-
-def _tool_choice(choice: str) -> Any:
-    name = choice.removeprefix("function:")
-    return choice if name == choice else {"type": "function", "function": {"name": name}}
-
-
 class _AssistantTurn:
     """What the assistant said and called in a row, and the results that came right behind."""
 
@@ -113,7 +98,7 @@ class _AssistantTurn:
         ]
         text = "\n".join(filter(None, self.said))
         if calls:
-            yield from _called(text, calls, self.results)
+            yield from called(text, calls, self.results, PENDING)
         elif text:
             yield {"role": "assistant", "content": text}
         self.said, self.calls, self.results = [], [], {}
@@ -140,31 +125,10 @@ def _messages(instructions: str, items: Sequence[Item]) -> Iterator[dict[str, An
                 if content := _content(item):
                     yield {"role": item.role, "content": content}
             elif call := calls.get(item.call_id or ""):
-                yield from _called("", [call], {item.call_id: _text(item)})
+                yield from called("", [call], {item.call_id: _text(item)}, PENDING)
             else:
                 yield {"role": "user", "content": f"(A function answered: {_text(item)})"}
     yield from turn.end()
-
-
-def _called(
-    text: str, calls: Sequence[CallPart], results: Mapping[str | None, str]
-) -> Iterator[dict[str, Any]]:
-    """Calls in one message, and their results behind it."""
-    yield {
-        "role": "assistant",
-        "content": text or None,
-        "tool_calls": [
-            {
-                "id": call.call_id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in calls
-        ],
-    }
-    for call in calls:
-        content = results.get(call.call_id, PENDING)
-        yield {"role": "tool", "tool_call_id": call.call_id, "content": content}
 
 
 def _text(item: Item) -> str:

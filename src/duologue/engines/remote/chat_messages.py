@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from duologue.core.talk import Ask, CallPart, Item, Tool
-
-Message = dict[str, Any]
+from duologue.core.talk import Ask, CallPart, Item
+from duologue.engines.completions import Message, called, tool_choice, tool_of
 
 SPOKEN = (
     "You are the voice of a live spoken conversation: what you write is spoken aloud. Answer "
@@ -30,8 +29,8 @@ def request(ask: Ask, items: Sequence[Item]) -> dict[str, Any]:
     """`messages`, and `tools` with how they are to be called."""
     body: dict[str, Any] = {"messages": [*head(ask), *_joined(messages(items))]}
     if ask.tools:
-        body["tools"] = [_tool(tool) for tool in ask.tools]
-        body["tool_choice"] = _choice(ask.tool_choice)
+        body["tools"] = [tool_of(tool) for tool in ask.tools]
+        body["tool_choice"] = tool_choice(ask.tool_choice)
         if not ask.parallel_calls:
             body["parallel_tool_calls"] = False
     return body
@@ -66,21 +65,7 @@ def messages(items: Sequence[Item]) -> Iterator[Message]:
             else:
                 break
             index += 1
-        yield {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [
-                {
-                    "id": call.call_id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments or "{}"},
-                }
-                for call in calls
-            ],
-        }
-        for call in calls:
-            content = results.get(call.call_id, PENDING)
-            yield {"role": "tool", "tool_call_id": call.call_id, "content": content}
+        yield from called("", calls, results, PENDING)
 
 
 def _joined(messages: Iterable[Message]) -> list[Message]:
@@ -124,19 +109,7 @@ def size(item: Item) -> int:
 
 def head_size(ask: Ask) -> int:
     """About how many tokens stand before the history."""
-    described = [json.dumps(_tool(tool), ensure_ascii=False) for tool in ask.tools]
+    described = [json.dumps(tool_of(tool), ensure_ascii=False) for tool in ask.tools]
     return sum(tokens(message["content"]) + 8 for message in head(ask)) + sum(
         map(tokens, described)
     )
-
-
-def _tool(tool: Tool) -> Message:
-    known = {"name": tool.name, "parameters": dict(tool.parameters)}
-    if tool.description:
-        known["description"] = tool.description
-    return {"type": "function", "function": known}
-
-
-def _choice(choice: str) -> str | Message:
-    kind, _, name = choice.partition(":")
-    return {"type": "function", "function": {"name": name}} if kind == "function" else choice

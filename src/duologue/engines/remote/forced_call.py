@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from duologue.core.talk import Ask, Tool
+from duologue.engines.completions import Message
 from duologue.engines.light.parts import Thought
-from duologue.engines.remote.chat_messages import Message
 
 MOST_WORDS = 400
 """Characters before a call that was required; a server that says more does not see to it."""
