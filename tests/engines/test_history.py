@@ -1,6 +1,6 @@
 from duologue.core.talk import Item, Part
 from duologue.engines.history import History
-from engines.light.parts_kit import said, typed
+from engines.composed.parts_kit import said, typed
 
 
 def ids(history: History) -> list[str]:

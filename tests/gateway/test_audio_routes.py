@@ -16,7 +16,7 @@ from duologue.gateway.compose import Parts, compose
 from duologue.hearing.ear import WhisperEar
 from duologue.hearing.remote import RemoteSpeech
 from duologue.remote.server import RemoteServer
-from engines.light.parts_kit import MS_PER_CHAR, ScriptedMouth
+from engines.composed.parts_kit import MS_PER_CHAR, ScriptedMouth
 from live_server import KEY, http_post, scripted, serving
 
 SCRIPT = 'transcripts = ["It rains.", "It pours."]'

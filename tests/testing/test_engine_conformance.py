@@ -7,12 +7,12 @@ import pytest
 
 from duologue.config import ServerConfig
 from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
-from duologue.engines.light.engine import LightEngine
+from duologue.engines.composed.engine import ComposedEngine
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply
 from duologue.gateway.compose import compose
 from duologue.testing.engine_conformance import RULES, Broken, Case, Rule
-from engines.light.parts_kit import (
+from engines.composed.parts_kit import (
     ScriptedEar,
     ScriptedEye,
     ScriptedMind,
@@ -95,14 +95,14 @@ def test_every_rule_is_broken_by_some_engine() -> None:
 HEARD = Case(pcm=sound("How many ounces are in a pound?", silence=4), ahead_ms=3000)
 
 
-def composed() -> LightEngine:
+def composed() -> ComposedEngine:
     """The composed engine of scripted parts."""
 
     def answer(prompt: str) -> str:
         count = 500 if "very long story" in prompt else 2
         return " ".join(f"Then came number {n}." for n in range(count))
 
-    return LightEngine(
+    return ComposedEngine(
         ScriptedEar(), PromptMind(ScriptedMind(answer)), ScriptedMouth(), ScriptedEye()
     )
 
@@ -117,7 +117,7 @@ def test_the_light_engine_keeps_the_rule_whatever_its_parts(rule: Rule) -> None:
 def test_the_light_engine_is_caught_where_its_queues_have_no_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("duologue.engines.light.reply.AHEAD", 1000)
+    monkeypatch.setattr("duologue.engines.composed.reply.AHEAD", 1000)
     with pytest.raises(Broken, match="waited for a reader that paused"):
         by_name["a reader that stops stops the engine"].check(composed, HEARD)
 

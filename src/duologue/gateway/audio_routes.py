@@ -21,8 +21,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from duologue.core.settings import WELL_KNOWN_VOICES
 from duologue.core.talk import Transcript, TranscriptionAsk
-from duologue.engines.light.clauses import ClauseSplitter
-from duologue.engines.light.parts import Mouth
+from duologue.engines.composed.clauses import ClauseSplitter
+from duologue.engines.composed.parts import Mouth
 from duologue.errors import EngineFault, Refusal
 from duologue.gateway.auth import Doorkeeper, Passage
 from duologue.gateway.bodies import read_json

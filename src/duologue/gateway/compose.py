@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from duologue.config import ServerConfig
-from duologue.engines.light.parts import Mouth
+from duologue.engines.composed.parts import Mouth
 from duologue.engines.scripted import (
     LoudnessActivity,
     LoudnessTurnEnd,
@@ -127,8 +127,8 @@ async def _light(config: ServerConfig) -> Parts:
     # first; after 1,000 rounds they sleep, so that a busy neighbour gets the core at last. With
     # 10,000 a neighbour slowed text down to the pace of speech; with none it costs a token as much.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    from duologue.engines.light.engine import LightEngine
-    from duologue.engines.light.translator import LightTranslator
+    from duologue.engines.composed.engine import ComposedEngine
+    from duologue.engines.composed.translator import ComposedTranslator
     from duologue.gateway.compose_parts import (
         make_activity,
         make_ears,
@@ -146,7 +146,7 @@ async def _light(config: ServerConfig) -> Parts:
     own, ear = next(iter(ears.items()))
     mouth = await make_mouth(config, _file(paths.get("mouth"), ".onnx"))
     mind = await make_mind(config, _file(paths.get("mind"), ".gguf"))
-    engine = LightEngine(ear, mind, mouth, RapidOcrEye())
+    engine = ComposedEngine(ear, mind, mouth, RapidOcrEye())
     await engine.warm()
     is_open = config.unknown_model == "lenient"
     return Parts(
@@ -156,7 +156,7 @@ async def _light(config: ServerConfig) -> Parts:
         DeepFilterReduction(),
         turn_end,
         clean_images(config),
-        LightTranslator(ear, mouth) if len(ear.languages) > 1 else None,
+        ComposedTranslator(ear, mouth) if len(ear.languages) > 1 else None,
         f"The speech model {own} of this server knows one language only, or is elsewhere. "
         "Translation needs one here that knows many, such as that of the profile default.",
         closers,

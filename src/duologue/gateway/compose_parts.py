@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from duologue.config import ServerConfig
-from duologue.engines.light.parts import Mind, Mouth
+from duologue.engines.composed.parts import Mind, Mouth
 from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.gateway.compose import only
 from duologue.gateway.provision import specs, store_of

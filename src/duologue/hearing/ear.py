@@ -88,7 +88,7 @@ class WhisperEar:
     async def transcribe(
         self, item_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
     ) -> Transcript:
-        """The transcript of an item; see `engines.light.parts.Ear`. Raises `EngineFault`."""
+        """The transcript of an item; see `engines.composed.parts.Ear`. Raises `EngineFault`."""
         how = Hearing(language=language or None, prompt=prompt or None)
         return await self.whole(item_id, pcm, how, Precedence.REPLY)
 

@@ -46,7 +46,7 @@ class RapidOcrEye:
         self._model: Any = None
 
     async def read(self, image_url: str) -> str:
-        """See `engines.light.parts.Eye`. Raises `EngineFault`."""
+        """See `engines.composed.parts.Eye`. Raises `EngineFault`."""
         if self._waiting >= self._waiting_limit:
             raise EngineFault("Too many images are waiting to be read.", "overloaded")
         self._waiting += 1

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from duologue.core.talk import Ask, Item, Part, Tool
+from duologue.engines.composed.parts import Finish
 from duologue.engines.light.grammar import grammar
 from duologue.engines.light.mind import BATCH_TOKENS, LlamaMind, _body, _cuts, _Job
-from duologue.engines.light.parts import Finish
 from duologue.engines.light.prompt import COMMON, Prompts
 from duologue.engines.light.text_model import Begun, Piece
 from duologue.errors import EngineBusy, EngineFault, ModelFault

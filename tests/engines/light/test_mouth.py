@@ -11,8 +11,8 @@ import rapidocr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from duologue.engines.composed.parts import Word
 from duologue.engines.light.mouth import HibariMouth
-from duologue.engines.light.parts import Word
 from duologue.errors import EngineFault, ModelFault
 
 RATE_HZ = 24_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duologue.engines.light.clauses import ClauseSplitter
+from duologue.engines.composed.clauses import ClauseSplitter
 from duologue.engines.light.mouth import HibariMouth
 from duologue.models.store import DEFAULT_DIRECTORY
 

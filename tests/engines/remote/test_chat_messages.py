@@ -1,6 +1,6 @@
 from duologue.core.talk import Ask, CallPart, Item, Part
 from duologue.engines.remote.chat_messages import PENDING, request
-from engines.light.parts_kit import said, typed
+from engines.composed.parts_kit import said, typed
 
 TEXT = Ask(speak=False)
 

@@ -22,13 +22,13 @@ from duologue.core.talk import (
     Tool,
     Truncation,
 )
-from duologue.engines.light.engine import LightEngine
-from duologue.engines.light.talk import LightTalk
+from duologue.engines.composed.engine import ComposedEngine
+from duologue.engines.composed.talk import ComposedTalk
 from duologue.engines.remote.chat_mind import ChatMind
 from duologue.errors import EngineFault
 from duologue.remote.server import RemoteServer
-from engines.light.engine_kit import events, text, tokens
-from engines.light.parts_kit import ScriptedEar, ScriptedMouth, said, spoken, typed
+from engines.composed.engine_kit import events, text, tokens
+from engines.composed.parts_kit import ScriptedEar, ScriptedMouth, said, spoken, typed
 from engines.remote.stand_in import (
     DONE,
     KEY,
@@ -48,12 +48,12 @@ TOOLS = (Tool("weather", "The weather.", {"type": "object", "properties": {}}),)
 @asynccontextmanager
 async def talking(
     upstream: StandIn | str, *, answer_s: float = 5.0, context_tokens: int = 4096
-) -> AsyncIterator[LightTalk]:
+) -> AsyncIterator[ComposedTalk]:
     url = upstream if isinstance(upstream, str) else upstream.url
     outside = asyncio.all_tasks()
     server = RemoteServer(url, "llm", "the language model's server", KEY, answer_s=answer_s)
     mind = ChatMind(server, context_tokens=context_tokens)
-    engine = LightEngine(ScriptedEar(), mind, ScriptedMouth())
+    engine = ComposedEngine(ScriptedEar(), mind, ScriptedMouth())
     try:
         yield await engine.open(Ask())
     finally:

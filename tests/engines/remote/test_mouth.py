@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from duologue.engines.light.parts import Word
+from duologue.engines.composed.parts import Word
 from duologue.engines.remote.mouth import RemoteMouth
 from duologue.errors import EngineFault
 from duologue.remote.server import RemoteServer

@@ -4,10 +4,10 @@ To the outside it is what the front is: its traits, its places, its voice.
 """
 
 from duologue.core.talk import Ask
+from duologue.engines.composed.parts import Mind
 from duologue.engines.delegation.expert import MOST_CHARACTERS, Expert
 from duologue.engines.delegation.talk import DelegatingTalk
 from duologue.engines.delegation.tool import offered
-from duologue.engines.light.parts import Mind
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Engine, Talk, Traits
 

@@ -1,6 +1,6 @@
 """The stronger model: one question and the history in, one answer or the lack of one out.
 
-It is any mind of words (`engines/light/parts.py`), asked anew each time: nothing of one
+It is any mind of words (`engines/composed/parts.py`), asked anew each time: nothing of one
 question is kept for the next. A fault is an answer, too: the front says that it could not be
 found out. Cancelling an `answer` closes the connection, so that nobody pays for the rest.
 """
@@ -13,8 +13,8 @@ from contextlib import aclosing
 import msgspec
 
 from duologue.core.talk import Ask, Began, Item
+from duologue.engines.composed.parts import Finish, Mind, Thought
 from duologue.engines.delegation.brief import FAILED, expert_ask, expert_items
-from duologue.engines.light.parts import Finish, Mind, Thought
 from duologue.errors import EngineBusy, EngineFault
 
 log = logging.getLogger(__name__)

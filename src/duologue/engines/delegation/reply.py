@@ -22,12 +22,12 @@ from msgspec import structs
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Began, Call, CallPart, Done, ReplyEvent, Say
+from duologue.engines.composed.tasks import Tasks
 from duologue.engines.delegation.brief import aside_ask
 from duologue.engines.delegation.expert import Answer, Expert
 from duologue.engines.delegation.joined import Joined
 from duologue.engines.delegation.memory import Lookup, Memory, lookup_items
 from duologue.engines.delegation.tool import name_beside, offered, question_of
-from duologue.engines.light.tasks import Tasks
 from duologue.errors import EngineFault
 
 log = logging.getLogger(__name__)

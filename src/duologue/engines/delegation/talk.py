@@ -7,11 +7,11 @@ other is the front's own.
 from collections.abc import AsyncIterator
 
 from duologue.core.talk import Ask, Item, ReplyEvent
+from duologue.engines.composed.tasks import Tasks
 from duologue.engines.delegation.expert import Expert
 from duologue.engines.delegation.memory import Memory
 from duologue.engines.delegation.reply import DelegatedReply
 from duologue.engines.delegation.tool import offered
-from duologue.engines.light.tasks import Tasks
 from duologue.runtime.ports import Talk
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import xllamacpp
 
-from duologue.engines.light.parts import Finish
+from duologue.engines.composed.parts import Finish
 from duologue.engines.light.text_model import Begun, Piece
 from duologue.engines.light.tokens import Tokenizer
 from duologue.errors import EngineBusy, EngineFault, ModelFault

@@ -28,10 +28,10 @@ from hibari.g2p import G2P
 from hibari.tts import ASSETS
 from hibari.voices import voice_path
 
-from duologue.engines.light.clauses import MOST_CHARS, ClauseSplitter
-from duologue.engines.light.parts import Word
+from duologue.engines.composed.clauses import MOST_CHARS, ClauseSplitter
+from duologue.engines.composed.parts import Word
+from duologue.engines.composed.waveform import RATE_HZ, leveled, trimmed
 from duologue.engines.light.spoken_text import Spoken, spoken_text
-from duologue.engines.light.waveform import RATE_HZ, leveled, trimmed
 from duologue.errors import EngineFault, ModelFault
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from duologue.engines.light.tasks import Tasks
+from duologue.engines.composed.tasks import Tasks
 from duologue.engines.light.text_model import Lease
 
 log = logging.getLogger(__name__)

@@ -16,18 +16,18 @@ from typing import Protocol, cast
 import msgspec
 
 from duologue.core.talk import Ask, Began, Call, Item
-from duologue.engines.light.draft import Draft
-from duologue.engines.light.grammar import grammar
-from duologue.engines.light.parts import (
+from duologue.engines.composed.parts import (
     KEPT_FOR_REPLY,
     MOST_REPLY_TOKENS,
     Finish,
     Thinking,
     Thought,
 )
+from duologue.engines.composed.tasks import Tasks
+from duologue.engines.light.draft import Draft
+from duologue.engines.light.grammar import grammar
 from duologue.engines.light.place import Place
 from duologue.engines.light.prompt import COMMON, STOP, Prompts, guard
-from duologue.engines.light.tasks import Tasks
 from duologue.engines.light.text_model import Begun, Lease, Piece, TextModel
 from duologue.errors import EngineFault
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from duologue.engines.light.parts import Finish
+from duologue.engines.composed.parts import Finish
 
 
 class Begun(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ import openai
 from openai import AsyncStream
 
 from duologue.core.talk import Ask, Began, Call, Item
-from duologue.engines.light.parts import (
+from duologue.engines.composed.parts import (
     KEPT_FOR_REPLY,
     MOST_REPLY_TOKENS,
     Finish,

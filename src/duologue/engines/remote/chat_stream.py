@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from duologue.core.talk import Call
-from duologue.engines.light.parts import Thought
+from duologue.engines.composed.parts import Thought
 
 OPEN, CLOSE = "<think>", "</think>"
 

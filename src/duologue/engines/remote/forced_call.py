@@ -14,7 +14,7 @@ import msgspec
 
 from duologue.core.talk import Ask, Tool
 from duologue.engines.completions import Message
-from duologue.engines.light.parts import Thought
+from duologue.engines.composed.parts import Thought
 
 MOST_WORDS = 400
 """Characters before a call that was required; a server that says more does not see to it."""

@@ -16,8 +16,8 @@ import numpy as np
 from duologue.audio import pcm as audio
 from duologue.audio.resampling import resample
 from duologue.core.settings import WELL_KNOWN_VOICES
-from duologue.engines.light.parts import Word
-from duologue.engines.light.waveform import Float, leveled, trimmed
+from duologue.engines.composed.parts import Word
+from duologue.engines.composed.waveform import Float, leveled, trimmed
 from duologue.errors import EngineFault
 from duologue.remote.server import RemoteServer
 

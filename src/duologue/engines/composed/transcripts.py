@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from duologue.core.talk import Item, Part
-from duologue.engines.light.parts import Ear
-from duologue.engines.light.tasks import Tasks
+from duologue.engines.composed.parts import Ear
+from duologue.engines.composed.tasks import Tasks
 from duologue.errors import EngineFault
 
 log = logging.getLogger(__name__)

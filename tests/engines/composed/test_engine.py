@@ -3,11 +3,11 @@ import asyncio
 import pytest
 
 from duologue.core.talk import Ask, Began
-from duologue.engines.light.engine import LightEngine
+from duologue.engines.composed.engine import ComposedEngine
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.errors import EngineBusy
-from engines.light.engine_kit import bench, events, rest, text, until
-from engines.light.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth, spoken, typed
+from engines.composed.engine_kit import bench, events, rest, text, until
+from engines.composed.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth, spoken, typed
 
 
 async def test_the_engine_says_that_it_is_composed() -> None:
@@ -84,7 +84,7 @@ async def test_a_guess_that_waits_begins_at_once_when_it_comes_true() -> None:
 async def test_closing_the_engine_ends_replies_guesses_and_transcriptions() -> None:
     outside = asyncio.all_tasks()
     ear, mind, mouth = ScriptedEar(), ScriptedMind("Hm, yes."), ScriptedMouth()
-    engine = LightEngine(ear, PromptMind(mind), mouth)
+    engine = ComposedEngine(ear, PromptMind(mind), mouth)
     talks = [await engine.open(Ask()) for _ in range(3)]
     mouth.gate.shut()
     talks[0].put(typed("u", "Hello."))

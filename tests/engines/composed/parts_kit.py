@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from duologue.core.talk import Item, Part, Transcript
-from duologue.engines.light.parts import Finish, Word
+from duologue.engines.composed.parts import Finish, Word
 from duologue.engines.light.text_model import Begun, Piece
 from duologue.errors import EngineBusy, EngineFault
 

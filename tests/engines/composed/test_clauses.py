@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.engines.light.clauses import FIRST_WORDS, MOST_CHARS, MOST_WORDS, ClauseSplitter
+from duologue.engines.composed.clauses import FIRST_WORDS, MOST_CHARS, MOST_WORDS, ClauseSplitter
 
 
 def split(text: str, pieces: list[str] | None = None) -> list[str]:

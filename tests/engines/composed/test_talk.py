@@ -17,8 +17,8 @@ from duologue.core.talk import (
 )
 from duologue.engines.light.prompt import COMMON
 from duologue.errors import EngineFault
-from engines.light.engine_kit import Bench, began, bench, events, rest, text, tokens, until
-from engines.light.parts_kit import MS_PER_CHAR, said, spoken, typed
+from engines.composed.engine_kit import Bench, began, bench, events, rest, text, tokens, until
+from engines.composed.parts_kit import MS_PER_CHAR, said, spoken, typed
 
 LONG = (
     "Sure, here it is. The first thing to know is this. The second one follows from it. "

@@ -24,10 +24,10 @@ from typing import cast
 import msgspec
 
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
-from duologue.engines.light.clauses import ClauseSplitter
-from duologue.engines.light.parts import Finish, Mouth, Thinking, Thought
-from duologue.engines.light.precedence import Precedence
-from duologue.engines.light.tasks import Tasks
+from duologue.engines.composed.clauses import ClauseSplitter
+from duologue.engines.composed.parts import Finish, Mouth, Thinking, Thought
+from duologue.engines.composed.precedence import Precedence
+from duologue.engines.composed.tasks import Tasks
 from duologue.errors import EngineFault
 
 log = logging.getLogger(__name__)

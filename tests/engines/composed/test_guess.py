@@ -4,8 +4,8 @@ import pytest
 
 from duologue.core.talk import Ask, Done, ReplyEvent, Tool
 from duologue.errors import EngineFault
-from engines.light.engine_kit import Bench, bench, events, rest, text, timeless, until
-from engines.light.parts_kit import said, spoken, typed
+from engines.composed.engine_kit import Bench, bench, events, rest, text, timeless, until
+from engines.composed.parts_kit import said, spoken, typed
 
 LONG = (
     "Sure, here it is. The first thing to know is this. The second one follows from it. "

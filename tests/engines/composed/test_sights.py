@@ -5,18 +5,18 @@ import asyncio
 import pytest
 
 from duologue.core.talk import Ask, Item, Part
-from duologue.engines.light.engine import LightEngine
-from duologue.engines.light.prompt_mind import PromptMind
-from duologue.engines.light.sights import (
+from duologue.engines.composed.engine import ComposedEngine
+from duologue.engines.composed.sights import (
     MOST_CHARACTERS,
     NOT_READ,
     NOTHING_TO_READ,
     UNSEEN,
     UNSEEN_BUT_READ,
 )
+from duologue.engines.light.prompt_mind import PromptMind
 from duologue.errors import EngineFault
-from engines.light.engine_kit import began, bench, events, rest
-from engines.light.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth, sound, typed
+from engines.composed.engine_kit import began, bench, events, rest
+from engines.composed.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth, sound, typed
 
 
 def shown(item_id: str, *texts: str, say: str = "") -> Item:
@@ -83,7 +83,7 @@ async def test_an_image_that_could_not_be_read_is_said_to_be_so() -> None:
 
 async def test_an_engine_without_an_eye_says_that_it_did_not_read() -> None:
     mind, mouth = ScriptedMind(), ScriptedMouth()
-    engine = LightEngine(ScriptedEar(), PromptMind(mind), mouth)
+    engine = ComposedEngine(ScriptedEar(), PromptMind(mind), mouth)
     talk = await engine.open(Ask())
     talk.put(shown("i", "GATE 12", say="Well?"))
     await events(talk.reply(Ask()))

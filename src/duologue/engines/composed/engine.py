@@ -7,16 +7,16 @@ model itself. The composition root hands the parts in; talks come out, one lease
 import asyncio
 
 from duologue.core.talk import Ask
-from duologue.engines.light.parts import MOST_REPLY_TOKENS, Ear, Eye, Mind, Mouth
-from duologue.engines.light.precedence import Precedence
-from duologue.engines.light.talk import LightTalk
+from duologue.engines.composed.parts import MOST_REPLY_TOKENS, Ear, Eye, Mind, Mouth
+from duologue.engines.composed.precedence import Precedence
+from duologue.engines.composed.talk import ComposedTalk
 from duologue.runtime.ports import Traits
 
 LANGUAGES = ("en",)
 """What it converses in: its ear may know more, its prompts and its voice are English."""
 
 
-class LightEngine:
+class ComposedEngine:
     """See `runtime.ports.Engine`. It owns mind, mouth and eye; the ear belongs to others too.
 
     `traits` are what the parts are: composed, with the voices of the mouth and the window of
@@ -39,15 +39,15 @@ class LightEngine:
         self._mouth = mouth
         self._eye = eye
         self._precedence = Precedence()
-        self._talks: set[LightTalk] = set()
+        self._talks: set[ComposedTalk] = set()
 
     async def warm(self) -> None:
         """Read ahead what every conversation begins with."""
         await self._mind.warm()
 
-    async def open(self, ask: Ask) -> LightTalk:
+    async def open(self, ask: Ask) -> ComposedTalk:
         """Lease one conversation and begin to prefill; raises `EngineBusy` when full."""
-        talk = LightTalk(
+        talk = ComposedTalk(
             ask,
             ear=self._ear,
             mind=self._mind,

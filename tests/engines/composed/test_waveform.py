@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from duologue.engines.light.waveform import RATE_HZ, leveled, trimmed
+from duologue.engines.composed.waveform import RATE_HZ, leveled, trimmed
 
 
 def tone(seconds: float, amplitude: float) -> np.ndarray:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from duologue.core.talk import Ask, Item
+from duologue.engines.composed.parts import Ear, Eye, Mind, MindTalk, Mouth
+from duologue.engines.composed.precedence import Precedence
+from duologue.engines.composed.reply import Plan, Reply
+from duologue.engines.composed.sights import Sights
+from duologue.engines.composed.tasks import Tasks
+from duologue.engines.composed.transcripts import Transcripts
 from duologue.engines.history import History
-from duologue.engines.light.parts import Ear, Eye, Mind, MindTalk, Mouth
-from duologue.engines.light.precedence import Precedence
-from duologue.engines.light.reply import Plan, Reply
-from duologue.engines.light.sights import Sights
-from duologue.engines.light.tasks import Tasks
-from duologue.engines.light.transcripts import Transcripts
 from duologue.engines.window import newest
 
 LEAST_ITEM_TOKENS = 4
@@ -39,8 +39,8 @@ class Guess(msgspec.Struct):
     """The item has come in as expected: only the ask is missing."""
 
 
-class LightTalk:
-    """See `runtime.ports.Talk`; made by `LightEngine.open`."""
+class ComposedTalk:
+    """See `runtime.ports.Talk`; made by `ComposedEngine.open`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class LightTalk:
         mind: Mind,
         mouth: Mouth,
         precedence: Precedence,
-        closed: Callable[["LightTalk"], None],
+        closed: Callable[["ComposedTalk"], None],
         eye: Eye | None = None,
     ) -> None:
         self._ask = ask

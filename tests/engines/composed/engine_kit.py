@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
-from duologue.engines.light.engine import LightEngine
+from duologue.engines.composed.engine import ComposedEngine
+from duologue.engines.composed.reply import Reply
+from duologue.engines.composed.talk import ComposedTalk
 from duologue.engines.light.prompt_mind import PromptMind
-from duologue.engines.light.reply import Reply
-from duologue.engines.light.talk import LightTalk
-from engines.light.parts_kit import (
+from engines.composed.parts_kit import (
     Script,
     ScriptedEar,
     ScriptedEye,
@@ -27,13 +27,13 @@ class Bench:
     mind: ScriptedMind
     mouth: ScriptedMouth
     eye: ScriptedEye
-    engine: LightEngine
-    talk: LightTalk
+    engine: ComposedEngine
+    talk: ComposedTalk
 
     async def start(self, script: Script, ask: Ask) -> None:
         self.ear, self.mind, self.mouth = ScriptedEar(), ScriptedMind(script), ScriptedMouth()
         self.eye = ScriptedEye()
-        self.engine = LightEngine(self.ear, PromptMind(self.mind), self.mouth, self.eye)
+        self.engine = ComposedEngine(self.ear, PromptMind(self.mind), self.mouth, self.eye)
         self.talk = await self.engine.open(ask)
 
     @property

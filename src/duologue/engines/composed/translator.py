@@ -9,8 +9,8 @@ from itertools import count
 from typing import Protocol
 
 from duologue.core.talk import Done, ReplyEvent, Say, TranslationAsk
-from duologue.engines.light.clauses import ClauseSplitter
-from duologue.engines.light.parts import Mouth
+from duologue.engines.composed.clauses import ClauseSplitter
+from duologue.engines.composed.parts import Mouth
 
 
 class TranslatingEar(Protocol):
@@ -20,7 +20,7 @@ class TranslatingEar(Protocol):
         """The English text of a segment, "" where there are no words. Raises `EngineFault`."""
 
 
-class LightTranslator:
+class ComposedTranslator:
     """Satisfies `Translator`. Ear and mouth belong to others, who close them."""
 
     languages: tuple[str, ...] = ("en",)
