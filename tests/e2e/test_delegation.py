@@ -130,6 +130,7 @@ async def test_two_spoken_turns_are_looked_up_and_a_third_needs_it_not(serve: Se
         assert it.expert.keys == [f"Bearer {EXPERT_KEY}"] * 2
         assert "1 lb in oz?" in requests[0]["messages"][-1]["content"]
         told = "\n".join(str(message["content"]) for message in requests[1]["messages"])
+        assert "How many ounces" in told and "How many grams" in told
         assert "Let me look. There are sixteen ounces." in told and "was told: Sixteen." in told
         assert it.kinds("conversation.item.added") == 6
         assert not any("function_call" in event.type for event in it.seen)

@@ -6,8 +6,9 @@ import pytest
 
 from duologue.core.talk import Ask
 from duologue.engines.delegation.engine import DelegatingEngine
+from duologue.engines.delegation.heard import hearing
 from duologue.engines.remote.chat_mind import ChatMind
-from duologue.engines.scripted import Script, ScriptedEngine
+from duologue.engines.scripted import Script, ScriptedEngine, ScriptedTranscriber
 from duologue.errors import ConfigFault
 from duologue.gateway import compose as root
 from duologue.gateway.compose import compose
@@ -82,7 +83,7 @@ async def test_an_engine_that_cannot_ask_is_refused_and_closed(
 
 async def test_places_are_those_of_the_engine_in_front() -> None:
     front = ScriptedEngine(Script(places=1))
-    engine: Any = DelegatingEngine(front, mind())
+    engine: Any = DelegatingEngine(front, mind(), hearing(ScriptedTranscriber(front)))
     talk = await engine.open(Ask())
     assert front.open_talks == 1
     await talk.aclose()

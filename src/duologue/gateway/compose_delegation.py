@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from duologue.config import ServerConfig
 from duologue.engines.delegation.engine import DelegatingEngine
+from duologue.engines.delegation.heard import hearing
 from duologue.engines.remote.chat_mind import ChatMind
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts
@@ -39,7 +40,7 @@ async def compose_delegation(
         await mind.aclose()
         raise
     try:
-        engine = DelegatingEngine(parts.engine, mind)
+        engine = DelegatingEngine(parts.engine, mind, hearing(parts.transcriber))
     except ConfigFault:
         await mind.aclose()
         await parts.aclose()

@@ -7,9 +7,16 @@ from typing import Any, cast
 
 from duologue.core.talk import Ask, Began, Call, Done, Item, Part, ReplyEvent, Say
 from duologue.engines.delegation.engine import DelegatingEngine
+from duologue.engines.delegation.heard import hearing
 from duologue.engines.delegation.talk import DelegatingTalk
 from duologue.engines.remote.chat_mind import ChatMind
-from duologue.engines.scripted import Script, ScriptedCall, ScriptedEngine, ScriptedReply
+from duologue.engines.scripted import (
+    Script,
+    ScriptedCall,
+    ScriptedEngine,
+    ScriptedReply,
+    ScriptedTranscriber,
+)
 from duologue.engines.scripted import ScriptedTalk as Talk
 from duologue.remote.server import RemoteServer
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
@@ -82,7 +89,7 @@ def expert_at(url: str, *, answer_s: float = 30.0, context_tokens: int = 4096) -
 @asynccontextmanager
 async def delegating(front: Front, url: str, **expert: Any) -> AsyncIterator[DelegatingTalk]:
     """A talk with `front` that may ask the server at `url`."""
-    engine = DelegatingEngine(front, expert_at(url, **expert))
+    engine = DelegatingEngine(front, expert_at(url, **expert), hearing(ScriptedTranscriber(front)))
     talk = await engine.open(Ask())
     try:
         yield cast(DelegatingTalk, talk)

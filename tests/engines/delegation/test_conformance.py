@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from duologue.engines.delegation.engine import DelegatingEngine
-from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply
+from duologue.engines.delegation.heard import hearing
+from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply, ScriptedTranscriber
 from duologue.testing.chat_stand_in import ChatStandIn, standing_in
 from duologue.testing.engine_conformance import RULES, Broken, Case, Rule
 from engines.delegation.delegation_kit import ASKS, EXPERT_SAYS, expert_at, said
@@ -49,7 +50,9 @@ def expert() -> Iterator[ChatStandIn]:
 
 
 def wrapped(script: Script, expert: ChatStandIn) -> DelegatingEngine:
-    return DelegatingEngine(ScriptedEngine(script), expert_at(expert.url))  # type: ignore[attr-defined]
+    front = ScriptedEngine(script)
+    hear = hearing(ScriptedTranscriber(front))
+    return DelegatingEngine(front, expert_at(expert.url), hear)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

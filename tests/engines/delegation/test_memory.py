@@ -3,8 +3,10 @@
 import pytest
 
 from duologue.core.talk import Ask, CallPart, Item, Part, Say
+from duologue.engines.delegation.heard import Heard
 from duologue.engines.delegation.joined import Joined
 from duologue.engines.delegation.memory import Lookup, Memory
+from duologue.engines.light.tasks import Tasks
 from engines.delegation.delegation_kit import Front, FrontTalk
 
 CALL = CallPart("", "ask_expert", "{}")
@@ -12,7 +14,11 @@ CALL = CallPart("", "ask_expert", "{}")
 
 async def remembering() -> tuple[FrontTalk, Memory]:
     talk = await Front().open(Ask())
-    return talk, Memory(talk)
+    return talk, Memory(talk, Heard(silence, Tasks()))
+
+
+async def silence(item_id: str, pcm: bytes) -> str:
+    return ""
 
 
 def typed(name: str, role: str = "user") -> Item:

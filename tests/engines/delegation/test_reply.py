@@ -10,7 +10,7 @@ import pytest
 from duologue.core.talk import Ask, CallPart, Done, Item, Part, Say, Tool
 from duologue.engines.delegation import reply as delegation
 from duologue.engines.delegation.tool import DESCRIPTION, NAME
-from duologue.engines.scripted import ScriptedCall, ScriptedReply
+from duologue.engines.scripted import ScriptedCall, ScriptedReply, tone
 from duologue.testing.chat_stand_in import Answer
 from engines.delegation.delegation_kit import (
     ASKING,
@@ -215,6 +215,17 @@ async def test_a_call_without_a_question_gives_the_expert_the_conversation() -> 
     async with asked(Front(weak)) as (talk, expert):
         assert text(await replied(talk)) == "There are sixteen."
     assert QUESTION in expert.requests[0]["messages"][-1]["content"]
+
+
+async def test_the_expert_reads_what_the_user_said_aloud() -> None:
+    front = Front(ASKING, transcripts=("How many ounces, please?", "And ounces in two?"))
+    async with asked(front) as (talk, expert):
+        for number in range(2):
+            talk.put(Item(f"spoken{number}", "user", (Part(pcm=tone(200)),)))
+            assert text(await replied(talk)) == "Let me look. There are sixteen."
+    told = [str(request["messages"]) for request in expert.requests]
+    assert "How many ounces, please?" in told[0] and "And ounces in two?" not in told[0]
+    assert "How many ounces, please?" in told[1] and "And ounces in two?" in told[1]
 
 
 async def test_a_context_of_its_own_goes_on_with_what_was_looked_up() -> None:

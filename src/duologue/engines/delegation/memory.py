@@ -15,6 +15,7 @@ import msgspec
 
 from duologue.core.talk import CallPart, Item, Part
 from duologue.engines.delegation.brief import words
+from duologue.engines.delegation.heard import Heard
 from duologue.engines.delegation.joined import Joined
 from duologue.engines.history import History
 from duologue.runtime.ports import Talk
@@ -34,8 +35,9 @@ class Lookup(msgspec.Struct):
 class Memory:
     """The notes of one talk; `front` is the talk that they go to."""
 
-    def __init__(self, front: Talk) -> None:
+    def __init__(self, front: Talk, heard: Heard) -> None:
         self.front = front
+        self._heard = heard
         self._history = History()
         self._lookups: list[Lookup] = []
 
@@ -43,6 +45,17 @@ class Memory:
     def items(self) -> tuple[Item, ...]:
         """The history as words, lookups included."""
         return self._history.items
+
+    async def read(self) -> tuple[Item, ...]:
+        """The history of this moment as words, what the user said lately among them."""
+        items = self.items
+        spoken = {item_id: (Part(text),) for item_id, text in (await self._heard.words()).items()}
+        for item in self.items:
+            if item.id in spoken:
+                self._history.put(msgspec.structs.replace(item, parts=spoken[item.id]))
+        return tuple(
+            msgspec.structs.replace(item, parts=spoken.get(item.id, item.parts)) for item in items
+        )
 
     @property
     def last_id(self) -> str:
@@ -59,6 +72,7 @@ class Memory:
         if item.role == "assistant":
             self._tie(item)
         after = self._behind(after)
+        self._heard.note(item)
         self._history.put(_told(item), after)
         self.front.put(item, after)
 
@@ -97,6 +111,7 @@ class Memory:
             self._drop(lookup.result.id)
 
     def _drop(self, item_id: str) -> None:
+        self._heard.forget(item_id)
         self._history.drop(item_id)
         self.front.drop(item_id)
 

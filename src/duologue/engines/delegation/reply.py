@@ -162,13 +162,14 @@ class DelegatedReply:
         self._joined.owe(piece.tokens)
         if piece.final and question.answering is None:
             left = self._left
-            answer = self._expert.answer(
-                self._ask,
-                self._memory.items if self._ask.context is None else self._ask.context,
-                question_of(question.arguments),
-                None if left is None else max(1, int(left * EXPERT_SHARE)),
-            )
-            question.answering = self._tasks.start(answer, "expert")
+            limit = None if left is None else max(1, int(left * EXPERT_SHARE))
+            work = self._answer(question_of(question.arguments), limit)
+            question.answering = self._tasks.start(work, "expert")
+
+    async def _answer(self, question: str, max_tokens: int | None) -> Answer:
+        context = self._ask.context
+        items = await self._memory.read() if context is None else context
+        return await self._expert.answer(self._ask, items, question, max_tokens)
 
     async def _meanwhile(self) -> AsyncGenerator[ReplyEvent, None]:
         """What is said until every answer is there."""

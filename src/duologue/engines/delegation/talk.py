@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from duologue.core.talk import Ask, Item, ReplyEvent
 from duologue.engines.composed.tasks import Tasks
 from duologue.engines.delegation.expert import Expert
+from duologue.engines.delegation.heard import Hear, Heard
 from duologue.engines.delegation.memory import Memory
 from duologue.engines.delegation.reply import DelegatedReply
 from duologue.engines.delegation.tool import offered
@@ -18,11 +19,11 @@ from duologue.runtime.ports import Talk
 class DelegatingTalk:
     """See `runtime.ports.Talk`; made by `DelegatingEngine.open`."""
 
-    def __init__(self, front: Talk, expert: Expert) -> None:
+    def __init__(self, front: Talk, expert: Expert, hear: Hear) -> None:
         self._front = front
         self._expert = expert
-        self._memory = Memory(front)
         self._tasks = Tasks()
+        self._memory = Memory(front, Heard(hear, self._tasks))
 
     def configure(self, ask: Ask) -> None:
         """See `Talk.configure`: the tool is read ahead with those of the client."""
