@@ -57,9 +57,13 @@ class Expert:
         """The answer to a question within a reply to `ask`. Raises nothing but cancellation."""
         limit = MOST_TOKENS if max_tokens is None else min(MOST_TOKENS, max_tokens)
         asked = expert_ask(ask, limit)
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
         try:
             async with asyncio.timeout(self._patience_s):
-                return await self._answer(asked, expert_items(items, question))
+                answer = await self._answer(asked, expert_items(items, question))
+            log.info("the expert answered in %.1f s", clock() - began_s)
+            return answer
         except TimeoutError:
             log.warning("the expert did not answer within %g s", self._patience_s)
         except (EngineFault, EngineBusy) as fault:

@@ -1,0 +1,51 @@
+"""Other engines in front: a model that hears and speaks on a server, asking another server."""
+
+import json
+
+from duologue.core.talk import Ask, Item, Part, Say
+from duologue.engines.chat.engine import ChatEngine
+from duologue.engines.chat.request import Model
+from duologue.engines.delegation.engine import DelegatingEngine
+from duologue.engines.scripted import tone
+from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
+from engines.delegation.delegation_kit import ARGUMENTS, calls, done, expert_at, replied, said, text
+
+
+async def heard(item_id: str, pcm: bytes) -> str:
+    return "How many ounces?"
+
+
+async def test_the_chat_engine_asks_and_reads_the_answer_as_the_result_of_its_call() -> None:
+    front = ChatStandIn(
+        Answer(text="Let me look.", sound_ms=400, calls=(("ask_expert", ARGUMENTS),)),
+        Answer(text="There are sixteen.", sound_ms=600),
+        Answer(text="You are welcome.", sound_ms=200),
+    )
+    expert = ChatStandIn(said("Sixteen."))
+    async with standing_in(front) as front_url, standing_in(expert) as url:
+        engine = DelegatingEngine(
+            ChatEngine((front_url,), Model("m", ("ethan",))), expert_at(url), heard
+        )
+        talk = await engine.open(Ask())
+        talk.put(Item("u1", "user", (Part(pcm=tone(500)),)))
+        ask = Ask(instructions="Be brief.")
+        events = await replied(talk, ask)  # type: ignore[arg-type]
+        assert text(events) == "Let me look. There are sixteen." and not calls(events)
+        assert done(events).reason == "completed"
+        assert sum(len(e.pcm) for e in events if isinstance(e, Say)) == 1000 * 48
+        voiced = [event.voiced for event in events if isinstance(event, Say) and event.pcm]
+        assert voiced == sorted(voiced) and voiced[-1] == len("Let me look. There are sixteen.")
+        talk.put(Item("a1", "assistant", (Part("Let me look. There are sixteen."),)), "u1")
+        talk.put(Item("u2", "user", (Part("Thanks."),)), "a1")
+        assert text(await replied(talk, ask)) == "You are welcome."  # type: ignore[arg-type]
+        await talk.aclose()
+        await engine.aclose()
+    first, second, third = front.requests
+    assert first["tools"] == second["tools"] == third["tools"]
+    assert "How many ounces?" in str(expert.requests[0]["messages"])
+    told = second["messages"][len(first["messages"]) :]
+    assert [message["role"] for message in told] == ["assistant", "tool"]
+    (call,) = told[0]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == json.loads(ARGUMENTS)
+    assert told[1]["tool_call_id"] == call["id"] and told[1]["content"] == "Sixteen."
+    assert third["messages"][: len(second["messages"])] == second["messages"]  # its cache serves
