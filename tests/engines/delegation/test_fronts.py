@@ -1,4 +1,4 @@
-"""Other engines in front: a model that hears and speaks on a server, asking another server."""
+"""Other engines in front: the composed one, and a model that hears and speaks on a server."""
 
 import json
 
@@ -6,9 +6,18 @@ from duologue.core.talk import Ask, Item, Part, Say
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
 from duologue.engines.delegation.engine import DelegatingEngine
+from duologue.engines.light.engine import LightEngine
+from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.scripted import tone
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
 from engines.delegation.delegation_kit import ARGUMENTS, calls, done, expert_at, replied, said, text
+from engines.light.parts_kit import (
+    ScriptedEar,
+    ScriptedEye,
+    ScriptedMind,
+    ScriptedMouth,
+    spoken,
+)
 
 
 async def heard(item_id: str, pcm: bytes) -> str:
@@ -49,3 +58,37 @@ async def test_the_chat_engine_asks_and_reads_the_answer_as_the_result_of_its_ca
     assert json.loads(call["function"]["arguments"]) == json.loads(ARGUMENTS)
     assert told[1]["tool_call_id"] == call["id"] and told[1]["content"] == "Sixteen."
     assert third["messages"][: len(second["messages"])] == second["messages"]  # its cache serves
+
+
+def mind_in_front(prompt: str) -> str:
+    """What a small model might say to each of its prompts."""
+    if "Sixteen" in prompt:
+        return "There are sixteen."
+    if "you are finding it out right now" in prompt:
+        return "One moment."
+    return f'{{"name":"ask_expert","arguments":{ARGUMENTS}}}'
+
+
+async def test_the_light_engine_begins_on_a_guess_and_reads_nothing_twice() -> None:
+    expert = ChatStandIn(said("Sixteen.", first_delay_ms=800))
+    mind = ScriptedMind(mind_in_front)
+    front = LightEngine(ScriptedEar(), PromptMind(mind), ScriptedMouth(), ScriptedEye())
+    ask = Ask(instructions="Be brief.")
+    async with standing_in(expert) as url:
+        engine = DelegatingEngine(front, expert_at(url), heard)
+        talk = await engine.open(ask)
+        talk.configure(ask)
+        talk.expect(spoken("u1", "How many ounces?", silence=30))
+        await mind.gate.arrived()
+        talk.put(spoken("u1", "How many ounces?", silence=500))
+        events = await replied(talk, ask)  # type: ignore[arg-type]
+        assert text(events) == "One moment. There are sixteen." and not calls(events)
+        (lease,) = mind.leases
+        first, second = lease.prompts  # the guess was good: one for the call, one for the answer
+        assert "ask_expert" in first and second.startswith(first)
+        assert "(The function ask_expert answered: Sixteen.)" in second
+        (aside,) = mind.outside
+        assert "Ounces in a pound?" in aside and "ask_expert" not in aside
+        await talk.aclose()
+        await engine.aclose()
+    assert mind.running == 0 and mind.closed
