@@ -33,6 +33,23 @@ def test_an_error_in_the_stream_is_a_fault_that_keeps_its_words_from_the_client(
 
 
 @pytest.mark.parametrize(
+    ("metadata", "rate_hz"),
+    [
+        ({"format": "pcm", "sample_rate_hz": 22_050, "channels": 1}, 22_050),
+        ({"sample_rate": 16_000}, 16_000),
+        ({"sample_rate_hz": "16000"}, None),
+        (16_000, None),
+    ],
+)
+def test_the_rate_beside_bare_samples_is_read_by_either_name(
+    metadata: object, rate_hz: int | None
+) -> None:
+    choice = {"delta": {"content": "AAAA"}}
+    chunk = {"choices": [choice], "modality": "audio", "audio_metadata": metadata}
+    assert parse(json.dumps(chunk).encode()).rate_hz == rate_hz
+
+
+@pytest.mark.parametrize(
     ("usage", "tokens"),
     [
         ({"prompt_tokens": 5, "completion_tokens": 2}, Tokens(5, 2)),

@@ -119,7 +119,8 @@ def parse(data: bytes) -> Piece:
 def _rate_hz(chunk: _Chunk, deltas: list[_Delta]) -> int | None:
     rate = next((d.audio.sample_rate for d in deltas if d.audio and d.audio.sample_rate), None)
     if rate is None and isinstance(chunk.audio_metadata, dict):
-        rate = chunk.audio_metadata.get("sample_rate")
+        told = chunk.audio_metadata
+        rate = told.get("sample_rate_hz", told.get("sample_rate"))
     return rate if isinstance(rate, int) else None
 
 
