@@ -146,6 +146,31 @@ class Done(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 ReplyEvent = Began | Say | Call | Done
 
 
+class Floor(msgspec.Struct, frozen=True, tag=True):
+    """A full-duplex model's own decision of whose turn it is, `at_ms` of the sound it was given.
+
+    `user_starts` and `user_stops` come in pairs and at any place. `reply_starts` begins a reply:
+    the `Say` and `Call` events after it belong to that, until exactly one of `Done` (the model
+    has said what it wanted) and `yields` (it falls silent because the user speaks).
+    """
+
+    kind: Literal["user_starts", "user_stops", "reply_starts", "yields"]
+    at_ms: int
+
+
+class Heard(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """What a full-duplex model understood of the user's turn: more of it, or with `final` its end.
+
+    By-product of listening; a model that writes nothing down sends none.
+    """
+
+    delta: str = ""
+    final: bool = False
+
+
+LiveEvent = Floor | Heard | ReplyEvent
+
+
 class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the user's speech shall be written down for the client (the side-channel transcript).
 

@@ -19,6 +19,7 @@ from duologue.core.inputs import Played
 from duologue.core.talk import (
     Ask,
     Item,
+    LiveEvent,
     ReplyEvent,
     Transcript,
     TranscriptionAsk,
@@ -137,6 +138,29 @@ class Talk(Protocol):
 
     async def aclose(self) -> None:
         """Give the lease back; a second call does nothing."""
+
+
+class LiveTalk(Talk, Protocol):
+    """One conversation with a model that listens while it speaks (`Traits.duplex`).
+
+    The model owns the floor: it is given all sound as it comes and decides itself when to speak.
+    """
+
+    def hear(self, pcm: bytes) -> None:
+        """Note more of the user's line, 24 kHz, without gaps and cut anywhere.
+
+        Bounded: a model that falls behind lets the oldest fall and says so in a log.
+        """
+
+    def played(self, item_id: str, samples: int) -> None:
+        """Note that of an item of ours the first `samples` have gone out to the listener."""
+
+    def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
+        """What the model does unasked, until it is closed or its session ends.
+
+        At most one runs. Raises `EngineFault`. Beside it `reply` answers out of band only,
+        where the engine can; `put` of a tool's result goes to the model as it speaks.
+        """
 
 
 class Engine(Protocol):
