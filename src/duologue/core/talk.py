@@ -149,6 +149,7 @@ ReplyEvent = Began | Say | Call | Done
 class Floor(msgspec.Struct, frozen=True, tag=True):
     """A full-duplex model's own decision of whose turn it is, `at_ms` of the sound it was given.
 
+    That clock counts all sound since the talk was opened, what the model let fall included.
     `user_starts` and `user_stops` come in pairs and at any place. `reply_starts` begins a reply:
     the `Say` and `Call` events after it belong to that, until exactly one of `Done` (the model
     has said what it wanted) and `yields` (it falls silent because the user speaks).

@@ -153,12 +153,22 @@ class LiveTalk(Talk, Protocol):
         """
 
     def played(self, item_id: str, samples: int) -> None:
-        """Note that of an item of ours the first `samples` have gone out to the listener."""
+        """Note that of an item of ours the first `samples` have gone out to the listener.
+
+        It may come before the item is put: then it is of the reply under way or the one before.
+        """
+
+    def nudge(self, ask: Ask) -> None:
+        """Note that the client asks for a reply, by `ask` (`response.create`).
+
+        A model that can be asked speaks soon; one that speaks already, or cannot, passes it over.
+        """
 
     def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         """What the model does unasked, until it is closed or its session ends.
 
-        At most one runs. Raises `EngineFault`. Beside it `reply` answers out of band only,
+        At most one runs; after it has ended or failed another may be begun, from the history that
+        was put. Raises `EngineFault`. Beside it `reply` answers out of band only,
         where the engine can; `put` of a tool's result goes to the model as it speaks.
         """
 
