@@ -25,7 +25,7 @@ from drawing import drawn
 from duologue.core import inputs, outputs
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Began, Call, Done, Say, Transcript
+from duologue.core.talk import Began, Call, Done, Floor, Heard, Say, Transcript
 from duologue.events import (
     CLIENT_EVENTS,
     InputAudioBufferAppend,
@@ -86,6 +86,7 @@ ENGINE_EVENTS = [
 ]
 
 INPUTS: tuple[type[inputs.Input], ...] = get_args(inputs.Input)
+STARTS = (outputs.Respond, outputs.Live, outputs.Transcribe, outputs.ScoreTurn)
 LAST = (inputs.Dismissed, inputs.Disconnected)
 """Inputs after which nothing but late results comes."""
 CLIENT_KINDS = [kind for kind in CLIENT_EVENTS.values() if kind is not InputAudioBufferAppend]
@@ -108,9 +109,11 @@ class AnySession(RuleBasedStateMachine):
         self.entered.add(type(entry))
         batch = self.t.session.handle(entry, self.t.now)
         for output in batch:
-            if isinstance(output, outputs.Respond | outputs.Transcribe | outputs.ScoreTurn):
+            if isinstance(output, STARTS):
                 self.jobs.append(output.job)
-            if isinstance(output, outputs.Respond):
+            if isinstance(output, outputs.Live):
+                self.live_job = output.job
+            if isinstance(output, outputs.Respond | outputs.Unasked):
                 assert self.t.now >= self.open_at, "begun beyond the limits"
         self.t._carry_out(batch)
         self.ids = ["item_never", *self.t.mirror.order]
@@ -292,6 +295,50 @@ class AnySessionThatAnswersLate(AnySession):
     config = SessionConfig(id="sess_any", model="scripted", turn_during_response="answer")
 
 
+class AnySessionOfAModelThatOwnsTheFloor(AnySession):
+    """The live job does anything at any time: floor events without their pair, sayings outside a
+    reply, ends and failures."""
+
+    config = SessionConfig(id="sess_any", model="scripted", duplex=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live_job = self.t.engine.live_jobs[-1]
+
+    @rule(
+        kind=st.sampled_from(["user_starts", "user_stops", "reply_starts", "yields"]),
+        ago_ms=st.integers(-500, 5000),
+    )
+    def the_model_takes_or_gives_the_floor(self, kind: Any, ago_ms: int) -> None:
+        now_ms = self.t.session._turn.position_ms  # type: ignore[union-attr]
+        self.enter(inputs.LiveEvent(self.live_job, Floor(kind, now_ms - ago_ms)))
+
+    @rule(event=st.sampled_from([*ENGINE_EVENTS, Heard("word "), Heard(final=True)]))
+    def the_model_does(self, event: Any) -> None:
+        self.enter(inputs.LiveEvent(self.live_job, event))
+
+    @rule(event=st.sampled_from(ENGINE_EVENTS))
+    def the_model_replies(self, event: Any) -> None:
+        self.enter(inputs.LiveEvent(self.live_job, Floor("reply_starts", 0)))
+        self.enter(inputs.LiveEvent(self.live_job, event))
+
+    @rule(after_s=st.sampled_from([0.0, 2.0, 40.0]))
+    def the_model_is_gone(self, after_s: float) -> None:
+        self.enter(inputs.LiveFailed(self.live_job, "engine_error", "gone"))
+        self.t.now += after_s
+
+    def teardown(self) -> None:
+        self.enter(inputs.LiveFailed(self.live_job, "engine_error", "gone"))
+        super().teardown()
+
+
+class AnyCallWithAModelThatOwnsTheFloor(AnySessionOfAModelThatOwnsTheFloor):
+    config = SessionConfig(id="sess_any", model="scripted", duplex=True, plays=True)
+
+
+DUPLEX = (AnySessionOfAModelThatOwnsTheFloor, AnyCallWithAModelThatOwnsTheFloor)
+
+
 def play(machine: type[AnySession], max_examples: int) -> None:
     profile = settings(
         max_examples=max_examples,
@@ -307,6 +354,8 @@ def play(machine: type[AnySession], max_examples: int) -> None:
 def test_any_order_of_anything_is_a_session_that_no_client_objects_to() -> None:
     for machine in (AnySession, AnySessionThatAnswersLate):
         play(machine, 75)
+    for duplex in DUPLEX:
+        play(duplex, 50)
     assert AnySession.entered >= {*INPUTS, *CLIENT_KINDS}
 
 
@@ -315,3 +364,5 @@ def test_any_order_of_anything_is_a_session_that_no_client_objects_to() -> None:
 def test_many_more_orders_of_anything_are_too() -> None:
     for machine in (AnySession, AnySessionThatAnswersLate):
         play(machine, 2500)
+    for machine in DUPLEX:
+        play(machine, 300)

@@ -77,11 +77,16 @@ class InputAudioBuffer:
             skip -= audio.samples(chunk)
         return b""
 
-    def take(self) -> bytes:
-        """Hand over all that is held and be empty."""
+    def take(self, until: int | None = None) -> bytes:
+        """Hand over what is held, up to sample `until` of the clock; the rest stays."""
         whole = self.peek()
+        taken = len(whole) if until is None else (until - self.start) * audio.SAMPLE_BYTES
+        taken = max(0, min(taken, len(whole)))
         self.clear()
-        return whole
+        if taken < len(whole):
+            self._chunks.append(whole[taken:])
+            self.start = self.end - audio.samples(self._chunks[0])
+        return whole[:taken]
 
     def clear(self) -> None:
         """Drop what is held; the clock goes on."""

@@ -6,7 +6,7 @@ They are tagged structs, so a session is recorded as JSON lines of inputs and re
 import msgspec
 
 from duologue.core.rate_limits import Allowance
-from duologue.core.talk import Began, Call, Done, Say, Transcript
+from duologue.core.talk import Began, Call, Done, Floor, Heard, Say, Transcript
 from duologue.events import ClientEvent, RateLimit
 from duologue.events.translation import TranslationClientEvent
 
@@ -51,6 +51,21 @@ class ReplyEvent(msgspec.Struct, frozen=True, tag=True):
 
 class ReplyFailed(msgspec.Struct, frozen=True, tag=True):
     """The engine could not finish the reply `job`."""
+
+    job: str
+    code: str
+    message: str
+
+
+class LiveEvent(msgspec.Struct, frozen=True, tag=True):
+    """What a full-duplex model does next, unasked, in the live job `job`."""
+
+    job: str
+    event: Floor | Heard | Began | Say | Call | Done
+
+
+class LiveFailed(msgspec.Struct, frozen=True, tag=True):
+    """The live job has ended: the model or its session is gone, and why."""
 
     job: str
     code: str
@@ -136,6 +151,8 @@ Input = (
     | AudioReceived
     | ReplyEvent
     | ReplyFailed
+    | LiveEvent
+    | LiveFailed
     | TranscribedPart
     | Transcribed
     | TranscriptionFailed

@@ -1,9 +1,9 @@
 """What may leave a session. The runner carries outputs out in the order they are returned.
 
 `Send`, `DropAudio` and `Close` go to the client, `Play` and `StopPlaying` to what plays for it;
-`Respond`, `Transcribe`, `Translate`, `ScoreTurn` and `Cancel` start and stop jobs, whose results
-come back as inputs with the job's id; the rest are notes to the engine's `Talk`
-(`runtime/ports.py`), which return at once.
+`Respond`, `Live`, `Transcribe`, `Translate`, `ScoreTurn` and `Cancel` start and stop jobs, whose
+results come back as inputs with the job's id; `Unasked` and `Spent` count; the rest are notes to
+the engine's `Talk` (`runtime/ports.py`), which return at once.
 """
 
 import msgspec
@@ -48,6 +48,20 @@ class Close(msgspec.Struct, frozen=True, tag=True):
 
 class Respond(msgspec.Struct, frozen=True, tag=True):
     """Start a reply; its events come back as `ReplyEvent`s of this job."""
+
+    job: str
+    ask: Ask
+
+
+class Live(msgspec.Struct, frozen=True, tag=True):
+    """Have a full-duplex model listen and speak; what it does comes back as `LiveEvent`s."""
+
+    job: str
+    ask: Ask
+
+
+class Unasked(msgspec.Struct, frozen=True, tag=True):
+    """A response has begun that nobody asked for: no work to start, but it counts (`Spent`)."""
 
     job: str
     ask: Ask
@@ -126,7 +140,26 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-Note = Configure | Expect | Put | Drop | Cut
+class Hear(msgspec.Struct, frozen=True, tag=True):
+    """Note to a full-duplex engine: more of the user's sound, 24 kHz."""
+
+    pcm: bytes
+
+
+class GoneOut(msgspec.Struct, frozen=True, tag=True):
+    """Note to a full-duplex engine: of this item the first `samples` have gone out."""
+
+    item_id: str
+    samples: int
+
+
+class Nudge(msgspec.Struct, frozen=True, tag=True):
+    """Note to a full-duplex engine: the client asks for a reply (`response.create`)."""
+
+    ask: Ask
+
+
+Note = Configure | Expect | Put | Drop | Cut | Hear | GoneOut | Nudge
 Output = (
     Send
     | DropAudio
@@ -134,6 +167,8 @@ Output = (
     | StopPlaying
     | Close
     | Respond
+    | Live
+    | Unasked
     | Transcribe
     | Translate
     | ScoreTurn

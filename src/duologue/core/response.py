@@ -86,6 +86,13 @@ class ResponseMachine:
         batch.send(ResponseCreated, response=self._object("in_progress"))
 
     @property
+    def speaking(self) -> Entry | None:
+        """The message that is being spoken."""
+        if self._message is None or self._message.entry.ledger is None:
+            return None
+        return self._message.entry
+
+    @property
     def speaks(self) -> bool:
         """Whether its sound goes to the client."""
         return self._ask.speak

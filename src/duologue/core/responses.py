@@ -14,7 +14,7 @@ from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.inputs import ReplyEvent, ReplyFailed
 from duologue.core.items import complete_item
-from duologue.core.outputs import Cancel, DropAudio, Respond
+from duologue.core.outputs import Cancel, DropAudio, Respond, Unasked
 from duologue.core.playout import Playout
 from duologue.core.rate_limits import UNLIMITED, Allowance
 from duologue.core.response import ResponseMachine, ResponseSettings
@@ -70,13 +70,46 @@ class Responses:
         An automatic one that is beyond the caller's limits begins and fails at once: there is
         no event of the client that could be refused.
         """
-        keeps = params.conversation == "auto"
-        self._check(params, keeps=keeps)
+        self._check_room(keeps=params.conversation == "auto")
+        self._check(params)
         excess = _excess(self.allowance, now)
         if excess is not None and not automatic:
             raise excess
         context = None if params.input is UNSET else self._context(params.input)
         ask = self._settings.ask(params, context)
+        response = self._begin(params, ask, excess, speech_end)
+        if not response.over:
+            self._batch.add(Respond(response.job, ask))
+        return response
+
+    def create_unasked(
+        self, params: ResponseCreateParams, now: float, speech_end: float | None
+    ) -> ResponseMachine:
+        """A response that a model which owns the floor has begun by itself, as `params` say.
+
+        Beyond the caller's limits it fails at once, and is over.
+        """
+        ask = self._settings.ask(params, None)
+        response = self._begin(params, ask, _excess(self.allowance, now), speech_end)
+        if not response.over:
+            self._batch.add(Unasked(response.job, ask))
+        return response
+
+    def check_nudge(self, params: ResponseCreateParams, now: float) -> talk.Ask:
+        """What the model is asked by a client that would like it to speak; raises `Refusal`."""
+        self._check(params)
+        if excess := _excess(self.allowance, now):
+            raise excess
+        return self._settings.ask(params, None)
+
+    def _begin(
+        self,
+        params: ResponseCreateParams,
+        ask: talk.Ask,
+        excess: Refusal | None,
+        speech_end: float | None,
+    ) -> ResponseMachine:
+        keeps = params.conversation == "auto"
         job = self._new_id("job")
         response = ResponseMachine(
             self._batch,
@@ -95,8 +128,6 @@ class Responses:
         if excess is not None:
             response.fail(excess.code, excess.message, excess.type)
             self._forget(response)
-            return response
-        self._batch.add(Respond(job, ask))
         return response
 
     def cancel(self, response_id: str | None) -> None:
@@ -155,7 +186,7 @@ class Responses:
         if self.active is response:
             self.active = None
 
-    def _check(self, params: ResponseCreateParams, *, keeps: bool) -> None:
+    def _check_room(self, *, keeps: bool) -> None:
         if keeps and self.active is not None:
             raise Refusal(
                 "conversation_already_has_active_response",
@@ -167,6 +198,8 @@ class Responses:
                 "rate_limit_exceeded",
                 f"{OUT_OF_BAND_LIMIT} out-of-band responses are in progress already.",
             )
+
+    def _check(self, params: ResponseCreateParams) -> None:
         tools = self._settings.session.tools
         if params.tools is not UNSET:
             tools = self._settings.check_tools(params.tools, "response.tools")

@@ -2,7 +2,8 @@
 
 No I/O, no clock, no randomness: the same inputs give the same outputs, so a session is
 recorded and replayed. This file routes; the parts do: `user_turn` (sound to committed
-item), `responses` and `response` (reply to wire events), `conversation` (order), `settings`.
+item), `responses` and `response` (reply to wire events), `conversation` (order), `settings`,
+and `floor` where a full-duplex model takes the turns.
 
     (a) voice turn   hear ─► started … stopped ─► commit ─► response
     (c) barge-in     hear ─► started ─► active response cancelled
@@ -17,6 +18,7 @@ from msgspec import UNSET, structs
 from duologue.audio import pcm as audio
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
+from duologue.core.floor import HeardWords, LiveFloor
 from duologue.core.idle_timeout import IdleTimeout
 from duologue.core.inputs import (
     AllowanceChanged,
@@ -26,6 +28,8 @@ from duologue.core.inputs import (
     Dismissed,
     Input,
     LimitsUpdated,
+    LiveEvent,
+    LiveFailed,
     Lost,
     Played,
     Received,
@@ -39,11 +43,11 @@ from duologue.core.inputs import (
     TurnScored,
 )
 from duologue.core.items import complete_item, without_images
-from duologue.core.outputs import Configure, Cut, Drop, DropAudio, Output, Put, Send
+from duologue.core.outputs import Configure, Cut, Drop, DropAudio, GoneOut, Output, Put, Send
 from duologue.core.playout import Playout
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
-from duologue.core.talk import Say
+from duologue.core.talk import Ask, Say
 from duologue.core.transcription import Transcription
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
@@ -95,7 +99,7 @@ class Session:
         self._settings = Settings(config)
         self._conversation = Conversation(new_id("conv"))
         self._announces_conversation = config.announces_conversation
-        self._turn = UserTurn(self._batch, self._conversation, new_id)
+        self._turn = UserTurn(self._batch, self._conversation, new_id, is_told=config.duplex)
         self._playout = Playout(self._batch, self._conversation) if config.plays else None
         self._responses = Responses(
             self._batch, self._conversation, self._settings, new_id, self._playout
@@ -103,6 +107,18 @@ class Session:
         self._transcription = Transcription(
             self._batch, self._turn, new_id, config.transcription_models
         )
+        self._floor = None
+        if config.duplex:
+            self._floor = LiveFloor(
+                self._batch,
+                self._turn,
+                self._responses,
+                HeardWords(self._transcription),
+                self._playout,
+                new_id,
+                self._ask,
+                self._reply,
+            )
         turn_detection = self._settings.session.audio.input.turn_detection
         self._idle = IdleTimeout()
         self._turn.configure(turn_detection, own=self._settings.own_turn_policy)
@@ -132,7 +148,9 @@ class Session:
         if self._announces_conversation:
             named = WireConversation(id=self._conversation.id)
             self._batch.send(ConversationCreated, conversation=named)
-        self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
+        self._batch.add(Configure(self._ask()))
+        if self._floor is not None:
+            self._floor.open()
         return self._batch.drain()
 
     def handle(self, entry: Input, now: float) -> list[Output]:
@@ -146,6 +164,9 @@ class Session:
                 self._batch.refuse(Refusal(code, message, param), event_id)
             case ReplyEvent() | ReplyFailed():
                 self._reply(entry, now)
+            case LiveEvent() | LiveFailed():
+                if self._floor is not None:
+                    self._floor.take(entry, now)
             case TranscribedPart() | Transcribed() | TranscriptionFailed():
                 self._transcription.take(entry)
             case AllowanceChanged(allowance=allowance):
@@ -159,6 +180,8 @@ class Session:
             case Played(item_id=item_id, samples=samples):
                 if self._playout:
                     self._playout.played(item_id, samples)
+                if self._floor is not None:
+                    self._batch.add(GoneOut(item_id, samples))
             case Tick():
                 self._batch.refusing(lambda: self._tick(now), None)
             case Lost():
@@ -194,11 +217,11 @@ class Session:
                 self._update(event)
             case InputAudioBufferCommit():
                 if entry := self._turn.commit_as_asked():
-                    self._transcription.start(entry)
+                    self._write_down(entry)
             case InputAudioBufferClear():
                 self._turn.clear()
             case ResponseCreate(response=params):
-                self._responses.create(params, now)
+                self._create_response(params, now)
             case ResponseCancel(response_id=response_id):
                 self._responses.cancel(response_id)
             case ConversationItemCreate():
@@ -228,7 +251,10 @@ class Session:
             self._idle.configure(turn_detection)
             self._owes_answer = False
         self._configure_transcription()
-        self._batch.add(Configure(self._settings.ask(ResponseCreateParams(), None)))
+        self._batch.add(Configure(self._ask()))
+
+    def _ask(self) -> Ask:
+        return self._settings.ask(ResponseCreateParams(), None)
 
     def _configure_transcription(self) -> None:
         session = self._settings.session
@@ -237,6 +263,8 @@ class Session:
     # The user's voice
 
     def _hear(self, pcm: bytes, speech: float | None, now: float) -> None:
+        if self._floor is not None:
+            self._floor.hear(pcm, now)
         if self._turn.overflows(pcm):
             self._end_turn(now)  # what was announced is also ended (GAP-25, GAP-26)
         self._idle.heard(self._turn.position_ms, now)
@@ -254,7 +282,16 @@ class Session:
         if self._turn.judge(result) == "stopped":
             self._end_turn(now)
 
+    def _write_down(self, entry: Entry) -> None:
+        if self._floor is not None:
+            self._floor.write_down(entry)
+        else:
+            self._transcription.start(entry)
+
     def _end_turn(self, now: float) -> None:
+        if self._floor is not None:
+            self._floor.end_turn(now)
+            return
         speech_end = self._turn.speech_end
         entry = self._turn.end()
         self._transcription.start(entry)
@@ -281,7 +318,16 @@ class Session:
         if silence is None:
             return
         self._transcription.start(self._turn.commit_silence(*silence))
-        self._responses.create(ResponseCreateParams(), now, automatic=True)
+        if self._floor is not None:
+            self._floor.nudge(ResponseCreateParams(), now)
+        else:
+            self._responses.create(ResponseCreateParams(), now, automatic=True)
+
+    def _create_response(self, params: ResponseCreateParams, now: float) -> None:
+        if self._floor is not None and params.conversation == "auto":
+            self._floor.nudge(params, now)
+        else:
+            self._responses.create(params, now)
 
     def _reply(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
         active = self._responses.active

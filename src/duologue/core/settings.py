@@ -36,6 +36,7 @@ from duologue.events import (
     SessionUpdateParams,
     ToolChoice,
     ToolEcho,
+    TurnDetection,
     Voice,
     VoiceId,
 )
@@ -62,6 +63,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     `translation_start` is that of a translation session. `transcription_model` is what a
     transcription session begins with. `target_languages` are those a translation can speak.
     `plays`: playing the replies is ours, and how much was played comes in (`Played`).
+    `duplex`: the engine is a full-duplex model that owns the floor (`core/floor.py`).
     """
 
     id: str
@@ -88,6 +90,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     start: SessionUpdateParams | None = None
     translation_start: TranslationSessionUpdate | None = None
     plays: bool = False
+    duplex: bool = False
 
 
 class Settings:
@@ -259,6 +262,8 @@ class Settings:
         merged = self.session.audio
         given = change.audio
         assert given is not UNSET
+        if self._config.duplex and given.input and given.input.turn_detection is not UNSET:
+            check_model_owns_floor(given.input.turn_detection, "session.audio.input.turn_detection")
         if given.input is not UNSET:
             fields = present(given.input)
             if fields.get("noise_reduction") is not None:
@@ -296,6 +301,28 @@ def check_tools(tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]
             )
         names.add(tool.name)
     return tuple(tool for tool in tools if isinstance(tool, FunctionTool))
+
+
+def check_model_owns_floor(turn_detection: TurnDetection | None, param: str) -> None:
+    """Refuse turn detection that would take the floor from a full-duplex model.
+
+    How long a silence shall be, and how eager, is not refused: the model goes by its own ear.
+    """
+    if turn_detection is None:
+        raise Refusal(
+            "invalid_value",
+            "The engine of this server listens while it speaks and takes turns itself: turn "
+            "detection cannot be switched off.",
+            param,
+        )
+    for name in ("create_response", "interrupt_response"):
+        if getattr(turn_detection, name) is False:
+            raise Refusal(
+                "invalid_value",
+                "The engine of this server decides itself when it speaks and when it falls "
+                f"silent: {name} cannot be false.",
+                f"{param}.{name}",
+            )
 
 
 def check_tool_choice(choice: ToolChoice, param: str) -> None:

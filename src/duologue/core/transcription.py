@@ -137,6 +137,24 @@ class Transcription:
         self._jobs[job_id] = job
         self._batch.add(Transcribe(job_id, sound_id, sound, ask))
 
+    def expect_words(self, entry: Entry) -> str | None:
+        """The model writes the words of `entry` down itself (`take_words`); None: not wanted."""
+        settings = self._settings
+        if settings is None:
+            return None
+        self._stop_live()
+        job_id = self._new_id("job")
+        self._jobs[job_id] = _Job(entry, 0, settings)
+        return job_id
+
+    def take_words(self, job_id: str, text: str, *, final: bool) -> None:
+        """All words that the model has written down of an item so far."""
+        job = self._jobs[job_id]
+        self._tell(job, text, None)
+        if final:
+            del self._jobs[job_id]
+            self._complete(job, Transcript(text, job.seconds))
+
     def take(self, result: TranscribedPart | Transcribed | TranscriptionFailed) -> None:
         """Take a result; nothing if its job is not known."""
         if self._live and result.job == self._live.job:

@@ -122,6 +122,12 @@ class TurnDetection:
         self.speaking = True
         return "started"
 
+    def start(self, at_ms: int) -> None:
+        """Somebody else has found the beginning of a turn: a model that owns the floor."""
+        self.reset()
+        self.onset_ms = at_ms
+        self.speaking = True
+
     def resume(self, other: "TurnDetection") -> None:
         """Go on where `other` was, under new settings; what it was told is asked again."""
         self.speaking = other.speaking

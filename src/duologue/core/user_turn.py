@@ -8,6 +8,7 @@
 The item id is made when speech starts, so that the announced id is the committed one (G3).
 At the first silent window of a pause the engine is told what to expect; it may work ahead.
 In `semantic_vad` a pause that lasts is judged: one job a pause, dead when the pause ends.
+Where a model owns the floor no window is scored: `start_at` and `end` are told by it.
 The story of one turn is here; what follows it (the reply) is the session's.
 """
 
@@ -46,6 +47,9 @@ from duologue.events import (
 ONSET_MARGIN_MS = 200
 """Sound held besides the prefix padding while listening for an onset."""
 
+FLOOR_MARGIN_MS = 3000
+"""Sound held besides the padding where a model says that speech began: it says so late."""
+
 SHORT_SPEECH_PATIENCE_MS = 250
 """What the server's own policy adds after short speech (`turn_detection`)."""
 
@@ -75,11 +79,19 @@ class UserTurn:
     """Buffer, detector and the announced item of one session."""
 
     def __init__(
-        self, batch: Batch, conversation: Conversation, new_id: Callable[[str], str]
+        self,
+        batch: Batch,
+        conversation: Conversation,
+        new_id: Callable[[str], str],
+        *,
+        is_told: bool = False,
     ) -> None:
         self._batch = batch
         self._conversation = conversation
         self._new_id = new_id
+        self._is_told = is_told
+        """Whether a model that owns the floor says when speech begins and ends."""
+        self._margin_ms = FLOOR_MARGIN_MS if is_told else ONSET_MARGIN_MS
         self._buffer = InputAudioBuffer()
         self._detector: TurnDetection | None = None
         self.item_id: str | None = None
@@ -93,7 +105,7 @@ class UserTurn:
 
     @property
     def scores_audio(self) -> bool:
-        return self._detector is not None
+        return self._detector is not None and not self._is_told
 
     @property
     def speaking(self) -> bool:
@@ -150,11 +162,19 @@ class UserTurn:
         if decision == "started":
             self._start()
         elif not self._detector.speaking and decision is None:
-            self._buffer.keep_last(self._detector.prefix_padding_ms + ONSET_MARGIN_MS)
+            self._buffer.keep_last(self._detector.prefix_padding_ms + self._margin_ms)
         if decision in ("started", "stopped"):
             return decision
         self._pause(decision)
         return None
+
+    def start_at(self, at_ms: int) -> bool:
+        """Speech began `at_ms` of the audio clock, as the model says; False if nothing is held."""
+        if self._detector is None or not self._buffer.held_ms:
+            return False
+        self._detector.start(max(self._buffer.start_ms, min(at_ms, self._buffer.end_ms)))
+        self._start()
+        return True
 
     def _start(self) -> None:
         detector = self._detector
@@ -173,11 +193,11 @@ class UserTurn:
             item_id=self.item_id,
         )
 
-    def announce_stop(self) -> None:
+    def announce_stop(self, end_ms: int) -> None:
         """Send `speech_stopped`."""
         self._batch.send(
             InputAudioBufferSpeechStopped,
-            audio_end_ms=self._buffer.end_ms,
+            audio_end_ms=end_ms,
             item_id=self.item_id,
         )
 
@@ -227,10 +247,17 @@ class UserTurn:
         """The sound held from sample `start` on."""
         return self._buffer.tail(start)
 
-    def end(self) -> Entry:
-        """The turn is over: stopped and committed, however short it is (GAP-25)."""
-        self.announce_stop()
-        entry = self.commit(minimum_ms=0)
+    def end(self, at_ms: int | None = None) -> Entry:
+        """The turn is over: stopped and committed, however short it is (GAP-25).
+
+        What came after `at_ms` is kept for the next turn; no item is shorter than a commit may be,
+        if there is sound for it.
+        """
+        end_ms = self._buffer.end_ms
+        if at_ms is not None:
+            end_ms = min(end_ms, max(at_ms, self._buffer.start_ms + COMMIT_MINIMUM_MS))
+        self.announce_stop(end_ms)
+        entry = self.commit(minimum_ms=0, end_ms=None if at_ms is None else end_ms)
         self._has_just_ended = True
         return entry
 
@@ -249,7 +276,7 @@ class UserTurn:
                 return None
             raise
 
-    def commit(self, *, minimum_ms: int = COMMIT_MINIMUM_MS) -> Entry:
+    def commit(self, *, minimum_ms: int = COMMIT_MINIMUM_MS, end_ms: int | None = None) -> Entry:
         """Make an item of what is held: committed, added, done, and the engine is told."""
         if self._buffer.held_ms < minimum_ms:
             raise Refusal(
@@ -261,7 +288,8 @@ class UserTurn:
         item_id = self.item_id or self._new_id("item")
         content = (InputAudio(),)
         item = MessageItem(id=item_id, role="user", status="completed", content=content)
-        entry = Entry(item, pcm=self._buffer.take())
+        until = None if end_ms is None else audio.samples_of_ms(end_ms)
+        entry = Entry(item, pcm=self._buffer.take(until))
         self._enter(entry, item)
         self._expected = False
         self._abandon()

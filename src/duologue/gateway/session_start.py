@@ -136,6 +136,7 @@ class SessionStart:
             model_names=ANY_MODEL if lenient else CONVERSATION_MODEL.pattern,
             voice=self._voice,
             voices=self._traits.voices,
+            duplex=self._traits.duplex,
             calls_functions=self._traits.tools,
             takes_images=self._traits.takes_images,
             is_audible=self._traits.audible or self._traits.speaks,

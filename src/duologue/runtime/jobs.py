@@ -1,9 +1,9 @@
 """Jobs by id: work that the core asked for, each a task that puts its results in the inbox.
 
-Outputs `Respond`, `Transcribe`, `Translate` and `ScoreTurn` come in, inputs with the same job
-id go out. A cancelled job may still say something; the core ignores it. No exception leaves a
-job: a fault that has a name becomes a failed input with it, any other is logged and becomes
-`internal_error`.
+Outputs `Respond`, `Live`, `Transcribe`, `Translate` and `ScoreTurn` come in, inputs with the
+same job id go out. A cancelled job may still say something; the core ignores it. No exception
+leaves a job: a fault that has a name becomes a failed input with it, any other is logged and
+becomes `internal_error`.
 """
 
 import asyncio
@@ -20,12 +20,13 @@ from duologue.runtime.ports import Talk, Transcriber, Translator, TurnEnd
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from duologue.core.talk import ReplyEvent, Transcript
+    from duologue.core.talk import LiveEvent, ReplyEvent, Transcript
+    from duologue.runtime.ports import LiveTalk
 
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[inputs.Input], Awaitable[None]]
-Work = outputs.Respond | outputs.Transcribe | outputs.Translate | outputs.ScoreTurn
+Work = outputs.Respond | outputs.Live | outputs.Transcribe | outputs.Translate | outputs.ScoreTurn
 
 
 class Jobs:
@@ -52,6 +53,8 @@ class Jobs:
             case outputs.Respond(job, ask):
                 assert self._talk, "a reply in a session without an engine"
                 work = self._reply(job, self._talk.reply(ask))
+            case outputs.Live(job, ask):
+                work = self._live(job, cast("LiveTalk", self._talk).live(ask))
             case outputs.Translate(job, pcm, wanted):
                 assert self._translator, "a translation where there is no translator"
                 work = self._reply(job, self._translator.translate(pcm, wanted))
@@ -86,6 +89,19 @@ class Jobs:
             logger.exception("job %s: the engine broke", job)
             message = "The engine failed to produce a reply."
             await self._deliver(inputs.ReplyFailed(job, "internal_error", message))
+
+    async def _live(self, job: str, events: AsyncIterator["LiveEvent"]) -> None:
+        code, message = "engine_error", "The engine's session has ended."
+        try:
+            async with aclosing(cast("AsyncGenerator[LiveEvent, None]", events)) as live:
+                async for event in live:
+                    await self._deliver(inputs.LiveEvent(job, event))
+        except EngineFault as fault:
+            code, message = fault.code, fault.message
+        except Exception:
+            logger.exception("job %s: the engine broke", job)
+            code, message = "internal_error", "The engine failed to listen."
+        await self._deliver(inputs.LiveFailed(job, code, message))
 
     async def _write(self, output: outputs.Transcribe) -> None:
         job = output.job

@@ -12,6 +12,7 @@ line. When the session ends, for whatever reason, jobs and the engine's lease ar
 import asyncio
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from msgspec import UNSET, structs
 
@@ -40,6 +41,9 @@ from duologue.runtime.ports import (
     TurnEnd,
 )
 from duologue.runtime.recorder import Recorder, TapeHeader
+
+if TYPE_CHECKING:
+    from duologue.runtime.ports import LiveTalk
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +312,15 @@ class Runner:
                     if self._meter:
                         self._meter.begin(job, ask, now)
                     self._jobs.start(output)
-                case outputs.Transcribe() | outputs.Translate() | outputs.ScoreTurn():
+                case outputs.Unasked(job, ask):
+                    if self._meter:
+                        self._meter.begin(job, ask, now)
+                case (
+                    outputs.Live()
+                    | outputs.Transcribe()
+                    | outputs.Translate()
+                    | outputs.ScoreTurn()
+                ):
                     self._jobs.start(output)
                 case outputs.Spent(job, tokens):
                     if self._meter:
@@ -384,3 +396,9 @@ def _tell(talk: Talk, note: outputs.Note) -> None:
             talk.cut(item_id, end_ms, text)
         case outputs.Drop(item_id):
             talk.drop(item_id)
+        case outputs.Hear(pcm):
+            cast("LiveTalk", talk).hear(pcm)
+        case outputs.GoneOut(item_id, samples):
+            cast("LiveTalk", talk).played(item_id, samples)
+        case outputs.Nudge(ask):
+            cast("LiveTalk", talk).nudge(ask)

@@ -21,7 +21,17 @@ from duologue.audio import pcm as audio
 from duologue.core import inputs, outputs
 from duologue.core.kinds import make_session
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Ask, Call, Done, Item, ReplyEvent, Say, Transcript, TranscriptionAsk
+from duologue.core.talk import (
+    Ask,
+    Call,
+    Done,
+    Item,
+    LiveEvent,
+    ReplyEvent,
+    Say,
+    Transcript,
+    TranscriptionAsk,
+)
 from duologue.errors import Refusal
 from duologue.events import ClientEvent, decode_client_event, event_id_of
 from duologue.events.translation import (
@@ -53,6 +63,11 @@ class TimelineEngine:
         self.expected: list[Item | None] = []
         self.cuts: list[tuple[str, int, str]] = []
         self.cancelled: list[str] = []
+        self.live_jobs: list[str] = []
+        """Live jobs that were opened, of a full-duplex model."""
+        self.heard_bytes = 0
+        self.gone_out: list[tuple[str, int]] = []
+        self.nudges: list[Ask] = []
 
     def says(
         self, text: str, *, after_s: float = 0.3, step_s: float = 0.05, word_ms: int = 200
@@ -89,6 +104,12 @@ class TimelineEngine:
                 self.cuts.append((item_id, end_ms, text))
             case outputs.Expect(item):
                 self.expected.append(item)
+            case outputs.Hear(pcm):
+                self.heard_bytes += len(pcm)
+            case outputs.GoneOut(item_id, samples):
+                self.gone_out.append((item_id, samples))
+            case outputs.Nudge(ask):
+                self.nudges.append(ask)
 
 
 class Timeline:
@@ -150,6 +171,11 @@ class Timeline:
             self.enter(at_s, read(event, translation=self.config.type == "translation"))
         else:
             self.enter(at_s, inputs.Received(event))
+
+    def model_does(self, at_s: float, *events: LiveEvent) -> None:
+        """A full-duplex model does something unasked, in the live job that is open by now."""
+        for event in events:
+            self.enter(at_s, inputs.LiveEvent(self.engine.live_jobs[-1], event))
 
     def enter(self, at_s: float, entry: inputs.Input) -> None:
         """Any input at a time."""
@@ -220,6 +246,10 @@ class Timeline:
                 case outputs.Respond(job, ask):
                     self.engine.asks.append(ask)
                     self._reply(job)
+                case outputs.Live(job):
+                    self.engine.live_jobs.append(job)
+                case outputs.Unasked(_, ask):
+                    self.engine.asks.append(ask)
                 case outputs.Translate(job, pcm, _):
                     self.translations.append(len(pcm))
                     self._reply(job)
