@@ -151,7 +151,6 @@ def test_what_nobody_says_is_not_kept() -> None:
     assert len(t.engine.history[0].parts[0].pcm or b"") < 1900 * audio.BYTES_PER_MS
 
 
-@pytest.mark.conformance("C-157")
 def test_a_model_that_yields_is_a_barge_in() -> None:
     t = with_model()
     play(t, *words("One two three four five.", 1.0), (2.0, Floor("user_starts", 1900)))

@@ -71,6 +71,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `translations` in turn).
 
     A word is a token, of instructions, history and replies; `context_tokens` are remembered.
+    `duplex`: as a model that listens while it speaks (`scripted_live.py`).
     """
 
     replies: tuple[ScriptedReply, ...] = (ScriptedReply(text="You said: {heard}"),)
@@ -80,6 +81,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     places: int = 1000
     context_tokens: int = 32_768
     max_output_tokens: int = 4096
+    duplex: bool = False
 
 
 def read_script(path: Path) -> Script:
@@ -100,8 +102,11 @@ def tone(ms: int) -> bytes:
 class ScriptedEngine:
     """Satisfies `Engine`."""
 
+    duplex = False
+
     def __init__(self, script: Script) -> None:
         self.traits = Traits(
+            duplex=self.duplex,
             reads_images=True,  # takes them, so that clients can be tested
             voices=("tone",),
             context_tokens=script.context_tokens,
@@ -117,6 +122,10 @@ class ScriptedEngine:
         if self.open_talks >= self.script.places:
             raise EngineBusy(f"all {self.script.places} places of the scripted engine are taken")
         self.open_talks += 1
+        return self.talk()
+
+    def talk(self) -> Talk:
+        """One more conversation."""
         return ScriptedTalk(self)
 
     async def aclose(self) -> None:
@@ -170,19 +179,13 @@ class ScriptedTalk:
         ]
 
     async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
-        context, began = self._read_context(ask)
-        yield began
-        heard = _last_text(context)
-        reply = next((r for r in self._engine.script.replies if r.when in heard), ScriptedReply())
+        answer = self._answer(ask)
+        reply = answer.script
+        yield answer.began
         await asyncio.sleep(reply.first_delay_ms / 1000)
-        words = reply.text.replace("{heard}", heard).split()
-        limit = ask.max_tokens or self._engine.traits.max_output_tokens
-        calls = _calls(reply, ask)
-        if ask.tool_choice not in ("auto", "none"):
-            words = []
         position = 0
         pace = _Pace(reply.frame_ms)
-        for count, word in enumerate(words[:limit]):
+        for count, word in enumerate(answer.words):
             if count:
                 await asyncio.sleep(reply.word_delay_ms / 1000)
             text = f" {word}" if count else word
@@ -195,11 +198,22 @@ class ScriptedTalk:
                 yield Say("", frame, position) if index else Say(text, frame, position, tokens=1)
         if reply.fail:
             raise EngineFault(reply.fail)
-        if len(words) <= limit:
-            for index, call in enumerate(calls):
-                yield Call(index, name=call.name, delta=call.arguments, tokens=1)
-                yield Call(index, final=True)
-        yield Done(reason="completed" if len(words) <= limit else "length")
+        for index, call in enumerate(answer.calls):
+            yield Call(index, name=call.name, delta=call.arguments, tokens=1)
+            yield Call(index, final=True)
+        yield Done(reason="completed" if answer.is_whole else "length")
+
+    def _answer(self, ask: Ask) -> "Answer":
+        """What the script says to the history of now."""
+        context, began = self._read_context(ask)
+        heard = _last_text(context)
+        reply = next((r for r in self._engine.script.replies if r.when in heard), ScriptedReply())
+        words = reply.text.replace("{heard}", heard).split()
+        if ask.tool_choice not in ("auto", "none"):
+            words = []
+        limit = ask.max_tokens or self._engine.traits.max_output_tokens
+        is_whole = len(words) <= limit
+        return Answer(began, reply, words[:limit], _calls(reply, ask) if is_whole else (), is_whole)
 
     def _read_context(self, ask: Ask) -> tuple[Sequence[Item], Began]:
         """What the reply answers, and what reading it costs: the beginning may be known."""
@@ -222,6 +236,17 @@ class ScriptedTalk:
             self._engine.open_talks -= 1
             for item_id in self._spoken:
                 del self._engine.heard[item_id]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One reply of the script, made out: `words` and `calls` as the ask allows them."""
+
+    began: Began
+    script: ScriptedReply
+    words: Sequence[str]
+    calls: Sequence[ScriptedCall]
+    is_whole: bool
+    """Whether the ask's limit allows all of it."""
 
 
 class _Pace:

@@ -23,6 +23,7 @@ from duologue.engines.scripted import (
     ScriptedTranslator,
     read_script,
 )
+from duologue.engines.scripted_live import ScriptedLiveEngine
 from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction
@@ -102,7 +103,8 @@ async def _engine_parts(config: ServerConfig) -> Parts:
 async def _scripted(config: ServerConfig) -> Parts:
     from duologue.gateway.compose_parts import make_activity
 
-    engine = ScriptedEngine(script(config.script))
+    asked = script(config.script)
+    engine = ScriptedLiveEngine(asked) if asked.duplex else ScriptedEngine(asked)
     is_open = config.unknown_model == "lenient"
     return Parts(
         engine,

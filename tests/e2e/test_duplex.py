@@ -1,0 +1,177 @@
+"""Stock clients and a full-duplex model, over real sockets: only the URL is ours.
+
+They know nothing of it: the model takes turns, yields, calls and talks on by itself, and every
+event is one that they read strictly.
+"""
+
+import asyncio
+import json
+from base64 import b64encode
+from typing import Any
+
+from agents import function_tool
+from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunner
+from openai import AsyncOpenAI
+
+from duologue.engines.scripted import tone
+from live_server import KEY, call, scripted, serving, ws_url
+from oracle import validate_server_event
+
+SCRIPT = """
+duplex = true
+word_ms = 120
+transcripts = ["What is the weather in Paris?", "Stop.", "And now?"]
+[[replies]]
+when = "weather"
+text = "Let me look."
+calls = [{ name = "get_weather", arguments = '{"city":"Paris"}' }]
+[[replies]]
+when = "sunny"
+text = "It is sunny in Paris today and it will stay so for a very long time I am told."
+[[replies]]
+text = "Fine."
+"""
+SILENCE = bytes(48_000)
+TOOL: Any = {
+    "type": "function",
+    "name": "get_weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+class Spoken:
+    """The stock SDK's connection: strict about every event."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.seen: list[Any] = []
+
+    async def say(self, sound: bytes) -> None:
+        await self.connection.input_audio_buffer.append(audio=b64encode(sound).decode())
+
+    async def until(self, kind: str) -> Any:
+        """The next event of a type; each one before it must be valid and no error."""
+        async for event in self.connection:
+            validate_server_event(json.dumps(event.to_dict()))
+            assert event.type != "error", event
+            self.seen.append(event)
+            if event.type == kind:
+                return event
+        raise AssertionError(f"the connection ended before {kind}")
+
+
+async def converse(base_url: str) -> list[str]:
+    """A voice turn, a call, its result, a barge-in and the next turn; the words of each reply."""
+    client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+    async with client.realtime.connect(model="gpt-realtime") as connection:
+        spoken = Spoken(connection)
+        await connection.session.update(
+            session={
+                "type": "realtime",
+                "tools": [TOOL],
+                "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+            }
+        )
+        await spoken.until("session.updated")
+        await spoken.say(SILENCE + tone(800) + SILENCE)
+        transcript = await spoken.until("conversation.item.input_audio_transcription.completed")
+        assert transcript.transcript == "What is the weather in Paris?"
+        called = (await spoken.until("response.done")).response
+        message, asked = called.output
+        assert called.status == "completed"
+        await connection.conversation.item.create(
+            item={"type": "function_call_output", "call_id": asked.call_id, "output": "sunny"}
+        )
+        await connection.response.create()  # as every client does
+        await spoken.until("response.output_audio.delta")
+        await spoken.say(tone(400))
+        started = await spoken.until("input_audio_buffer.speech_started")
+        interrupted = (await spoken.until("response.done")).response
+        assert interrupted.status_details.reason == "turn_detected"
+        await spoken.say(SILENCE)
+        committed = await spoken.until("input_audio_buffer.committed")
+        assert committed.item_id == started.item_id
+        last = (await spoken.until("response.done")).response
+        kinds = [event.type for event in spoken.seen]
+        assert kinds.count("response.created") == 3, "nobody asked twice"
+        return [
+            response.output[0].content[0].transcript for response in (called, interrupted, last)
+        ]
+
+
+async def test_a_voice_turn_a_tool_and_a_barge_in() -> None:
+    async with serving(scripted(script=SCRIPT)) as base_url, asyncio.timeout(30):
+        first, second, last = await converse(base_url)
+    assert (first, last) == ("Let me look.", "Fine.")
+    assert 0 < len(second) < 40 and "It is sunny in Paris".startswith(second[:20])
+
+
+async def test_two_sessions_talk_at_once_and_apart() -> None:
+    async with serving(scripted(script=SCRIPT)) as base_url, asyncio.timeout(40):
+        for first, _, last in await asyncio.gather(converse(base_url), converse(base_url)):
+            assert (first, last) == ("Let me look.", "Fine.")
+
+
+async def test_what_a_client_is_told_of_it_and_what_it_cannot_have() -> None:
+    async with serving(scripted(script=SCRIPT)) as base_url, call(base_url) as client:
+        created = await client.next("session.created")
+        assert created["session"]["duologue"]["traits"]["duplex"] is True
+        audio_input = {"audio": {"input": {"turn_detection": None}}}
+        await client.send("session.update", session={"type": "realtime", **audio_input})
+        refused = await client.receive()
+        assert refused["error"]["param"] == "session.audio.input.turn_detection"
+
+
+@function_tool
+def get_weather(city: str) -> str:
+    """The weather in a city."""
+    return f"sunny in {city}"
+
+
+async def test_the_agents_sdk_talks_with_it_without_one_error() -> None:
+    agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
+    tracker = RealtimePlaybackTracker()
+    async with serving(scripted(script=SCRIPT)) as base_url:
+        model_config: Any = {
+            "api_key": KEY,
+            "url": ws_url(base_url),
+            "initial_model_settings": {"model_name": "gpt-realtime"},
+            "playback_tracker": tracker,
+        }
+        session = await RealtimeRunner(agent).run(model_config=model_config)
+        async with session, asyncio.timeout(30):
+            await session.send_audio(SILENCE + tone(800) + SILENCE)
+            kinds: list[str] = []
+            async for event in session:
+                kinds.append(event.type)
+                assert event.type != "error", event
+                if event.type == "audio":
+                    tracker.on_play_bytes(event.item_id, event.content_index, event.audio.data)
+                if event.type == "audio" and _first_after_tool(kinds):
+                    await session.send_audio(tone(400) + SILENCE)
+                if kinds.count("agent_end") == 3:
+                    break
+            items: list[Any] = session._history
+            said = [(getattr(item, "role", item.type), _text(item)) for item in items]
+    assert "audio_interrupted" in kinds
+    roles = [role for role, _ in said]
+    assert roles == ["user", "assistant", "function_call", "assistant", "user", "assistant"]
+    texts = [text or "" for _, text in said]
+    assert texts[0] == "What is the weather in Paris?" and texts[1] == "Let me look."
+    assert "It is sunny in Paris today".startswith(texts[3][:20]) and len(texts[3]) < 40
+    assert texts[4:] == ["Stop.", "Fine."]
+
+
+def _first_after_tool(kinds: list[str]) -> bool:
+    """Whether the last event is the first sound after the tool has answered."""
+    after = kinds[kinds.index("tool_end") :] if "tool_end" in kinds else []
+    return after.count("audio") == 1
+
+
+def _text(item: Any) -> str | None:
+    if item.type == "function_call":
+        output: str | None = item.output
+        return output
+    part = item.content[0]
+    words: str | None = part.text if part.type in ("input_text", "text") else part.transcript
+    return words
