@@ -9,14 +9,14 @@
 `check` makes an engine, judges it and closes it; it raises `Broken`, which says what was
 expected and what came. `Case` says what the engine is asked, for those that need longer, or
 other words. A rule about something that the engine's traits deny is not judged: `check` then
-returns why.
+returns why. `LIVE_RULES` are those of an engine that listens while it speaks (`Traits.duplex`).
 """
 
-from duologue.testing.engine_conformance import history, interruption, leases, order, work
+from duologue.testing.engine_conformance import history, interruption, leases, live, order, work
 from duologue.testing.engine_conformance.bench import Bench, Broken, Case
 from duologue.testing.engine_conformance.rule import Make, Rule
 
-__all__ = ["RULES", "Bench", "Broken", "Case", "Make", "Rule"]
+__all__ = ["LIVE_RULES", "RULES", "Bench", "Broken", "Case", "Make", "Rule"]
 
 RULES: tuple[Rule, ...] = (
     *order.RULES,
@@ -25,4 +25,7 @@ RULES: tuple[Rule, ...] = (
     *leases.RULES,
     *work.RULES,
 )
-"""Every rule. `str(rule)` is its name."""
+"""Every rule about replies that are asked for. `str(rule)` is its name."""
+
+LIVE_RULES: tuple[Rule, ...] = live.RULES
+"""Every rule about a model that owns the floor."""

@@ -42,7 +42,8 @@ class Case:
     of a reply's events are tried for an interruption. `places`: so many talks are tried at
     once. A reader that pauses for `pause_s` may find `ahead_ms` of sound ready, no more.
     `counts_late`: what a reply reads is known only at its end, as of many remote models; the
-    last `Began` of a reply then counts.
+    last `Began` of a reply then counts. A full-duplex model hears the user at `live_pace` times
+    the pace of speech, and may answer `answer_s` later.
     """
 
     pcm: bytes = field(default_factory=_question, repr=False)
@@ -56,6 +57,8 @@ class Case:
     pause_s: float = 0.3
     ahead_ms: int = 30_000
     counts_late: bool = False
+    live_pace: float = 1.0
+    answer_s: float = 2.0
 
 
 @dataclass(frozen=True)
