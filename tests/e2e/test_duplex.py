@@ -14,7 +14,7 @@ from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunn
 from openai import AsyncOpenAI
 
 from duologue.engines.scripted import tone
-from live_server import KEY, call, scripted, serving, ws_url
+from live_server import KEY, call, scripted, ws_url
 from oracle import validate_server_event
 
 SCRIPT = """
@@ -99,21 +99,21 @@ async def converse(base_url: str) -> list[str]:
         ]
 
 
-async def test_a_voice_turn_a_tool_and_a_barge_in() -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url, asyncio.timeout(30):
+async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
+    async with serve(scripted(script=SCRIPT)) as base_url, asyncio.timeout(30):
         first, second, last = await converse(base_url)
     assert (first, last) == ("Let me look.", "Fine.")
     assert 0 < len(second) < 40 and "It is sunny in Paris".startswith(second[:20])
 
 
-async def test_two_sessions_talk_at_once_and_apart() -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url, asyncio.timeout(40):
+async def test_two_sessions_talk_at_once_and_apart(serve: Any) -> None:
+    async with serve(scripted(script=SCRIPT)) as base_url, asyncio.timeout(40):
         for first, _, last in await asyncio.gather(converse(base_url), converse(base_url)):
             assert (first, last) == ("Let me look.", "Fine.")
 
 
-async def test_what_a_client_is_told_of_it_and_what_it_cannot_have() -> None:
-    async with serving(scripted(script=SCRIPT)) as base_url, call(base_url) as client:
+async def test_what_a_client_is_told_of_it_and_what_it_cannot_have(serve: Any) -> None:
+    async with serve(scripted(script=SCRIPT)) as base_url, call(base_url) as client:
         created = await client.next("session.created")
         assert created["session"]["duologue"]["traits"]["duplex"] is True
         audio_input = {"audio": {"input": {"turn_detection": None}}}
@@ -128,10 +128,10 @@ def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-async def test_the_agents_sdk_talks_with_it_without_one_error() -> None:
+async def test_the_agents_sdk_talks_with_it_without_one_error(serve: Any) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
     tracker = RealtimePlaybackTracker()
-    async with serving(scripted(script=SCRIPT)) as base_url:
+    async with serve(scripted(script=SCRIPT)) as base_url:
         model_config: Any = {
             "api_key": KEY,
             "url": ws_url(base_url),

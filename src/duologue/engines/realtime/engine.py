@@ -6,10 +6,12 @@ for a while. A talk stays there until its session ends.
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from duologue.core.talk import Ask
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.link import Link, Lost, Take
+from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
@@ -62,16 +64,20 @@ class RealtimeEngine:
 
     async def open(self, ask: Ask) -> Talk:
         """See `Engine.open`. An upstream that is away fails the reply, not the talk."""
-        talk = RealtimeTalk(
-            ask,
-            self._open_link,
-            told=self._told,
-            gone=lambda: self._talks.discard(talk),
-            voices=None if self._aligned else self.traits.voices,
-            pace=None if self._aligned else Pace(),
-            transcripts=self._transcripts,
-            silence_s=self._silence_s,
-        )
+        options: dict[str, Any] = {
+            "told": self._told,
+            "gone": lambda: self._talks.discard(talk),
+            "voices": None if self._aligned else self.traits.voices,
+            "pace": None if self._aligned else Pace(),
+            "transcripts": self._transcripts,
+            "silence_s": self._silence_s,
+        }
+        talk: RealtimeTalk
+        if self.traits.duplex:
+            omni = not self._aligned
+            talk = RealtimeLiveTalk(ask, self._open_link, omni=omni, **options)
+        else:
+            talk = RealtimeTalk(ask, self._open_link, **options)
         self._talks.add(talk)
         fault = await talk.begun(DOOR_S)
         if fault is not None and fault.code in FULL:

@@ -83,6 +83,11 @@ class Link:
         self._life = asyncio.create_task(life, name="upstream")  # noqa: TID251 - owned here
         self.over = False
 
+    @property
+    def waiting(self) -> int:
+        """Orders that the upstream has not been sent yet."""
+        return self._orders.qsize()
+
     def send(self, order: Order) -> None:
         """Have it sent after all that was ordered before."""
         if self.over:

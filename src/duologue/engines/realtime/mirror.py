@@ -22,6 +22,10 @@ class Mirror:
         self._ids[item_id] = (item_id,)
         self._made.pop(item_id, None)
 
+    def hears(self, item_id: str, upstream_id: str) -> None:
+        """The item is a turn that the upstream has heard and made itself."""
+        self._ids[item_id] = (upstream_id,)
+
     def learn(self, item_id: str, made: Made, call_id: str | None) -> None:
         """The item is what the upstream made."""
         self._ids[item_id] = tuple(filter(None, made.ids))

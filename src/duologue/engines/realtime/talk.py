@@ -214,7 +214,7 @@ class RealtimeTalk:
         """Whether the item is one that the upstream made; if so, their names are joined."""
         if self._kept is None or item.role not in ("assistant", "call"):
             return False
-        made = next((m for m in self._kept.unclaimed if _is_same(item, m)), None)
+        made = next((m for m in self._kept.unclaimed if is_same(item, m)), None)
         if made is None:
             return False
         self._kept.unclaimed.remove(made)
@@ -393,7 +393,7 @@ class RealtimeTalk:
         run.fail(fault)
 
 
-def _is_same(item: Item, made: Made) -> bool:
+def is_same(item: Item, made: Made) -> bool:
     """Whether the core means this one: a call by its words, a message by its beginning."""
     if item.call is not None:
         call = item.call

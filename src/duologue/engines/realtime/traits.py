@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Traits
@@ -20,7 +22,9 @@ async def common_traits(upstreams: Sequence[Upstream]) -> tuple[Traits, bool]:
     told = await asyncio.gather(*(upstream.traits() for upstream in upstreams))
     known = [traits for traits, is_duologue in told if is_duologue]
     if not known:
-        return OPEN_TRAITS, False
+        duplex = all(upstream.duplex for upstream in upstreams)
+        # What such a model remembers is its own; some can be truncated, not all.
+        return structs.replace(OPEN_TRAITS, duplex=duplex, rewinds=not duplex), False
     return intersection(known), len(known) == len(told)
 
 

@@ -58,6 +58,8 @@ class Upstream:
         self.url = urlunsplit(("ws" + http[4:], parts.netloc, f"{path}/realtime", query, ""))
         self.models_url = urlunsplit((http, parts.netloc, f"{path}/models", "", ""))
         self.name = parts.netloc
+        self.duplex = "duplex=1" in parts.query.split("&")
+        """Whether the address asks for a model that listens while it speaks (vLLM-Omni)."""
         """Host and port: what a log may show."""
 
     @property
@@ -121,13 +123,14 @@ def _traits(listed: list[Any], model: str | None) -> tuple[Traits, bool]:
 
 
 def _traits_shown(shown: EngineTraits) -> Traits:
-    """A front's traits: those of the upstream, but that the turns are the front's."""
+    """A front's traits are those of the upstream; turns are the front's unless a model owns them."""
     return Traits(
         hears=shown.hears,
         speaks=shown.speaks,
         audible="audio" in shown.output_modalities,
         sees=shown.sees,
         reads_images="image" in shown.input_modalities,
+        duplex=shown.duplex,
         rewinds=shown.rewinds,
         tools=shown.tools,
         voices=shown.voices,

@@ -1,0 +1,305 @@
+"""One conversation with a full-duplex upstream: all sound goes there, and it takes the turns.
+
+    hear ─► input_audio_buffer.append ─► upstream
+    live ◄─ Floor, Heard by transcripts, Say … ◄─ speech_started, response.* ◄─┘
+
+Another duologue with such an engine, or vLLM-Omni at `/v1/realtime?duplex=1` (`omni`). Turns and
+replies that the upstream made are only named when the core puts them. What was played is told to
+an upstream that asks (`playback.ack`). Where it cannot truncate, its memory stays as it is.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from msgspec import structs
+
+from duologue.audio import pcm as audio
+from duologue.core.talk import Ask, Floor, Item, LiveEvent, ReplyEvent
+from duologue.engines.realtime.asks import FORMAT, response_of, session_of
+from duologue.engines.realtime.link import Link, Order
+from duologue.engines.realtime.reply import Made, Reply
+from duologue.engines.realtime.talk import RealtimeTalk, is_same
+from duologue.engines.realtime.wire import Fault, UpstreamEvent
+from duologue.errors import EngineFault
+
+logger = logging.getLogger(__name__)
+
+WAITING_EVENTS = 256
+BEHIND_ORDERS = 2000
+"""Orders that may wait before sound is let fall: a minute of it."""
+
+UNNAMED = 64
+"""Turns and messages of the upstream that the core may yet put."""
+
+ACK_EVERY_MS = 100
+
+
+class RealtimeLiveTalk(RealtimeTalk):
+    """Satisfies `LiveTalk`."""
+
+    def __init__(self, ask: Ask, *args: Any, omni: bool, **options: Any) -> None:
+        self._omni = omni
+        self._truncates = not omni
+        self._events: asyncio.Queue[LiveEvent | EngineFault | None] | None = None
+        self._heard = 0
+        self._sent = 0
+        """Samples that this upstream session was sent."""
+        self._is_behind = False
+        self._reply: Reply | None = None
+        self._response_id = ""
+        self._turns: deque[str] = deque(maxlen=UNNAMED)
+        """The upstream's names of turns that the core has not put yet."""
+        self._named: dict[str, str] = {}
+        """Our names of its turns."""
+        self._written: dict[str, UpstreamEvent] = {}
+        self._said: deque[tuple[Made, str]] = deque(maxlen=UNNAMED)
+        """What it said, with the response's id; the newest stay although they are named."""
+        self._claimed: set[int] = set()
+        self._acked_ms = 0
+        super().__init__(ask, *args, **options)
+
+    # What a live talk is told
+
+    def hear(self, pcm: bytes) -> None:
+        """See `LiveTalk.hear`. Without an upstream session it is lost, and counts."""
+        self._heard += audio.samples(pcm)
+        link = self._link
+        if link is None:
+            return
+        is_behind = link.waiting >= BEHIND_ORDERS
+        if is_behind and not self._is_behind:
+            logger.warning("the upstream does not keep up: sound is let fall")
+        self._is_behind = is_behind
+        if is_behind:
+            return
+        self._sent += audio.samples(pcm)
+        event: dict[str, Any] = {"type": "input_audio_buffer.append", "audio": pcm}
+        if self._omni:
+            event["sample_rate_hz"] = FORMAT["rate"]
+        link.send(Order(event, is_long=len(pcm) > audio.RATE_HZ))
+
+    def played(self, item_id: str, samples: int) -> None:
+        """See `LiveTalk.played`."""
+        if not self._omni or not self._said:
+            return
+        made, response_id = self._said[-1]
+        if (known := self._mirror.sounding(item_id)) and known is not made:
+            return  # of a reply before: what it played is told by its truncation, if at all
+        played_ms = audio.ms_of_samples(samples)
+        if played_ms < self._acked_ms + ACK_EVERY_MS and samples < made.samples:
+            return
+        self._acked_ms = played_ms
+        fields = {"item_id": made.ids[0], "played_ms": played_ms, "committed_ms": played_ms}
+        self._send("ack", item_id, "playback.ack", response_id=response_id, **fields)
+
+    def nudge(self, ask: Ask) -> None:
+        """See `LiveTalk.nudge`."""
+        if self._omni:
+            self._send("nudge", "", "response.create")
+            return
+        response = response_of(self._with_voice(ask), self._mirror.told)
+        self._send("nudge", "", "response.create", response=response)
+
+    async def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
+        """See `LiveTalk.live`. An upstream session that has ended is begun anew."""
+        if self._closed:
+            return
+        self._ask = self._with_voice(ask)
+        events = self._events = asyncio.Queue(WAITING_EVENTS)
+        try:
+            if self._link is None:
+                self._reach()
+            while (event := await self._next(events)) is not None:
+                yield event
+        finally:
+            self._events = None
+            while not events.empty():  # lets the link go that waits for a place
+                events.get_nowait()
+
+    async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+        """Out of band only, and only where the upstream says which reply is which."""
+        if self._omni or ask.keep:
+            raise EngineFault("The upstream answers what it hears, and nothing beside it.")
+        async for event in super().reply(ask):
+            yield event
+
+    async def aclose(self) -> None:
+        """See `Talk.aclose`."""
+        self._end(None)
+        await super().aclose()
+
+    async def _next(
+        self, events: asyncio.Queue[LiveEvent | EngineFault | None]
+    ) -> LiveEvent | None:
+        try:
+            async with asyncio.timeout(self._silence_s if self._reply else None):
+                event = await events.get()
+        except TimeoutError:
+            self._reply = None
+            message = f"The upstream has said nothing for {self._silence_s:g} seconds."
+            raise EngineFault(message) from None
+        if isinstance(event, EngineFault):
+            raise event
+        return event
+
+    async def _tell(self, event: LiveEvent | EngineFault) -> None:
+        if self._events is not None:
+            await self._events.put(event)
+
+    def _end(self, why: EngineFault | None) -> None:
+        if self._events is not None:
+            if self._events.full():
+                self._events.get_nowait()
+            self._events.put_nowait(why)
+
+    # What the upstream does
+
+    async def _take(self, event: UpstreamEvent) -> None:
+        match event.type:
+            case "input_audio_buffer.speech_started":
+                await self._tell(Floor("user_starts", self._at_ms(event.audio_start_ms)))
+            case "input_audio_buffer.speech_stopped":
+                self._turns.append(event.item_id)
+                await self._tell(Floor("user_stops", self._at_ms(event.audio_end_ms)))
+            case "session.created" if self._omni:
+                self._negotiate(event.session)
+                await super()._take(event)
+            case _:
+                await super()._take(event)
+
+    def _at_ms(self, upstream_ms: int | None) -> int:
+        """A place in this upstream session's sound, as one in all the sound there was."""
+        lost_ms = audio.ms_of_samples(self._heard - self._sent)
+        sent_ms = audio.ms_of_samples(self._sent)
+        return lost_ms + (sent_ms if upstream_ms is None else upstream_ms)
+
+    def _negotiate(self, session: Any) -> None:
+        """Ask for what the model says it can do (vLLM-Omni's `capabilities`)."""
+        shown = session.get("capabilities") if isinstance(session, dict) else None
+        capabilities = shown if isinstance(shown, dict) else {}
+        interrupts = capabilities.get("supports_barge_in") is True
+        self._truncates = capabilities.get("supports_audio_truncate", interrupts) is True
+        wanted: dict[str, Any] = {"playback_commit_policy": "ack_only"}
+        if interrupts:
+            wanted |= {
+                "turn_detection": {"type": "server_vad"},
+                "overlap_policy": "barge_in_on_speech",
+            }
+        self._send("negotiate", "", "session.update", session=wanted)
+
+    async def _respond(self, event: UpstreamEvent) -> None:
+        response = event.response
+        response_id = (response.id if response else "") or event.response_id
+        if event.type == "response.created":
+            asked = ((response.metadata if response else None) or {}).get("duologue_ask")
+            if not any(run.name == asked for run in self._waiting):
+                self._reply, self._response_id = Reply(self._pace), response_id
+                self._acked_ms = 0
+                await self._tell(Floor("reply_starts", self._at_ms(None)))
+        if self._reply is None or response_id != self._response_id:
+            await super()._respond(event)
+            return
+        await self._speak(self._reply, event)
+
+    async def _speak(self, reply: Reply, event: UpstreamEvent) -> None:
+        if event.type == "response.done" and event.response:
+            if event.response.status == "cancelled":
+                self._reply = None
+                await self._tell(Floor("yields", self._at_ms(None)))
+                return
+        before = len(reply.made)
+        try:
+            said = list(reply.take(event))
+        except EngineFault as fault:
+            self._reply = None
+            await self._tell(EngineFault(self._told(fault.message), fault.code))
+            return
+        for made in reply.made[before:]:
+            self._said.append((made, self._response_id))
+        if reply.over:
+            self._reply = None
+        for piece in said:
+            await self._tell(piece)
+
+    def _transcribed(self, event: UpstreamEvent) -> None:
+        if event.item_id in self._turns:  # it is told before the core has put the turn
+            self._written[event.item_id] = event
+            return
+        name = self._named.get(event.item_id, event.item_id)
+        super()._transcribed(structs.replace(event, item_id=name))
+
+    def _refused(self, error: Fault) -> None:
+        if (error.event_id or "").startswith(("nudge", "ack", "negotiate")):
+            logger.info("the upstream refuses: %s", self._told(error.message or "no reason given"))
+            return
+        super()._refused(error)
+
+    def _refuse_item(self, fault: EngineFault) -> None:
+        logger.warning("the upstream's model was not given an item of the history: %s", fault)
+
+    # Names and memory
+
+    def _claim(self, item: Item) -> bool:
+        if item.role == "user":
+            return self._claim_turn(item)
+        made, response_id = next(
+            (
+                (made, response_id)
+                for made, response_id in self._said
+                if id(made) not in self._claimed and is_same(item, made)
+            ),
+            (None, ""),
+        )
+        if made is None or item.role not in ("assistant", "call"):
+            return False
+        self._claimed = {id(one) for one, _ in self._said if id(one) in self._claimed}
+        self._claimed.add(id(made))
+        self._mirror.learn(item.id, made, item.call.call_id if item.call else None)
+        text = item.parts[0].text or "" if item.parts else ""
+        if not made.is_call and not (made.done and text == made.text):
+            if self._reply is not None and response_id == self._response_id:
+                self._send("cancel", item.id, "response.cancel", response_id=response_id)
+            if self._mirror.sounding(item.id):
+                self._truncate(item.id, made, made.end_ms(text))
+        return True
+
+    def _claim_turn(self, item: Item) -> bool:
+        if not self._turns or not any(part.pcm for part in item.parts):
+            return False
+        upstream_id = self._turns.popleft()
+        self._mirror.hears(item.id, upstream_id)
+        self._named[upstream_id] = item.id
+        if written := self._written.pop(upstream_id, None):
+            self._transcribed(written)
+        return True
+
+    def _truncate(self, item_id: str, made: Made, end_ms: int) -> None:
+        if self._truncates:
+            super()._truncate(item_id, made, end_ms)
+
+    def _replace(self, item_id: str) -> None:
+        """The model has said it: another text in its place is no memory of it."""
+
+    # The upstream session
+
+    def _reach(self) -> Link:
+        self._sent = 0
+        self._reply = None
+        for names in (self._turns, self._said, self._named, self._written, self._claimed):
+            names.clear()
+        return super()._reach()
+
+    def _configure(self, link: Link) -> None:
+        transcriber = self._transcripts.model if self._transcripts is not None else None
+        session = session_of(self._ask, transcriber)
+        del session["audio"]["input"]["turn_detection"]  # the upstream's model takes the turns
+        self._mirror.told = self._ask
+        link.send(Order({"type": "session.update", "event_id": "configure", "session": session}))
+
+    def _lost(self, fault: EngineFault) -> None:
+        super()._lost(fault)
+        self._reply = None
+        self._end(fault)
