@@ -123,7 +123,7 @@ def _traits(listed: list[Any], model: str | None) -> tuple[Traits, bool]:
 
 
 def _traits_shown(shown: EngineTraits) -> Traits:
-    """A front's traits are those of the upstream; turns are the front's unless a model owns them."""
+    """A front's traits: those of the upstream. Its turns are its own, unless a model owns them."""
     return Traits(
         hears=shown.hears,
         speaks=shown.speaks,

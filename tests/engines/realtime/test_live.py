@@ -1,0 +1,158 @@
+"""The engine `realtime` in front of a full-duplex upstream: the stand-in for vLLM-Omni."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from msgspec import structs
+
+from duologue.core.talk import Ask, Done, Floor, Item, LiveEvent, Part, Say, TranscriptionAsk
+from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.live import RealtimeLiveTalk
+from duologue.engines.realtime.traits import common_traits
+from duologue.engines.realtime.transcripts import Transcripts
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
+from duologue.engines.scripted import tone
+from duologue.errors import EngineFault
+from duologue.testing.duplex_stand_in import DuplexStandIn, Session
+from engines.realtime.upstream_kit import KEY, SPEAK, fault_of, said
+
+SILENCE = bytes(24_000)
+Events = AsyncGenerator[LiveEvent, None]
+
+
+@asynccontextmanager
+async def talking(address: str, **options: Any) -> AsyncIterator[tuple[RealtimeLiveTalk, Events]]:
+    traits = structs.replace(OPEN_TRAITS, duplex=True, rewinds=False)
+    engine = RealtimeEngine([Upstream(address, KEY)], traits, **options)
+    talk = cast(RealtimeLiveTalk, await engine.open(SPEAK))
+    try:
+        async with asyncio.timeout(15), aclosing(cast(Events, talk.live(SPEAK))) as events:
+            yield talk, events
+    finally:
+        await engine.aclose()
+
+
+async def until(events: Events, kind: type | str) -> list[LiveEvent]:
+    """The events up to one of a class, or a floor event of a kind."""
+    seen: list[LiveEvent] = []
+    async for event in events:
+        seen.append(event)
+        if event.kind == kind if isinstance(event, Floor) else type(event) is kind:
+            return seen
+    raise AssertionError(f"no {kind} among {seen}")
+
+
+def words(events: list[LiveEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Say))
+
+
+def answer(text: str, name: str = "answer") -> Item:
+    return Item(name, "assistant", (Part(text),))
+
+
+async def begun(stand_in: DuplexStandIn) -> Session:
+    """The next session, once it has been negotiated: the turns count from then on."""
+    session = await stand_in.sessions.get()
+    await session.until("session.update", 2)
+    return session
+
+
+async def test_it_takes_the_turns_and_answers() -> None:
+    stand_in = DuplexStandIn()
+    transcripts = Transcripts()
+    async with stand_in.serving() as address:
+        async with talking(address, transcripts=transcripts) as (talk, events):
+            session = await begun(stand_in)
+            talk.hear(SILENCE + tone(400) + SILENCE)
+            starts, stops = await until(events, "user_stops")
+            assert isinstance(starts, Floor) and abs(starts.at_ms - 500) <= 40
+            assert isinstance(stops, Floor) and abs(stops.at_ms - 900) <= 40
+            turn = Item("turn", "user", (Part(pcm=tone(400)),))
+            talk.put(turn)
+            seen = await until(events, Done)
+            assert words(seen) == "It is sunny today"
+            talk.put(answer("It is sunny today"))
+            async for transcript in transcripts.transcribe(
+                "turn", tone(400), TranscriptionAsk("whisper-1")
+            ):
+                assert getattr(transcript, "text", "") == "what is the weather"
+            assert not session.all_seen("conversation.item.create"), "it has heard and said both"
+            first, second = session.all_seen("session.update")
+            assert "turn_detection" not in first["session"]["audio"]["input"]
+            assert second["session"]["turn_detection"] == {"type": "server_vad"}
+            assert second["session"]["playback_commit_policy"] == "ack_only"
+
+
+async def test_it_yields_and_is_truncated_to_what_was_heard() -> None:
+    stand_in = DuplexStandIn(" ".join(["sunny"] * 80))
+    async with stand_in.serving() as address, talking(address) as (talk, events):
+        session = await begun(stand_in)
+        talk.hear(tone(400) + SILENCE)
+        await until(events, Say)
+        talk.played("answer", 2400 * 2)
+        talk.hear(tone(100))
+        assert isinstance((await until(events, "yields"))[-1], Floor)
+        talk.put(answer("sunny"))
+        talk.nudge(Ask())
+        await session.until("response.create")
+        (ack,) = session.all_seen("playback.ack")
+        assert (ack["played_ms"], ack["item_id"]) == (200, f"item_{ack['response_id']}")
+        (cut,) = session.all_seen("conversation.item.truncate")
+        assert cut["item_id"] == ack["item_id"] and cut["audio_end_ms"] <= 800
+
+
+async def test_a_model_that_cannot_be_interrupted_is_not_asked_to() -> None:
+    stand_in = DuplexStandIn(supports_barge_in=False, supports_audio_truncate=False)
+    async with stand_in.serving() as address, talking(address) as (talk, events):
+        session = await begun(stand_in)
+        talk.cut("answer", 100, "It")
+        talk.nudge(Ask())
+        await session.until("response.create")
+        assert "turn_detection" not in session.all_seen("session.update")[1]["session"]
+        assert not session.all_seen("conversation.item.truncate")
+
+
+async def test_a_session_that_ends_fails_and_the_next_has_the_history(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, talking(address) as (talk, events):
+        session = await begun(stand_in)
+        talk.put(said("Good day"))
+        talk.put(answer("Hello"))
+        talk.hear(SILENCE)
+        reading = asyncio.ensure_future(anext(events))
+        await session.drop()
+        with pytest.raises(EngineFault, match="closed the session"):
+            await reading
+        talk.hear(SILENCE)  # lost, and it counts
+        async with aclosing(cast(Events, talk.live(SPEAK))) as again:
+            listening = asyncio.ensure_future(until(again, "user_stops"))
+            session = await begun(stand_in)
+            talk.hear(tone(400) + SILENCE)
+            starts, _ = await listening
+            assert isinstance(starts, Floor) and abs(starts.at_ms - 1000) <= 40
+        put = session.all_seen("conversation.item.create")
+        assert [event["item"]["role"] for event in put] == ["user", "assistant"]
+        assert "was not given an item" in caplog.text
+
+
+async def test_nothing_is_answered_beside_it() -> None:
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, talking(address) as (talk, _):
+        fault = await fault_of(talk.reply(Ask(keep=False, context=())))
+        assert "nothing beside it" in fault.message
+
+
+async def test_the_address_says_that_it_is_duplex() -> None:
+    plain, duplex = (
+        Upstream("ws://127.0.0.1:9/v1/realtime"),
+        "ws://127.0.0.1:9/v1/realtime?duplex=1",
+    )
+    traits, aligned = await common_traits([Upstream(duplex)])
+    assert (traits.duplex, traits.rewinds, aligned) == (True, False, False)
+    assert not (await common_traits([plain]))[0].duplex
+    assert not (await common_traits([plain, Upstream(duplex)]))[0].duplex
