@@ -14,7 +14,8 @@ from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunn
 from openai import AsyncOpenAI
 
 from duologue.engines.scripted import tone
-from live_server import KEY, call, scripted, ws_url
+from duologue.testing.duplex_stand_in import DuplexStandIn
+from live_server import KEY, call, front, scripted, serving, ws_url
 from oracle import validate_server_event
 
 SCRIPT = """
@@ -120,6 +121,65 @@ async def test_what_a_client_is_told_of_it_and_what_it_cannot_have(serve: Any) -
         await client.send("session.update", session={"type": "realtime", **audio_input})
         refused = await client.receive()
         assert refused["error"]["param"] == "session.audio.input.turn_detection"
+
+
+async def test_a_model_that_breaks_fails_its_reply_and_is_heard_again(serve: Any) -> None:
+    script = """
+        duplex = true
+        transcripts = ["Tea?", "Coffee?"]
+        replies = [{ when = "Tea", text = "Oh", fail = "out of tea" }, { text = "Fine." }]
+    """
+    async with serve(scripted(script=script)) as base_url, asyncio.timeout(30):
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            spoken = Spoken(connection)
+            await spoken.say(tone(400) + SILENCE)
+            failed = (await spoken.until("response.done")).response
+            assert failed.status == "failed"
+            assert "out of tea" in failed.status_details.error.message
+            await _silence(spoken, 2.5)  # the model is opened again with sound after a second
+            await spoken.say(tone(400) + SILENCE)
+            done = (await spoken.until("response.done")).response
+            assert done.output[0].content[0].transcript == "Fine."
+
+
+async def _silence(spoken: Spoken, seconds: float = 3600) -> None:
+    """An open microphone, in real time."""
+    for _ in range(round(seconds * 10)):
+        await spoken.say(bytes(4800))
+        await asyncio.sleep(0.1)
+
+
+async def test_a_model_on_a_server_of_another_kind_and_its_end() -> None:
+    stand_in = DuplexStandIn(" ".join(["sunny"] * 20))
+    async with stand_in.serving() as upstream, serving(front(upstream)) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                session = await stand_in.sessions.get()
+                await session.until("session.update", 2)
+                spoken = Spoken(connection)
+                microphone = group.create_task(_silence(spoken))
+                await spoken.say(tone(400))
+                await spoken.until("response.output_audio.delta")
+                await spoken.say(tone(400))
+                interrupted = (await spoken.until("response.done")).response
+                assert interrupted.status_details.reason == "turn_detected"
+                await spoken.until("response.output_audio.delta")
+                assert await session.until("playback.ack", 3)
+                await session.drop()
+                failed = (await spoken.until("response.done")).response
+                assert failed.status == "failed"
+                again = await stand_in.sessions.get()
+                await again.until("session.update", 2)
+                roles = [
+                    event["item"]["role"] for event in again.all_seen("conversation.item.create")
+                ]
+                assert roles == ["user", "assistant", "user", "assistant"], "its history"
+                await spoken.say(tone(400))
+                done = (await spoken.until("response.done")).response
+                assert done.status == "completed"
+                microphone.cancel()
 
 
 @function_tool
