@@ -22,6 +22,7 @@ from duologue.engines.scripted import (
     ScriptedTranscriber,
     tone,
 )
+from duologue.engines.scripted_live import ScriptedLiveEngine
 from duologue.errors import EngineFault
 from duologue.events import (
     ClientEvent,
@@ -75,9 +76,10 @@ class Call:
 async def call(
     script: Script | None = None, turn_end: TurnEnd | None = None, **options: object
 ) -> AsyncIterator[Call]:
-    engine = ScriptedEngine(script or Script())
+    script = script or Script()
+    engine = ScriptedLiveEngine(script) if script.duplex else ScriptedEngine(script)
     talk = await engine.open(Ask())
-    config = SessionConfig(id="sess_runner", model="scripted")
+    config = SessionConfig(id="sess_runner", model="scripted", duplex=script.duplex)
     runner = Runner(
         config,
         talk,
@@ -193,6 +195,28 @@ async def test_a_tape_replays_to_the_same_events(tmp_path: Path) -> None:
         await c.until(ResponseDone)
         c.runner.disconnect()
         await asyncio.wait_for(c.runner.ended(), 10)
+        sent = c.events
+    assert list(replay(tape))[: len(sent)] == sent
+
+
+async def test_a_model_that_owns_the_floor_is_metered_and_its_tape_replays(tmp_path: Path) -> None:
+    tape = tmp_path / "live.tape"
+    limiter = RateLimiter(requests_per_minute=2)
+    script = Script(replies=(ScriptedReply("Yes it is."),), duplex=True, word_ms=80)
+    async with call(script, tape=tape, limiter=limiter) as c:
+        for left in (1, 0):
+            await c.speak(SILENCE + tone(600) + SILENCE)
+            await c.until(ResponseDone)
+            updated = await c.until(RateLimitsUpdated)
+            (limit,) = updated.rate_limits  # type: ignore[union-attr]
+            assert limit.remaining == left
+        await c.speak(tone(600) + SILENCE)
+        done = await c.until(ResponseDone)
+        error = done.response.status_details.error  # type: ignore[union-attr]
+        assert error.code == "rate_limit_exceeded"
+        c.runner.disconnect()
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert c.engine.open_talks == 0
         sent = c.events
     assert list(replay(tape))[: len(sent)] == sent
 

@@ -153,7 +153,7 @@ class ScriptedLiveTalk(ScriptedTalk):
             text = f" {word}" if count else word
             position += len(text)
             for frame in audio.chunks(self._engine.tone, FRAME_MS * audio.BYTES_PER_MS):
-                yield due_s, Say(text, frame, position, tokens=bool(text))
+                yield due_s, Say(text, frame, position, tokens=int(bool(text)))
                 text = ""
                 due_s += audio.samples(frame) / audio.RATE_HZ
             due_s += answer.script.word_delay_ms / 1000
