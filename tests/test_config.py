@@ -21,6 +21,7 @@ SAMPLES = {
     "auth_failure": "401",
     "engine": "scripted",
     "upstream_dialect": "openai",
+    "device": "cpu",
     "profile": "small",
     "silence_duration_ms": "350",
     "context_tokens": "8192",

@@ -122,7 +122,11 @@ def _serve(options: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from duologue.gateway.server import new_event_loop, run
 
-    if config.engine in ("light", "chat", "realtime"):
+    if config.engine == "moshi":
+        from duologue.gateway.compose_moshi import check_installed
+
+        check_installed()  # before gigabytes are fetched
+    if config.engine in ("light", "chat", "realtime", "moshi"):
         config = _provided(config)
     announce = partial(print, flush=True)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -19,7 +19,7 @@ SECRET = {"secret": True}
 SECRET_OPTION = {"secret": True, "option": True}
 """A key of somebody else's server, which a trial may give on the command line."""
 
-BUILT_IN_ENGINES = ("light", "chat", "realtime", "scripted")
+BUILT_IN_ENGINES = ("light", "chat", "realtime", "moshi", "scripted")
 """Names that no installed package can take."""
 
 Count = Annotated[int, Meta(ge=1)]
@@ -119,8 +119,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             min_length=1,
             description="`light` is real models on the CPU; `chat` is one model that hears and "
             "speaks, on the model server that `upstream` names; `realtime` is another Realtime "
-            "server; `scripted` says what `script` says and needs no models; any other is the "
-            "name of an engine that an installed package brings.",
+            "server; `moshi` is a full-duplex model in this process, on a GPU (`pip install "
+            "duologue[moshi]`); `scripted` says what `script` says and needs no models; any "
+            "other is the name of an engine that an installed package brings.",
         ),
     ] = "light"
     engine_config: Annotated[
@@ -170,6 +171,18 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="A model server that says nothing for so long has failed."),
     ] = 30.0
+    moshi_model: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Weights of the engine `moshi`: a directory in transformers' format, or "
+            "a hub id. Their hash is not checked; the preset ones are CC-BY-4.0.",
+        ),
+    ] = "hf:kmhf/hf-moshiko"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Meta(description="Where the engine `moshi` computes; `auto`: on the GPU if there is one."),
+    ] = "auto"
     profile: Annotated[
         Literal["default", "small"],
         Meta(description="Which set of models `light` uses; `small` is quicker and knows less."),

@@ -91,6 +91,10 @@ async def _engine_parts(config: ServerConfig) -> Parts:
         from duologue.gateway.compose_realtime import compose_realtime
 
         return await compose_realtime(config)
+    if config.engine == "moshi":
+        from duologue.gateway.compose_moshi import compose_moshi
+
+        return await compose_moshi(config)
     if config.engine == "scripted":
         return await _scripted(config)
     if config.engine == "light":

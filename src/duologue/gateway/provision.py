@@ -43,6 +43,9 @@ def specs(config: ServerConfig) -> dict[Role, str]:
     }
     if config.engine in ("chat", "realtime"):
         del own["mind"], own["mouth"]
+    if config.engine == "moshi":
+        own["mind"] = config.moshi_model
+        del own["mouth"]
     return {
         role: spec
         for role, spec in own.items()
