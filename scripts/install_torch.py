@@ -2,7 +2,8 @@
 
     python scripts/install_torch.py
 
-Nothing that the server needs: the slow tests that build such models are skipped without them.
+Of the server only the engine `moshi` needs them; the slow tests that build such models are
+skipped without them.
 By pip, which is where a machine is told of builds for its processor; what the locks name keeps
 its version. Exit code 1 when they cannot be installed.
 """
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "dev.txt"
 WANTED = {
     "torch": "2.13.0",
-    "transformers": "5.23.0",  # Qwen2.5-Omni, Mimi and Moshi, built from their settings
+    "transformers": "5.24.0",  # Qwen2.5-Omni, Mimi and Moshi, built from their settings
 }
 
 

@@ -9,12 +9,27 @@ import os
 import pytest
 
 
+def missing() -> list[str]:
+    return [name for name in ("torch", "transformers") if not importlib.util.find_spec(name)]
+
+
+def skip_module_without_torch() -> None:
+    """To be called by a module that imports PyTorch, before it does.
+
+    It is skipped in CI, too, where fast tests run before PyTorch is installed; that it then is
+    there `tests/engines/moshi/test_installed.py` sees.
+    """
+    if names := missing():
+        reason = f"no {' and no '.join(names)}: run scripts/install_torch.py"
+        pytest.skip(reason, allow_module_level=True)
+
+
 def need_torch() -> None:
     """To be called by a fixture before it imports what needs PyTorch."""
-    missing = [name for name in ("torch", "transformers") if not importlib.util.find_spec(name)]
-    if not missing:
+    names = missing()
+    if not names:
         return
-    reason = f"no {' and no '.join(missing)}: run scripts/install_torch.py"
+    reason = f"no {' and no '.join(names)}: run scripts/install_torch.py"
     if os.environ.get("CI"):
         raise ModuleNotFoundError(reason)
     pytest.skip(reason)
