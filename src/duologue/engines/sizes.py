@@ -19,7 +19,7 @@ MESSAGE_TOKENS = 4
 """What the frame of a message costs."""
 
 AUDIO_TOKEN_MS = 80
-"""The user's sound that one token stands for: 12.5 a second, as Qwen3-Omni has; Qwen2.5-Omni has 25."""
+"""The user's sound that one token stands for: 12.5 a second, as in Qwen3-Omni. Qwen2.5-Omni: 25."""
 
 IMAGE_TOKENS = 1000
 """An image of about a megapixel."""

@@ -5,19 +5,19 @@ import json
 from duologue.core.talk import Ask, Item, Part, Say
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
+from duologue.engines.composed.engine import ComposedEngine
 from duologue.engines.delegation.engine import DelegatingEngine
-from duologue.engines.light.engine import LightEngine
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.scripted import tone
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
-from engines.delegation.delegation_kit import ARGUMENTS, calls, done, expert_at, replied, said, text
-from engines.light.parts_kit import (
+from engines.composed.parts_kit import (
     ScriptedEar,
     ScriptedEye,
     ScriptedMind,
     ScriptedMouth,
     spoken,
 )
+from engines.delegation.delegation_kit import ARGUMENTS, calls, done, expert_at, replied, said, text
 
 
 async def heard(item_id: str, pcm: bytes) -> str:
@@ -72,7 +72,7 @@ def mind_in_front(prompt: str) -> str:
 async def test_the_light_engine_begins_on_a_guess_and_reads_nothing_twice() -> None:
     expert = ChatStandIn(said("Sixteen.", first_delay_ms=800))
     mind = ScriptedMind(mind_in_front)
-    front = LightEngine(ScriptedEar(), PromptMind(mind), ScriptedMouth(), ScriptedEye())
+    front = ComposedEngine(ScriptedEar(), PromptMind(mind), ScriptedMouth(), ScriptedEye())
     ask = Ask(instructions="Be brief.")
     async with standing_in(expert) as url:
         engine = DelegatingEngine(front, expert_at(url), heard)

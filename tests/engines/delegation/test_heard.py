@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from duologue.core.talk import Item, Part
+from duologue.engines.composed.tasks import Tasks
 from duologue.engines.delegation import heard as module
 from duologue.engines.delegation.heard import Heard
-from duologue.engines.light.tasks import Tasks
 from duologue.errors import EngineFault
 
 

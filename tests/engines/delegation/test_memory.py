@@ -3,10 +3,10 @@
 import pytest
 
 from duologue.core.talk import Ask, CallPart, Item, Part, Say
+from duologue.engines.composed.tasks import Tasks
 from duologue.engines.delegation.heard import Heard
 from duologue.engines.delegation.joined import Joined
 from duologue.engines.delegation.memory import Lookup, Memory
-from duologue.engines.light.tasks import Tasks
 from engines.delegation.delegation_kit import Front, FrontTalk
 
 CALL = CallPart("", "ask_expert", "{}")

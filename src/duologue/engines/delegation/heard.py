@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from duologue.core.talk import Item, Transcript, TranscriptionAsk
-from duologue.engines.light.tasks import Tasks
+from duologue.engines.composed.tasks import Tasks
 from duologue.errors import EngineFault
 from duologue.runtime.ports import Transcriber
 
