@@ -4,9 +4,10 @@ Every session streams speech in 20 ms frames while a reply comes back in 20 ms f
 second it asks something small, in line behind its sound. Reported for each number of sessions: p50
 and p99 of that question's round trip (all that the server adds on the way in, voice activity
 included) and of how late the reply's frames come, both by the kernel's times of arrival; frames
-missing, the share of a core and the memory of the server and its voice-activity process. First a
-bare uvicorn echo of the same frames runs in the same way, and the ratio of the two costs is given:
-it tells more than either figure, since load and server share the machine. One JSON line.
+missing, the share of a core and the memory of the server and its voice-activity process; and what
+the load and other programs took. First a bare uvicorn echo of the same frames runs in the same
+way, and the ratio of the two costs is given: it tells more than either figure, since load and
+server share the machine. One JSON line.
 
 `python bench/sessions.py --sessions 150` (`--no-vad` turns turn detection off)
 """
@@ -240,6 +241,12 @@ def spent(server: psutil.Process) -> float:
     return sum(one.user + one.system for one in times)
 
 
+def occupied() -> float:
+    """Seconds of all cores that were not idle, whoever used them."""
+    times = psutil.cpu_times()
+    return sum(times[:4]) - times.idle + times.irq + times.softirq + times.steal
+
+
 def resident(server: psutil.Process) -> int:
     """Bytes of memory of all of them."""
     return sum(one.memory_info().rss for one in (server, *server.children(recursive=True)))
@@ -271,11 +278,13 @@ async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: 
     streaming = loop.create_task(stream(lines, frames, figures, echo, WARM_S + args.seconds + 0.5))
     await asyncio.sleep(WARM_S)
     figures.counting = True
-    cpu, began = spent(server), time.monotonic()
+    cpu, mine, busy, began = spent(server), time.process_time(), occupied(), time.monotonic()
     await asyncio.sleep(args.seconds)
     figures.counting = False
     took = time.monotonic() - began
     share = (spent(server) - cpu) / took
+    mine = (time.process_time() - mine) / took
+    others = (occupied() - busy) / took - share - mine
     rss = resident(server)
     await streaming
     for line in lines:
@@ -290,6 +299,8 @@ async def load(port: int, pid: int, args: argparse.Namespace, count: int, echo: 
         "frames_missing_percent": round(100 * max(0.0, 1 - arrived / expected), 2),
         "sent_percent": round(100 * figures.sent / (count * took / FRAME_S), 1),
         "core_percent": round(100 * share),
+        "load_percent": round(100 * mine),
+        "others_percent": round(100 * max(0.0, others)),
         "mb_per_session": round((rss - rss_before) / 1e6 / count, 2),
         **({"faults": faults[:3]} if faults else {}),
     }
