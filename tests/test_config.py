@@ -16,6 +16,7 @@ SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
 
 SAMPLES = {
+    "llm_hears": "true",
     "host": "0.0.0.0",
     "port": "9000",
     "auth_failure": "401",
@@ -42,7 +43,7 @@ def sample(key: str) -> str:
 
 def toml_literal(key: str) -> str:
     value = getattr(load(environ={f"DUOLOGUE_{key.upper()}": sample(key)}), key)
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +128,7 @@ def test_a_key_is_never_shown_and_one_alone_has_an_option(key: str) -> None:
         ('port = "80"', "duologue.toml: port: '80' is not allowed"),
         ('profile = "big"', '\'big\' is not allowed; allowed: "default" or "small"'),
         ('engine = ""', "allowed: text, not empty"),
+        ('llm_hears = "true"', "'true' is not allowed; allowed: true or false"),
         ("send_timeout_s = 0", "allowed: a number above 0"),
         ('host = ""', "allowed: text, not empty"),
         ("prot = 1", "duologue.toml: unknown key prot; did you mean port?"),

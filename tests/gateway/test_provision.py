@@ -140,6 +140,14 @@ def test_a_front_needs_models_that_listen_and_no_others() -> None:
     assert specs(nothing) == {} and ear_specs(nothing) == ()
 
 
+@pytest.mark.parametrize("llm", [None, "smollm2-135m-instruct-q4_1", "./own.gguf"])
+def test_a_language_model_here_does_not_hear(llm: str | None) -> None:
+    with pytest.raises(ConfigFault, match="llm_hears: true is not allowed"):
+        specs(structs.replace(SMALL, llm=llm, llm_hears=True))
+    there = structs.replace(SMALL, llm="http://host/v1#ultravox", llm_hears=True)
+    assert set(specs(there)) == {"activity", "turn_end", "ear", "mouth"}
+
+
 def test_a_part_on_another_server_needs_no_model_here(store: Store) -> None:
     config = structs.replace(
         SMALL, llm="http://host/v1#m", stt="http://host/v1#w", tts="http://host/v1#v"

@@ -202,6 +202,15 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="The key of the server that `llm` is the URL of.", extra=SECRET),
     ] = None
+    llm_hears: Annotated[
+        bool,
+        Meta(
+            description="Whether the model of `llm`, which must be a URL then, is one that takes "
+            "sound and answers in text (Ultravox, Voxtral): it is sent what the user said as "
+            "sound, not the transcript, which is made for the client only. A second of sound "
+            "counts as 12.5 of `context_tokens`."
+        ),
+    ] = False
     delegate: Annotated[
         str | None,
         Meta(
@@ -426,6 +435,8 @@ def _allowed(kind: msgspec.inspect.Type) -> str:
             return _allowed(next(t for t in types if not isinstance(t, msgspec.inspect.NoneType)))
         case msgspec.inspect.LiteralType(values=values):
             return " or ".join(f'"{value}"' for value in values)
+        case msgspec.inspect.BoolType():
+            return "true or false"
         case msgspec.inspect.IntType(ge=low, le=high):
             return f"a whole number from {low}" + (f" to {high}" if high is not None else "")
         case msgspec.inspect.FloatType(gt=low):

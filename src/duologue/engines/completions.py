@@ -1,11 +1,15 @@
-"""Tools and calls in the words of the chat-completions protocol: what every request of it shares.
+"""Tools, calls and sound in the words of the chat-completions protocol: what its requests share.
 
 What else an item becomes differs: a model that hears gets sound, one that reads gets words.
 """
 
+import base64
+import io
+import wave
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from duologue.audio import pcm as audio
 from duologue.core.talk import CallPart, Tool
 
 Message = dict[str, Any]
@@ -26,6 +30,23 @@ def tool_choice(choice: str) -> str | Message:
     """`Ask.tool_choice` as it is asked for."""
     kind, _, name = choice.partition(":")
     return {"type": "function", "function": {"name": name}} if kind == "function" else choice
+
+
+def wav(pcm: bytes) -> bytes:
+    """`pcm` (24 kHz mono s16le) as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(audio.SAMPLE_BYTES)
+        sound.setframerate(audio.RATE_HZ)
+        sound.writeframes(pcm)
+    return file.getvalue()
+
+
+def input_audio(pcm: bytes) -> Message:
+    """Sound as a part of a message. Takes time for long sound."""
+    data = base64.b64encode(wav(pcm)).decode()
+    return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
 
 
 def called(

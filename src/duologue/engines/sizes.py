@@ -30,6 +30,11 @@ def text_tokens(text: str) -> int:
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
+def sound_tokens(pcm: bytes) -> int:
+    """The tokens of the user's sound."""
+    return -(-audio.ceil_ms_of_samples(audio.samples(pcm)) // AUDIO_TOKEN_MS)
+
+
 def item_tokens(item: Item) -> Counter[str]:
     """The tokens of an item as it is sent, by modality."""
     counts = Counter(text=MESSAGE_TOKENS)
@@ -37,8 +42,7 @@ def item_tokens(item: Item) -> Counter[str]:
         counts["text"] += text_tokens(item.call.name + item.call.arguments)
     for part in item.parts:
         if part.pcm and item.role == "user":
-            milliseconds = audio.ceil_ms_of_samples(audio.samples(part.pcm))
-            counts["audio"] += -(-milliseconds // AUDIO_TOKEN_MS)
+            counts["audio"] += sound_tokens(part.pcm)
         elif part.image_url:
             counts["image"] += IMAGE_TOKENS
         else:

@@ -57,7 +57,7 @@ async def make_mind(config: ServerConfig, path: Path | None) -> Mind:
         from duologue.remote.server import RemoteServer
 
         server = RemoteServer(config.llm, "llm", "the language model's server", config.llm_key)
-        return ChatMind(server, context_tokens=config.context_tokens)
+        return ChatMind(server, context_tokens=config.context_tokens, hears=config.llm_hears)
 
     from duologue.engines.light.mind import LlamaMind
     from duologue.engines.light.prompt_mind import PromptMind

@@ -33,6 +33,11 @@ def specs(config: ServerConfig) -> dict[Role, str]:
     An upstream has a mind and a mouth of its own; roles that need no model are left out, and so
     is a role that is filled on another server. Raises `ConfigFault`.
     """
+    if config.llm_hears and not (config.llm and is_remote(config.llm)):
+        raise ConfigFault(
+            "llm_hears: true is not allowed without an llm on another server; allowed: false, or "
+            "llm as URL#MODEL of a chat-completions server whose model takes sound"
+        )
     chosen = profile(config.profile)
     own: dict[Role, str] = {
         "activity": config.vad or chosen.activity,

@@ -103,6 +103,10 @@ class ChatStandIn:
         async with self._news:
             await self._news.wait_for(lambda: is_so(self))
 
+    def answer_to(self, request: dict[str, Any]) -> Answer:
+        """What the newest request gets."""
+        return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
     async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
@@ -123,11 +127,12 @@ class ChatStandIn:
         headers = dict(scope["headers"])
         self.keys.append(headers.get(b"authorization", b"").decode())
         self.clients.append(tuple(scope["client"]))
-        self.requests.append(json.loads(body))
+        request = json.loads(body)
+        self.requests.append(request)
+        answer = self.answer_to(request)
         await self._tell()
-        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
         if answer.minds:
-            answer = minding(answer, self.requests[-1])
+            answer = minding(answer, request)
         over = asyncio.Event()
 
         async def tell(message: MutableMapping[str, Any]) -> None:

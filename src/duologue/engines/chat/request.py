@@ -5,17 +5,13 @@ The rules of the format that a conversation need not know are kept here: a call 
 its result at once, and no call is without one.
 """
 
-import base64
-import io
-import wave
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, CallPart, Item, Part
-from duologue.engines.completions import called, tool_choice, tool_of
+from duologue.engines.completions import called, input_audio, tool_choice, tool_of
 
 Dialect = Literal["omni", "openai"]
 """Where the voice is named, and the format of sound that is asked for.
@@ -59,17 +55,6 @@ def render(ask: Ask, items: Sequence[Item], model: Model, limit: str = LIMITS[0]
         if not ask.parallel_calls:
             body["parallel_tool_calls"] = False
     return msgspec.json.encode(body)
-
-
-def wav(pcm: bytes) -> bytes:
-    """`pcm` as a WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(audio.SAMPLE_BYTES)
-        sound.setframerate(audio.RATE_HZ)
-        sound.writeframes(pcm)
-    return file.getvalue()
 
 
 def _voice(voice: str, model: Model) -> dict[str, Any]:
@@ -144,8 +129,7 @@ def _content(item: Item) -> str | list[dict[str, Any]]:
 
 def _part(part: Part) -> dict[str, Any] | None:
     if part.pcm:
-        data = base64.b64encode(wav(part.pcm)).decode()
-        return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+        return input_audio(part.pcm)
     if part.image_url:
         return {"type": "image_url", "image_url": {"url": part.image_url}}
     return {"type": "text", "text": part.text} if part.text else None

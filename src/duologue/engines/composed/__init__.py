@@ -2,5 +2,6 @@
 
     sound ──ear──► words ──mind──► words and calls ──mouth──► sound
 
+A mind that takes sound gets it past the ear, which then hears for the client's transcript only.
 It knows its parts by their ports (`parts.py`); `engines.light` and `engines.remote` have them.
 """

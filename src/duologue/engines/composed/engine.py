@@ -1,7 +1,8 @@
 """The composed engine: an ear, a mind and a mouth, shared by every talk.
 
-Audio to text to audio, and said so: neither hearing nor speaking is done by the language
-model itself. The composition root hands the parts in; talks come out, one lease each.
+Audio to text to audio, and said so: the language model does not speak itself, and hears only
+where it is one that takes sound. The composition root hands the parts in; talks come out, one
+lease each.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ class ComposedEngine:
 
     def __init__(self, ear: Ear, mind: Mind, mouth: Mouth, eye: Eye | None = None) -> None:
         self.traits = Traits(
-            hears=False,
+            hears=mind.hears,
             speaks=False,
             tools=True,
             reads_images=eye is not None,

@@ -74,7 +74,9 @@ class MindTalk(Protocol):
     """One conversation with a mind: what it has read of it, and what it has left out."""
 
     async def prepare(self, ask: Ask, items: Sequence[Item]) -> Thinking:
-        """Make ready to answer `items`, whose sound and images are text by now.
+        """Make ready to answer `items`, whose images are text by now.
+
+        So is their sound, unless the mind `hears`: then it is in the user's items as it came.
 
         What does not fit is left out as the ask's `truncation` says. A reply that is out of
         band (`keep` False, or with a `context`) leaves no trace. Raises `EngineFault`, with
@@ -101,6 +103,9 @@ class Mind(Protocol):
 
     context_tokens: int
     """Tokens that one conversation can hold, prompt and reply together."""
+
+    hears: bool
+    """It takes the user's sound itself; otherwise an ear writes it down before."""
 
     async def warm(self) -> None:
         """Get ready, ahead of every conversation."""

@@ -10,8 +10,8 @@ adopted.
 
 Tokens are counted as they are generated, and each event that is read says how many there were
 since the one before: so what was thought ahead counts, and a reply that is closed early has
-said what it used. The mind reads text, so all of the input is text: the user's sound counts as
-the transcript that was read.
+said what it used. Where the mind reads text, all of the input is text: the user's sound counts
+as the transcript that was read.
 """
 
 import asyncio

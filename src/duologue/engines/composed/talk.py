@@ -1,6 +1,7 @@
 """One conversation with the composed engine: notes and asks in, replies out.
 
     put/drop/cut ──► History ──snapshot──► Transcripts ──text──► mind ──► Reply ──► events
+                        └─────────sound, where the mind hears────▲
     expect ────────► Guess: the same Reply, begun before it is asked for
     configure ─────► read_ahead: the mind reads instructions and tools
 
@@ -55,6 +56,7 @@ class ComposedTalk:
     ) -> None:
         self._ask = ask
         self._context_tokens = mind.context_tokens
+        self._hears = mind.hears
         self._mouth = mouth
         self._precedence = precedence
         self._closed = closed
@@ -78,7 +80,7 @@ class ComposedTalk:
         self._guess_again()
 
     def expect(self, item: Item | None) -> None:
-        """Note a guess, or withdraw it: transcription and reply begin on it."""
+        """Note a guess, or withdraw it: the reply begins on it, after its transcription."""
         if item is not None and item == self._expected and self._guess is not None:
             return
         self._withdraw()
@@ -103,7 +105,8 @@ class ComposedTalk:
             self._withdraw()
         else:
             self._guess_again()
-        self._transcripts.begin(item)
+        if not self._hears:
+            self._transcripts.begin(item)
         if item.role in ("assistant", "system"):
             self._read_ahead()
 
@@ -147,13 +150,16 @@ class ComposedTalk:
         await self._tasks.aclose()
 
     async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
-        """What the mind makes of `items`, once their sound is understood."""
+        """What the mind makes of `items`, once they are what it takes."""
         think = await self._mind.prepare(ask, await self._understood(items))
         return Plan(think, self._transcripts.at_s(items[-1]) if items else None)
 
     async def _understood(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
-        """The items with text for sound and images."""
-        return await self._sights.read(await self._transcripts.read(self._newest(items)))
+        """The items with text for images, and for sound unless the mind takes it as it is."""
+        newest = self._newest(items)
+        return await self._sights.read(
+            newest if self._hears else await self._transcripts.read(newest)
+        )
 
     def _newest(self, items: tuple[Item, ...]) -> Sequence[Item]:
         """What of a very long history may find room at all."""

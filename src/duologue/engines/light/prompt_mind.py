@@ -57,6 +57,8 @@ class _Completion(msgspec.Struct, frozen=True):
 class PromptMind:
     """Satisfies `Mind`; the model is its own."""
 
+    hears = False
+
     def __init__(self, model: TextModel) -> None:
         self.context_tokens = model.context_tokens
         self._model = model

@@ -4,14 +4,19 @@ The shapes are those of the hosted API, which every server of this kind takes. T
 strict there: a call must be followed by its result. A result that came late, or never, is
 told in words instead, so that history is only ever added to and a server's prefix cache
 keeps its use.
+
+To a model that `hears`, the user's sound is sent as sound and its words, if any are known, are
+not; what is sent once as sound stays sound until the window drops it, for the same reason.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
-from duologue.core.talk import Ask, CallPart, Item
-from duologue.engines.completions import Message, called, tool_choice, tool_of
+from duologue.core.talk import Ask, CallPart, Item, Part
+from duologue.engines.completions import Message, called, input_audio, tool_choice, tool_of
+from duologue.engines.sizes import sound_tokens
 
 SPOKEN = (
     "You are the voice of a live spoken conversation: what you write is spoken aloud. Answer "
@@ -21,13 +26,18 @@ SPOKEN = (
 PENDING = "(The function has not answered yet; go on talking and do not call it again.)"
 UNSEEN_IMAGE = "(an image that you cannot see)"
 
+Content = str | list[Message]
+"""Of a message: text alone is a string, for not every template takes a list."""
+
 FRAME_TOKENS = 8
 """About what a message costs beside its words."""
 
 
-def request(ask: Ask, items: Sequence[Item]) -> dict[str, Any]:
+def request(ask: Ask, items: Sequence[Item], *, hears: bool = False) -> dict[str, Any]:
     """`messages`, and `tools` with how they are to be called."""
-    body: dict[str, Any] = {"messages": [*head(ask), *_joined(messages(items))]}
+    body: dict[str, Any] = {"messages": [*head(ask), *_joined(messages(items, hears=hears))]}
+    if hears:  # some of these models have a voice of their own, which is not asked for
+        body["modalities"] = ["text"]
     if ask.tools:
         body["tools"] = [tool_of(tool) for tool in ask.tools]
         body["tool_choice"] = tool_choice(ask.tool_choice)
@@ -43,14 +53,14 @@ def head(ask: Ask) -> list[Message]:
     return [{"role": "system", "content": text}] if text else []
 
 
-def messages(items: Sequence[Item]) -> Iterator[Message]:
+def messages(items: Sequence[Item], *, hears: bool = False) -> Iterator[Message]:
     """One message an item; calls in a row are one, their results follow it at once."""
     index = 0
     names = {item.call.call_id: item.call.name for item in items if item.call}
     while index < len(items):
         item = items[index]
         if item.call is None:
-            yield from _message(item, names)
+            yield from _message(item, names, hears=hears)
             index += 1
             continue
         calls: list[CallPart] = []
@@ -74,26 +84,49 @@ def _joined(messages: Iterable[Message]) -> list[Message]:
     for message in messages:
         last = joined[-1] if joined else {}
         if message["role"] == last.get("role") != "tool" and "tool_calls" not in last:
-            texts = filter(None, (last["content"], message["content"]))
-            joined[-1] = {**message, "content": "\n".join(texts)}
+            joined[-1] = {**message, "content": _both(last["content"], message["content"])}
         else:
             joined.append(message)
     return joined
 
 
-def _message(item: Item, names: dict[str, str]) -> Iterator[Message]:
+def _both(first: Content | None, second: Content | None) -> Content:
+    """Two contents as one: text as long as there is nothing else, for older templates."""
+    if isinstance(first, list) or isinstance(second, list):
+        return [*_listed(first), *_listed(second)]
+    return "\n".join(filter(None, (first, second)))
+
+
+def _listed(content: Content | None) -> list[Message]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []
+
+
+def _message(item: Item, names: dict[str, str], *, hears: bool) -> Iterator[Message]:
     text = text_of(item)
     if item.role == "result":
         name = names.get(item.call_id or "", "function")
         yield {"role": "user", "content": f"(The function {name} answered: {text})"}
+    elif hears and is_heard(item):
+        parts = ([input_audio(p.pcm)] if p.pcm else _listed(_words(p)) for p in item.parts)
+        yield {"role": item.role, "content": list(chain.from_iterable(parts))}
     elif text:
         yield {"role": item.role, "content": text}
 
 
 def text_of(item: Item) -> str:
     """The words of an item."""
-    parts = [part.text or (UNSEEN_IMAGE if part.image_url else "") for part in item.parts]
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, map(_words, item.parts)))
+
+
+def _words(part: Part) -> str:
+    return part.text or (UNSEEN_IMAGE if part.image_url else "")
+
+
+def is_heard(item: Item) -> bool:
+    """Whether a model that hears gets sound of it: the user's is, what it said itself is text."""
+    return item.role == "user" and any(part.pcm for part in item.parts)
 
 
 def tokens(text: str) -> int:
@@ -101,10 +134,19 @@ def tokens(text: str) -> int:
     return -(-len(text.encode()) // 3)
 
 
-def size(item: Item) -> int:
-    """About how many tokens an item has as a message, its frame included."""
+def sizes(item: Item, *, hears: bool = False) -> dict[str, int]:
+    """About how many tokens an item has as a message, by modality; its frame is text."""
+    if hears and is_heard(item):
+        text = " ".join(_words(part) for part in item.parts if not part.pcm)
+        sound = sum(sound_tokens(part.pcm) for part in item.parts if part.pcm)
+        return {"text": tokens(text) + FRAME_TOKENS, "audio": sound}
     call = item.call.name + item.call.arguments if item.call else ""
-    return tokens(call + text_of(item)) + FRAME_TOKENS
+    return {"text": tokens(call + text_of(item)) + FRAME_TOKENS}
+
+
+def size(item: Item, *, hears: bool = False) -> int:
+    """About how many tokens an item has as a message."""
+    return sum(sizes(item, hears=hears).values())
 
 
 def head_size(ask: Ask) -> int:

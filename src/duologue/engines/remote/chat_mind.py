@@ -4,15 +4,17 @@
 
 The upstream keeps nothing: every request carries the history, cut to what was heard, and its
 own prefix cache makes that cheap. Closing the stream closes the connection, which is how such
-a server is told to stop. Tokens before the upstream says them are estimates. Where a call is
-required, words are held back until it has begun; if none comes, it is asked for in the way that
-every server keeps to (`forced_call`), from then on at once.
+a server is told to stop. Tokens before the upstream says them are estimates. A model that hears
+gets the user's sound in place of its words. Where a call is required, words are held back until
+it has begun; if none comes, it is asked for in the way that every server keeps to
+(`forced_call`), from then on at once.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -29,7 +31,7 @@ from duologue.engines.composed.parts import (
     Thought,
 )
 from duologue.engines.remote import chat_messages, forced_call
-from duologue.engines.remote.chat_stream import ChatStream, ChatUsage
+from duologue.engines.remote.chat_stream import ChatStream, ChatUsage, PromptDetails
 from duologue.engines.window import Window, too_long
 from duologue.remote.server import RemoteServer
 
@@ -42,14 +44,14 @@ API's reasoning models, which know the other only."""
 
 
 class _Completion(msgspec.Struct, frozen=True):
-    """A request as it is sent, and about how many tokens its prompt has.
+    """A request as it is sent, and about how many tokens its prompt has by modality.
 
     `forced` is the request to send where a call is required and `body` brought none.
     """
 
     ask: Ask
     body: bytes
-    prompt_tokens: int
+    counted: dict[str, int]
     forced: bytes | None = None
 
 
@@ -64,10 +66,14 @@ class _Server:
 
 
 class ChatMind:
-    """Satisfies `Mind`; the server is its own. `context_tokens` is what it is trusted to hold."""
+    """Satisfies `Mind`; the server is its own. `context_tokens` is what it is trusted to hold.
 
-    def __init__(self, server: RemoteServer, *, context_tokens: int) -> None:
+    One that `hears` is sent the user's sound: its model must take `input_audio`.
+    """
+
+    def __init__(self, server: RemoteServer, *, context_tokens: int, hears: bool = False) -> None:
         self.context_tokens = context_tokens
+        self.hears = hears
         self._server = _Server(server)
 
     async def warm(self) -> None:
@@ -75,7 +81,7 @@ class ChatMind:
 
     def open(self) -> "ChatTalk":
         """A conversation; the upstream has no places to be leased."""
-        return ChatTalk(self._server, self.context_tokens)
+        return ChatTalk(self._server, self.context_tokens, hears=self.hears)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -85,10 +91,11 @@ class ChatMind:
 class ChatTalk:
     """Satisfies `MindTalk`: the cut through one history."""
 
-    def __init__(self, server: _Server, context_tokens: int) -> None:
+    def __init__(self, server: _Server, context_tokens: int, *, hears: bool) -> None:
         self._known = server
         self._server = server.remote
         self._context_tokens = context_tokens
+        self._hears = hears
         self._window = Window()
         self._lock = threading.Lock()
 
@@ -114,7 +121,7 @@ class ChatTalk:
         """Nothing is kept upstream."""
 
     def _request(self, window: Window, ask: Ask, items: Sequence[Item]) -> _Completion:
-        """In a worker thread: a long history is a long text."""
+        """In a worker thread: a long history is a long text, and sound is longer."""
         head = chat_messages.head_size(ask)
         is_required = forced_call.is_required(ask)
         if is_required:
@@ -126,27 +133,30 @@ class ChatTalk:
                 "that a conversation may have: there is no room for one"
             )
         with self._lock:
-            items = window.fit(items, room, ask.truncation, chat_messages.size)
-        prompt = head + sum(map(chat_messages.size, items))
-        left = max(1, self._context_tokens - prompt)
+            size = partial(chat_messages.size, hears=self._hears)
+            items = window.fit(items, room, ask.truncation, size)
+        counted = Counter(text=head)
+        for item in items:
+            counted.update(chat_messages.sizes(item, hears=self._hears))
+        left = max(1, self._context_tokens - counted.total())
         body = {
             "model": self._server.address.model,
-            **chat_messages.request(ask, items),
+            **chat_messages.request(ask, items, hears=self._hears),
             self._known.limit: min(ask.max_tokens or MOST_REPLY_TOKENS, left),
             "stream": True,
             "stream_options": {"include_usage": True},
         }
         forced = msgspec.json.encode(forced_call.forced(body, ask)) if is_required else None
-        return _Completion(ask, msgspec.json.encode(body), prompt, forced)
+        return _Completion(ask, msgspec.json.encode(body), dict(counted), forced)
 
     async def _think(
         self, completion: _Completion
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
-        yield Began(input={"text": completion.prompt_tokens})
+        yield Began(input=completion.counted)
         if completion.forced is None or self._known.sees_to_calls:
             try:
                 held = forced_call.Held(is_required=completion.forced is not None)
-                async with aclosing(self._answer(completion.body, held)) as answer:
+                async with aclosing(self._answer(completion, held)) as answer:
                     async for event in answer:
                         yield event
                 return
@@ -159,26 +169,28 @@ class ChatTalk:
                     self._server.address.base_url,
                 )
         assert completion.forced is not None, "only a call that is required is held back for"
-        async with aclosing(self._call(completion.forced, completion.ask)) as answer:
+        async with aclosing(self._call(completion, completion.forced)) as answer:
             async for event in answer:
                 yield event
 
     async def _answer(
-        self, body: bytes, held: forced_call.Held
+        self, completion: _Completion, held: forced_call.Held
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         """What the model says and calls. Raises `NoCall` where it should have called."""
         stream, tokens = ChatStream(), 0
-        async with aclosing(self._thoughts(body, stream)) as thoughts:
+        async with aclosing(self._thoughts(completion.body, stream)) as thoughts:
             async for thought in thoughts:
                 tokens += thought.tokens
                 for ready in held.take(thought):
                     yield ready
         held.end()
         if stream.usage is not None:
-            yield _began(stream.usage)
+            yield _began(stream.usage, completion.counted)
         yield _finish(stream, tokens)
 
-    async def _call(self, body: bytes, ask: Ask) -> AsyncGenerator[Began | Thought | Finish, None]:
+    async def _call(
+        self, completion: _Completion, body: bytes
+    ) -> AsyncGenerator[Began | Thought | Finish, None]:
         """The call that an answer of nothing else is."""
         stream, tokens, text = ChatStream(), 0, ""
         async with aclosing(self._thoughts(body, stream)) as thoughts:
@@ -187,14 +199,14 @@ class ChatTalk:
                 text += thought.text
         if stream.finish_reason != "length":  # a call that was cut off is none
             try:
-                name, arguments = forced_call.parse(text, ask)
+                name, arguments = forced_call.parse(text, completion.ask)
             except ValueError:
                 what = "answered with words where a function call was required"
                 raise self._server.fault(what) from None
             yield Thought(call=Call(0, name, arguments), tokens=tokens)
             yield Thought(call=Call(0, final=True), tokens=0)
         if stream.usage is not None:
-            yield _began(stream.usage)
+            yield _began(stream.usage, completion.counted)
         yield _finish(stream, tokens)
 
     async def _thoughts(self, body: bytes, stream: ChatStream) -> AsyncGenerator[Thought, None]:
@@ -268,8 +280,16 @@ def _finish(stream: ChatStream, tokens: int) -> Finish:
     return Finish("length" if stream.finish_reason == "length" else "stop", tokens)
 
 
-def _began(usage: ChatUsage) -> Began:
-    details = usage.prompt_tokens_details
-    cached = details.cached_tokens or 0 if details else 0
-    cached = max(0, min(cached, usage.prompt_tokens))
-    return Began(input={"text": usage.prompt_tokens}, cached={"text": cached})
+def _began(usage: ChatUsage, counted: Mapping[str, int]) -> Began:
+    """The upstream's count, split by modality as it says, or as we counted."""
+    details = usage.prompt_tokens_details or PromptDetails()
+    cached = max(0, min(details.cached_tokens or 0, usage.prompt_tokens))
+    if "audio" not in counted:
+        return Began(input={"text": usage.prompt_tokens}, cached={"text": cached})
+    told = counted["audio"] if details.audio_tokens is None else details.audio_tokens
+    sound = max(0, min(told, usage.prompt_tokens))
+    words = usage.prompt_tokens - sound
+    return Began(
+        input={"text": words, "audio": sound},
+        cached={"text": min(words, cached), "audio": max(0, cached - words)},
+    )

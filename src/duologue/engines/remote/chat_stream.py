@@ -47,9 +47,10 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class PromptDetails(msgspec.Struct, frozen=True):
-    """Of the prompt's tokens, those that a prefix cache had."""
+    """Of the prompt's tokens, those that a prefix cache had, and those that are sound."""
 
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class ChatUsage(msgspec.Struct, frozen=True):
