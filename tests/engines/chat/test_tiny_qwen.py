@@ -16,9 +16,13 @@ from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Began, Done, Item, Part, ReplyEvent, Say
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
+from duologue.engines.composed.engine import ComposedEngine
+from duologue.engines.remote.chat_mind import ChatMind
 from duologue.errors import EngineFault
+from duologue.remote.server import RemoteServer
 from duologue.runtime.ports import Talk
 from duologue.testing.chat_stand_in import standing_in
+from engines.composed.parts_kit import ScriptedEar, ScriptedMouth
 from random_weights import need_torch
 
 if TYPE_CHECKING:
@@ -235,3 +239,36 @@ async def test_a_barge_in_before_the_first_sound_stops_the_stage_at_work(
         assert 20 < reading.thinker.count < MOST_STEPS and reading.talker.count == 0
     else:
         assert reading.thinker.count == 1000 and 20 < reading.talker.count < 2000
+
+
+async def test_a_model_that_hears_is_given_a_voice_of_ours(serve: Serve) -> None:
+    """The same model as a language model that takes sound (`llm_hears`): it speaks nothing."""
+    server = serve()
+    async with standing_in(server) as url:
+        remote = RemoteServer(f"{url}#tiny-qwen", "llm", "the language model's server")
+        mind = ChatMind(remote, context_tokens=4096, hears=True)
+        engine = ComposedEngine(ScriptedEar(), mind, ScriptedMouth())
+        try:
+            talk = await engine.open(Ask())
+            talk.put(heard("u1", 1000, 2000))
+            talk.put(Item("a1", "assistant", (Part("It is red."),)))
+            talk.put(Item("t", "user", (Part("And"),)))
+            talk.put(heard("u2", 3000, 520, Part("this?")))
+            events = await replied(talk, Ask(speak=True))
+        finally:
+            await engine.aclose()
+    (reading,) = server.readings
+    assert reading.audio_tokens == [2000 // TOKEN_MS, 520 // TOKEN_MS]
+    assert [round(loudest_hz(server, n), -2) for n in (0, 1)] == [1000, 3000]
+    _, prompt = reading.prompt.split("<|im_end|>\n", 1)  # after the rules for speech
+    assert prompt == (
+        "<|im_start|>user\n<|audio_bos|><|AUDIO|><|audio_eos|><|im_end|>\n"
+        "<|im_start|>assistant\nIt is red.<|im_end|>\n"
+        "<|im_start|>user\nAnd<|audio_bos|><|AUDIO|><|audio_eos|>this?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert reading.talker.count == 0
+    pcm = b"".join(event.pcm for event in events if isinstance(event, Say))
+    assert len(text(events)) == 16 and pcm
+    told = [event for event in events if isinstance(event, Began)][-1].input
+    assert told == {"audio": 50 + 13, "text": reading.tokens - 63}
