@@ -8,7 +8,9 @@ from duologue.engines.chat.request import Model
 from duologue.engines.composed.engine import ComposedEngine
 from duologue.engines.delegation.engine import DelegatingEngine
 from duologue.engines.light.prompt_mind import PromptMind
+from duologue.engines.remote.chat_mind import ChatMind
 from duologue.engines.scripted import tone
+from duologue.remote.server import RemoteServer
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
 from engines.composed.parts_kit import (
     ScriptedEar,
@@ -58,6 +60,32 @@ async def test_the_chat_engine_asks_and_reads_the_answer_as_the_result_of_its_ca
     assert json.loads(call["function"]["arguments"]) == json.loads(ARGUMENTS)
     assert told[1]["tool_call_id"] == call["id"] and told[1]["content"] == "Sixteen."
     assert third["messages"][: len(second["messages"])] == second["messages"]  # its cache serves
+
+
+async def test_a_mind_that_hears_asks_and_the_expert_reads_what_was_written_down() -> None:
+    front = ChatStandIn(
+        Answer(text="Let me look.", sound_ms=0, calls=(("ask_expert", ARGUMENTS),)),
+        Answer(text="There are sixteen.", sound_ms=0),
+    )
+    expert = ChatStandIn(said("Sixteen."))
+    async with standing_in(front) as front_url, standing_in(expert) as url:
+        server = RemoteServer(f"{front_url}#ultravox", "llm", "the language model's server")
+        mind = ChatMind(server, context_tokens=4096, hears=True)
+        engine = DelegatingEngine(
+            ComposedEngine(ScriptedEar(), mind, ScriptedMouth()), expert_at(url), heard
+        )
+        talk = await engine.open(Ask())
+        talk.put(spoken("u", "Ounces in a pound?"))
+        events = await replied(talk, Ask())  # type: ignore[arg-type]
+        assert text(events) == "Let me look. There are sixteen." and not calls(events)
+        await talk.aclose()
+        await engine.aclose()
+    first, second = front.requests
+    assert first["messages"][-1]["content"][0]["type"] == "input_audio"
+    assert second["messages"][: len(first["messages"])] == first["messages"]
+    assert second["messages"][-1]["content"] == "Sixteen."
+    asked = str(expert.requests[0])
+    assert "How many ounces?" in asked and "input_audio" not in asked
 
 
 def mind_in_front(prompt: str) -> str:
