@@ -1,6 +1,7 @@
 """Files written beside a session: in order, without waiting, and bounded."""
 
 import logging
+import resource
 import threading
 from pathlib import Path
 
@@ -56,3 +57,31 @@ def test_a_file_that_is_there_already_is_kept(
         tape.close()
     assert path.read_bytes() == b"mine"
     assert "tape tape ends: File exists" in caplog.text
+
+
+def test_a_disk_that_is_full_at_the_very_end_holds_up_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tape = TapeFile(tmp_path / "tape", b"head", lambda number: b"%d" % number)
+    tape.put(1)  # small enough to be written when the file is closed
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        with caplog.at_level(logging.WARNING):
+            tape.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [record.message for record in caplog.records] == ["tape tape ends: File too large"]
+
+
+def test_an_entry_that_cannot_be_encoded_ends_the_tape_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def encode(number: int) -> bytes:
+        raise ValueError("no number")
+
+    tape = TapeFile(tmp_path / "tape", b"head", encode)
+    tape.put(1)
+    tape.close()
+    assert "tape tape broke" in caplog.text
+    assert (tmp_path / "tape").read_bytes() == b"head"

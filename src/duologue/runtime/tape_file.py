@@ -19,6 +19,9 @@ Entry = TypeVar("Entry")
 QUEUE_ENTRIES = 4096
 """Entries that may wait for the disk."""
 
+CLOSE_S = 10.0
+"""How long the end of a tape is waited for; a disk that hangs must not hold a session."""
+
 
 class TapeFile(Generic[Entry]):
     """Writes one new file in a thread of its own; `encode` is called there."""
@@ -43,17 +46,28 @@ class TapeFile(Generic[Entry]):
     def close(self) -> None:
         """Write what is left and end the tape; to be called in a thread, and once."""
         self._is_over = True
-        self._entries.put(None)
-        self._thread.join()
+        try:
+            self._entries.put(None, timeout=CLOSE_S)
+        except queue.Full:
+            pass
+        else:
+            self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            logger.warning("tape %s was given up: the disk hangs", self._path.name)
 
     def _write(self) -> None:
+        is_told = False
         try:
             with self._path.open("xb") as tape:
                 tape.write(self._head)
                 while (entry := self._entries.get()) is not None:
                     tape.write(self._encode(entry))
+                is_told = True  # what closing the file still writes may fail, too
         except OSError as fault:
             self._is_over = True
             logger.warning("tape %s ends: %s", self._path.name, fault.strerror)
-            while self._entries.get() is not None:
-                pass
+        except Exception:
+            self._is_over = True
+            logger.exception("tape %s broke", self._path.name)
+        while not is_told:
+            is_told = self._entries.get() is None
