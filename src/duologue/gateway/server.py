@@ -58,6 +58,8 @@ class Protocol(WebSocketsSansIOProtocol):
         paused, self.read_paused = self.read_paused, True  # uvicorn's own way to leave it alone
         super().send_receive_event_to_app()
         self.read_paused = paused
+        if self.close_sent:
+            return  # the client's own good-bye is still to be read
         if not paused and (size > SMALL_MESSAGE_BYTES or self.queue.qsize() >= WAITING_MESSAGES):
             self.read_paused = True
             self.transport.pause_reading()
