@@ -11,7 +11,7 @@ import pytest
 from duologue.core import inputs
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Ask
+from duologue.core.talk import Ask, Item
 from duologue.engines.scripted import (
     LoudnessActivity,
     LoudnessTurnEnd,
@@ -19,6 +19,7 @@ from duologue.engines.scripted import (
     ScriptedCall,
     ScriptedEngine,
     ScriptedReply,
+    ScriptedTalk,
     ScriptedTranscriber,
     tone,
 )
@@ -170,6 +171,30 @@ async def test_an_engine_that_breaks_fails_one_response_and_not_the_session() ->
         await c.send(create())
         fine = await c.until(ResponseDone)
         assert fine.response.status == "completed"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fault", [ValueError, StopIteration, asyncio.CancelledError])
+async def test_an_engine_that_breaks_on_a_note_ends_its_session_whatever_it_raises(
+    fault: type[BaseException],
+) -> None:
+    class Broken(ScriptedTalk):
+        def put(self, item: Item, after: str | None = None) -> None:
+            raise fault
+
+    engine = ScriptedEngine(Script())
+    runner = Runner(
+        SessionConfig(id="sess_broken", model="scripted"),
+        Broken(engine),
+        ScriptedTranscriber(engine),
+        LoudnessActivity().open(),
+        LoudnessTurnEnd(),
+    )
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run())
+        for _ in range(2):
+            await runner.receive(msgspec.convert(add(user("Hi.")), ClientEvent))
+        await runner.ended()
+    assert runner.close_code == 1011
 
 
 async def test_shutdown_ends_the_session_with_its_code() -> None:

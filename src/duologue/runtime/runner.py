@@ -106,6 +106,8 @@ class Runner:
         self._inbox = Inbox(INBOX_INPUTS, self._take)
         self._opened = False
         self._stopped: asyncio.Future[None] = loop.create_future()
+        self._fault: BaseException | None = None
+        """What an input broke."""
         self._outbox = Outbox(outbox_bytes, log_bytes=RESUME_LOG_BYTES if offer else 0)
         self._jobs = Jobs(talk, transcriber, turn_end, translator, self._inbox.put)
         self._intake = Intake(
@@ -217,6 +219,8 @@ class Runner:
             self._opened = True
             self._take()
             await self._stopped
+            if self._fault is not None:
+                raise RuntimeError("an input could not be taken") from self._fault
         except Exception:
             # An impossible state: this session alone ends, and its tape is kept.
             logger.exception("session %s: broke and is closed", self._session.id)
@@ -235,9 +239,8 @@ class Runner:
                     break
                 self._handle(self._dismissal or self._inbox.take(), time())
                 self._inbox.taken()
-        except Exception as fault:
-            self._stopped.set_exception(fault)
-            return
+        except (Exception, asyncio.CancelledError) as fault:
+            self._fault, self._gone = fault, True
         if self._gone:
             self._stopped.set_result(None)
         elif self._inbox:
@@ -373,8 +376,8 @@ class Runner:
         self._outbox.end()
         if self._meter:
             self._meter.abandon(self._loop.time())
+        self._inbox.close()  # so that none of them waits for a place in it
         await self._jobs.aclose()
-        self._inbox.close()
         self._intake.close()
         self._activity.close()
         if self._talk:
