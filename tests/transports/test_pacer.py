@@ -8,6 +8,10 @@ import pytest
 from duologue.transports.webrtc.pacer import Pacer
 
 
+def never() -> None:
+    raise AssertionError("this one does not break")
+
+
 class Call:
     """Ends a wait after so many ticks."""
 
@@ -25,7 +29,7 @@ class Call:
 async def test_ticks_keep_to_the_clock_over_all() -> None:
     pacer, call = Pacer(), Call(26)
     start_s = asyncio.get_running_loop().time()
-    pacer.add(call.tick)
+    pacer.add(call.tick, never)
     async with asyncio.timeout(5):
         await call.done.wait()
     pacer.remove(call.tick)
@@ -42,25 +46,27 @@ async def test_one_that_breaks_is_let_fall_and_the_others_go_on(
         raise RuntimeError("no more sound")
 
     pacer, call = Pacer(), Call(4)
-    pacer.add(broken)
-    pacer.add(call.tick)
+    told: list[str] = []
+    pacer.add(broken, lambda: told.append("broke"))
+    pacer.add(call.tick, never)
     async with asyncio.timeout(5):
         await call.done.wait()
     pacer.remove(call.tick)
     assert [one.levelno for one in caplog.records] == [logging.ERROR]
+    assert told == ["broke"]
 
 
 async def test_a_call_can_leave_and_another_come() -> None:
     pacer = Pacer()
     for _ in range(2):
         call = Call(3)
-        pacer.add(call.tick)
+        pacer.add(call.tick, never)
         async with asyncio.timeout(5):
             await call.done.wait()
         pacer.remove(call.tick)
         count = len(call.at_s)
         other = Call(3)
-        pacer.add(other.tick)
+        pacer.add(other.tick, never)
         async with asyncio.timeout(5):
             await other.done.wait()
         pacer.remove(other.tick)

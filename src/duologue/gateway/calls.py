@@ -261,8 +261,10 @@ class Calls:
                     await self._converse(call, runner, ask, media)
                 finally:
                     self._calls.pop(call_id, None)
-                    await peer.close()
-                    await media.inbound.close()
+                    try:
+                        await peer.close()
+                    finally:
+                        await media.inbound.close()
         except DuologueError as fault:
             if not answered.done():
                 answered.set_exception(fault)

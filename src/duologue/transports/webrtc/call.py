@@ -70,7 +70,7 @@ async def carry(
 ) -> None:
     """Carry a session over an open channel and see it to its end."""
     line = runner.attach()
-    pacer.add(media.tick)
+    pacer.add(media.tick, peer.give_up)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run())

@@ -69,13 +69,14 @@ class Pacer:
     """Ticks every call that was added, every 20 ms; at rest while there is none."""
 
     def __init__(self) -> None:
-        self._ticks: set[Callable[[], None]] = set()
+        self._ticks: dict[Callable[[], None], Callable[[], None]] = {}
+        """With what is called when one breaks."""
         self._due_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
 
-    def add(self, tick: Callable[[], None]) -> None:
-        """Call this every 20 ms too."""
-        self._ticks.add(tick)
+    def add(self, tick: Callable[[], None], broke: Callable[[], None]) -> None:
+        """Call this every 20 ms too; `broke`, once, if it raises: it is called no more then."""
+        self._ticks[tick] = broke
         if self._alarm is None:
             loop = asyncio.get_running_loop()
             self._due_s = loop.time()
@@ -83,19 +84,20 @@ class Pacer:
 
     def remove(self, tick: Callable[[], None]) -> None:
         """Call it no more."""
-        self._ticks.discard(tick)
+        self._ticks.pop(tick, None)
         if not self._ticks and self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
     def _ring(self) -> None:
         # From the timer itself: a task that slept would be woken a turn of the loop later.
-        for tick in tuple(self._ticks):
+        for tick, broke in tuple(self._ticks.items()):
             try:
                 tick()
             except Exception:  # one broken call must not silence the others
                 logger.exception("a call's sound broke")
-                self._ticks.discard(tick)
+                self._ticks.pop(tick, None)
+                broke()
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._due_s += FRAME_MS / 1000

@@ -71,6 +71,9 @@ class Route:
         self._switching: asyncio.Task[None] | None = None
         self._watching: dict[Connection, asyncio.Task[None]] = {}
         self._given_up: asyncio.TimerHandle | None = None
+        self._is_last_chance = False
+        """Whether the way is lost for good, unless the restart under way reaches the peer."""
+        self._closing: set[asyncio.Task[None]] = set()
         self._received: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._over = asyncio.Event()
         self._join(self.current)
@@ -120,9 +123,8 @@ class Route:
             await asyncio.gather(self._switching, return_exceptions=True)
         for connection in (*self._watching, self._next):
             if connection is not None:
-                await connection.close()
-        watching = tuple(self._watching.values())
-        await asyncio.gather(*watching, return_exceptions=True)
+                self._retire(connection)
+        await asyncio.gather(*self._closing, *self._watching.values(), return_exceptions=True)
 
     # Restarts
 
@@ -158,16 +160,18 @@ class Route:
                 await fresh.connect()
         except (ConnectionError, TimeoutError):
             logger.info("a restart of ICE did not reach the peer")
-            await fresh.close()
+            self._retire(fresh)
+            if self._is_last_chance:
+                self._end()
             return
         former, self.current = self.current, fresh
-        self._next = None
+        self._next, self._is_last_chance = None, False
         if self._given_up is not None:
             self._given_up.cancel()
             self._given_up = None
-            self._held(False)
+        self._held(False)
         logger.info("ICE was restarted")
-        await former.close()
+        self._retire(former)
 
     async def _drop_next(self) -> None:
         switching, self._switching = self._switching, None
@@ -176,7 +180,17 @@ class Route:
             switching.cancel()
             await asyncio.gather(switching, return_exceptions=True)
         if fresh is not None and fresh is not self.current:
-            await fresh.close()
+            self._retire(fresh)
+        if self._is_last_chance:
+            self._is_last_chance = False
+            self._given_up = asyncio.get_running_loop().call_later(SWITCH_S, self._give_up)
+
+    def _retire(self, connection: Connection) -> None:
+        """Close a connection in a task that nobody cancels: one that is closed by halves (a relay
+        may take its time) could never be closed again."""
+        task = asyncio.get_running_loop().create_task(connection.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     # Connections, from their first datagram to their end
 
@@ -194,13 +208,21 @@ class Route:
         del self._watching[connection]
         if connection is not self.current or self._over.is_set():
             return
+        self._held(True)
         if not self._grace_s:
-            self._end()
+            self._give_up()
             return
         logger.info("there is no way to the peer; a restart may come within %g s", self._grace_s)
-        self._held(True)
         loop = asyncio.get_running_loop()
-        self._given_up = loop.call_later(self._grace_s, self._end)
+        self._given_up = loop.call_later(self._grace_s, self._give_up)
+
+    def _give_up(self) -> None:
+        """Nobody waits for a restart any more, but for one that is under way."""
+        self._given_up = None
+        if self._switching is not None and not self._switching.done():
+            self._is_last_chance = True
+        else:
+            self._end()
 
     def _end(self) -> None:
         if self._given_up is not None:
