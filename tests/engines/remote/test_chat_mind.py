@@ -371,6 +371,7 @@ async def test_a_call_that_is_required_comes_though_the_server_does_not_see_to_i
         Answer(*call, usage(90, 13), DONE),
         saying("Sunny."),
     ]
+    spent: list[int] = []
     async with stand_in(*answers) as upstream, talking(upstream) as talk:
         talk.put(typed("u", "Weather?"))
         for _ in range(2):
@@ -378,7 +379,8 @@ async def test_a_call_that_is_required_comes_though_the_server_does_not_see_to_i
             assert not text(got)
             ((name, arguments, closed),) = calls(got).values()
             assert (name, json.loads(arguments), closed) == ("weather", {"city": "Rome"}, True)
-        assert tokens(got) == 13
+            spent.append(tokens(got))
+        assert spent == [9 + 12, 13]  # what was said in vain was paid for, too
         assert text(await events(talk.reply(Ask(tools=(WEATHER,))))).strip() == "Sunny."
     first, second, third, free = upstream.requests
     assert "tools" in first and "tools" in free  # the rest is asked as ever
@@ -421,6 +423,23 @@ async def test_a_required_call_that_the_limit_cut_is_no_call() -> None:
         got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="required", max_tokens=5)))
     assert not calls(got)
     assert isinstance(got[-1], Done) and got[-1].reason == "length"
+
+
+async def test_a_limit_that_left_no_room_for_a_required_call_teaches_nothing_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cut = Answer(*words("I"), chunk({}, "length"), usage(80, 1), DONE)
+    call = Answer(tool(0, "weather", "{}", id="a"), chunk({}, "tool_calls"), DONE)
+    async with stand_in(cut, call) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="required", max_tokens=1)))
+        assert not calls(got) and not text(got)
+        assert isinstance(got[-1], Done) and got[-1].reason == "length"
+        assert tokens(got) == 1
+        got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="required")))
+        assert calls(got) == {0: ("weather", "{}", True)}
+    assert all("tools" in request for request in upstream.requests)
+    assert "where a function call is required" not in caplog.text
 
 
 REFUSED_LIMIT = (

@@ -153,15 +153,18 @@ class ChatTalk:
         self, completion: _Completion
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         yield Began(input=completion.counted)
+        spent = 0
         if completion.forced is None or self._known.sees_to_calls:
             try:
                 held = forced_call.Held(is_required=completion.forced is not None)
-                async with aclosing(self._answer(completion, held)) as answer:
+                stream = ChatStream()
+                async with aclosing(self._answer(completion, held, stream)) as answer:
                     async for event in answer:
                         yield event
                 return
             except forced_call.NoCall:
                 self._known.sees_to_calls = False
+                spent = _finish(stream, held.tokens).output_tokens
                 log.warning(
                     "%s (%s) answers with words where a function call is required: calls are "
                     "asked for as JSON from now on",
@@ -169,29 +172,30 @@ class ChatTalk:
                     self._server.address.base_url,
                 )
         assert completion.forced is not None, "only a call that is required is held back for"
-        async with aclosing(self._call(completion, completion.forced)) as answer:
+        async with aclosing(self._call(completion, completion.forced, spent)) as answer:
             async for event in answer:
                 yield event
 
     async def _answer(
-        self, completion: _Completion, held: forced_call.Held
+        self, completion: _Completion, held: forced_call.Held, stream: ChatStream
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         """What the model says and calls. Raises `NoCall` where it should have called."""
-        stream, tokens = ChatStream(), 0
+        tokens = 0
         async with aclosing(self._thoughts(completion.body, stream)) as thoughts:
             async for thought in thoughts:
                 tokens += thought.tokens
                 for ready in held.take(thought):
                     yield ready
-        held.end()
+        if stream.finish_reason != "length":  # else a call may have been still to come
+            held.end()
         if stream.usage is not None:
             yield _began(stream.usage, completion.counted)
         yield _finish(stream, tokens)
 
     async def _call(
-        self, completion: _Completion, body: bytes
+        self, completion: _Completion, body: bytes, spent: int
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
-        """The call that an answer of nothing else is."""
+        """The call that an answer of nothing else is; `spent` are tokens said before in vain."""
         stream, tokens, text = ChatStream(), 0, ""
         async with aclosing(self._thoughts(body, stream)) as thoughts:
             async for thought in thoughts:
@@ -207,7 +211,8 @@ class ChatTalk:
             yield Thought(call=Call(0, final=True), tokens=0)
         if stream.usage is not None:
             yield _began(stream.usage, completion.counted)
-        yield _finish(stream, tokens)
+        finish = _finish(stream, tokens)
+        yield Finish(finish.reason, spent + finish.output_tokens)
 
     async def _thoughts(self, body: bytes, stream: ChatStream) -> AsyncGenerator[Thought, None]:
         """One request, read through `stream` to its end."""

@@ -38,12 +38,13 @@ class NoCall(Exception):
 class Held:
     """Holds words back until a call has begun, where one is required; else lets all through.
 
-    Raises `NoCall` once there are too many words before it, or at the end.
+    Raises `NoCall` once there are too many words before it, or at the end. Words that wait for
+    a call are counted in `tokens`.
     """
 
     def __init__(self, *, is_required: bool) -> None:
         self._is_waiting = is_required
-        self._text, self._tokens = "", 0
+        self._text, self.tokens = "", 0
 
     def take(self, thought: Thought) -> list[Thought]:
         """What may be said with a thought."""
@@ -51,12 +52,12 @@ class Held:
             return [thought]
         if thought.call is None:
             self._text += thought.text
-            self._tokens += thought.tokens
+            self.tokens += thought.tokens
             if len(self._text) > MOST_WORDS:
                 raise NoCall
             return []
         self._is_waiting = False
-        return [Thought(self._text, tokens=self._tokens), thought]
+        return [Thought(self._text, tokens=self.tokens), thought]
 
     def end(self) -> None:
         """There is no more."""
