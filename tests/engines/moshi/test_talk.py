@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -439,6 +440,81 @@ def test_as_many_places_are_made_as_can_be_stepped_in_time() -> None:
 
     assert fit(make, 8).slots == 2
     assert made == [8, 4, 2]
+
+
+class Memory:
+    """Of a machine, for so many places; the models that live take theirs."""
+
+    def __init__(self, places: int, *, at_step: bool, error: type[Exception]) -> None:
+        self.places, self.at_step, self.error = places, at_step, error
+        self.made: list[int] = []
+        self.living: WeakSet[Parrot] = WeakSet()
+        self.most = 0
+
+    def make(self, slots: int) -> Parrot:
+        memory = self
+        self.made.append(slots)
+
+        class Large(Parrot):
+            def step(self, heard: Any) -> Any:
+                memory.check(self.slots)
+                return super().step(heard)
+
+        if not self.at_step:
+            self.check(slots)
+        model = Large(slots)
+        self.living.add(model)
+        self.most = max(self.most, sum(each.slots for each in self.living))
+        return model
+
+    def check(self, slots: int) -> None:
+        if slots > self.places:
+            raise self.error("CUDA out of memory. Tried to allocate 1.6 GiB.")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+@pytest.mark.parametrize("at_step", [False, True])
+def test_as_many_places_are_made_as_memory_lasts_for(
+    at_step: bool, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = Memory(3, at_step=at_step, error=error)
+    assert fit(memory.make, 8).slots == 2
+    assert memory.made == [8, 4, 2]
+    assert memory.most == (8 if at_step else 2)  # never two of them at once
+    assert "no memory for 4 places; trying 2" in caplog.text
+
+
+def test_a_machine_without_memory_for_one_place_is_told_before_serving() -> None:
+    memory = Memory(0, at_step=False, error=RuntimeError)
+    with pytest.raises(ConfigFault, match="engine: moshi has not enough memory"):
+        fit(memory.make, 2)
+
+
+def test_another_failure_than_of_memory_is_not_taken_for_it() -> None:
+    def make(slots: int) -> Parrot:
+        raise RuntimeError("no such device")
+
+    with pytest.raises(RuntimeError, match="no such device"):
+        fit(make, 8)
+
+
+def test_a_model_that_is_too_slow_is_gone_before_a_smaller_one_is_made() -> None:
+    held: list[int] = []
+    living: WeakSet[Parrot] = WeakSet()
+
+    class Heavy(Parrot):
+        def step(self, heard: Any) -> Any:
+            threading.Event().wait(0.04 * self.slots)
+            return super().step(heard)
+
+    def make(slots: int) -> Parrot:
+        held.append(sum(each.slots for each in living))
+        model = Heavy(slots)
+        living.add(model)
+        return model
+
+    assert fit(make, 4).slots == 1
+    assert held == [0, 0, 0]
 
 
 def test_a_machine_that_cannot_keep_up_with_one_place_is_told_before_serving() -> None:

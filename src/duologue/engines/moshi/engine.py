@@ -4,7 +4,9 @@ A directory of weights goes in; talks come out. How many fit is measured before 
 """
 
 import asyncio
+import gc
 import logging
+import sys
 import time
 from collections.abc import Callable
 
@@ -27,27 +29,69 @@ MEASURED_S = 0.5
 def fit(make: Callable[[int], FrameModel], slots: int) -> FrameModel:
     """A model with as many places up to `slots` as can be stepped in time. Blocks.
 
-    `make` builds one of so many places. Raises `ConfigFault` when not even one can be.
+    `make` builds one of so many places; the last is gone before the next is built. Raises
+    `ConfigFault` when not even one place can be had.
     """
     while True:
-        model = make(slots)
-        step_ms = _step_ms(model)
-        if step_ms <= BUDGET_MS:
+        model, step_ms = _tried(make, slots)
+        if model is not None and step_ms <= BUDGET_MS:
             log.info("engine moshi: %d places, %.1f ms a step", slots, step_ms)
             return model
         if slots == 1:
-            raise ConfigFault(
-                f"engine: moshi needs {step_ms:.0f} ms on this machine for {FRAME_MS} ms of "
-                "sound; it can talk only where that is quicker, as on a GPU (`device`)"
+            raise ConfigFault(_why_not(None if model is None else step_ms))
+        if model is None:
+            log.warning(
+                "engine moshi: there is no memory for %d places; trying %d", slots, slots // 2
             )
-        log.warning(
-            "engine moshi: %d places take %.0f ms a step of %d; trying %d",
-            slots,
-            step_ms,
-            FRAME_MS,
-            slots // 2,
-        )
+        else:
+            log.warning(
+                "engine moshi: %d places take %.0f ms a step of %d; trying %d",
+                slots,
+                step_ms,
+                FRAME_MS,
+                slots // 2,
+            )
+        del model
+        _free()
         slots //= 2
+
+
+def _tried(make: Callable[[int], FrameModel], slots: int) -> tuple[FrameModel | None, float]:
+    """A model and what its step takes, in ms; None where memory did not last for it."""
+    try:
+        model = make(slots)
+        return model, _step_ms(model)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        log.info("engine moshi: %s", error)
+    return None, 0.0
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. Torch has an error of its own for a GPU's, and none for the CPU's."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in told or "allocate memory" in told
+
+
+def _free() -> None:
+    """Give back what a model that is gone has held; torch keeps a GPU's memory for itself."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.cuda.empty_cache()
+
+
+def _why_not(step_ms: float | None) -> str:
+    """Why there is not even one place."""
+    if step_ms is None:
+        return (
+            "engine: moshi has not enough memory on this machine for one conversation beside "
+            "its weights (`device`; the model is `moshi_model`)"
+        )
+    return (
+        f"engine: moshi needs {step_ms:.0f} ms on this machine for {FRAME_MS} ms of "
+        "sound; it can talk only where that is quicker, as on a GPU (`device`)"
+    )
 
 
 def _step_ms(model: FrameModel) -> float:
