@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trustme
+from jsonschema import Draft202012Validator
 
 from duologue.core.talk import (
     Ask,
@@ -390,12 +391,60 @@ async def test_a_call_that_is_required_comes_though_the_server_does_not_see_to_i
     head = second["messages"][0]["content"]
     assert "Be kind." in head and '"name": "weather"' in head
     schema = second["response_format"]["json_schema"]["schema"]
-    assert schema["$defs"] == {"city": {"type": "string"}}
+    assert list(schema["$defs"].values()) == [{"type": "string"}]
     allowed = schema.get("anyOf", [schema])
     assert [one["properties"]["name"]["const"] for one in allowed] == (
         ["clock", "weather"] if choice == "required" else ["weather"]
     )
     assert caplog.text.count("answers with words where a function call is required") == 1
+
+
+async def test_tools_whose_definitions_have_one_name_keep_their_own() -> None:
+    def tool_of(name: str, keyword: str, kind: str) -> Tool:
+        there = f"#/{keyword}/place"
+        return Tool(
+            name,
+            parameters={
+                "type": "object",
+                "properties": {
+                    "at": {"$ref": there},
+                    "via": {"type": "array", "items": {"anyOf": [{"$ref": there}]}},
+                    "$ref": {"type": "boolean"},
+                },
+                "required": ["at"],
+                keyword: {
+                    "place": {"$ref": f"#/{keyword}/point"},
+                    "point": {"type": kind},
+                },
+            },
+        )
+
+    tools = (
+        tool_of("go", "$defs", "string"),
+        tool_of("jump", "$defs", "integer"),
+        tool_of("fly", "definitions", "boolean"),
+        Tool("stop"),
+    )
+    asked = [tool.parameters for tool in tools]
+    before = json.dumps(asked)
+    call = Answer(*words('{"name": "go", "arguments": {"at": "Rome"}}'), chunk({}, "stop"), DONE)
+    async with stand_in(saying("No."), call) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go."))
+        await events(talk.reply(Ask(tools=tools, tool_choice="required")))
+    schema = upstream.requests[1]["response_format"]["json_schema"]["schema"]
+    validator = Draft202012Validator(schema)
+
+    def fits(name: str, arguments: object) -> bool:
+        return validator.is_valid({"name": name, "arguments": arguments})
+
+    for name, value in (("go", "Rome"), ("jump", 7), ("fly", True)):
+        fitting = [v for v in ("Rome", 7, True) if fits(name, {"at": v, "via": [v]})]
+        assert fitting == [value]
+        assert not fits(name, {"at": value, "via": [None]})
+        assert fits(name, {"at": value, "$ref": True})
+        assert not fits(name, {"at": value, "$ref": 1})
+    assert fits("stop", {})
+    assert json.dumps(asked) == before  # the session's tools are as they were
 
 
 async def test_a_long_speech_in_place_of_a_required_call_is_not_waited_for() -> None:

@@ -111,14 +111,18 @@ def _told(messages: list[Message], text: str) -> list[Message]:
 
 
 def _schema(tools: list[Tool]) -> dict[str, Any]:
-    """Of one call; what the schemas of the tools refer to stands at its root, as they say."""
+    """Of one call; what the schemas of the tools refer to stands at its root.
+
+    There a definition has its tool's number before its name: two tools may use one name.
+    """
     shared: dict[str, Any] = {}
     calls = []
-    for tool in tools:
-        arguments = dict(tool.parameters) or {"type": "object"}
+    for number, tool in enumerate(tools):
+        arguments = _numbered(tool.parameters, number) or {"type": "object"}
         for key in DEFINITIONS:
             if isinstance(known := arguments.pop(key, None), dict):
-                shared.setdefault(key, {}).update(known)
+                named = {f"{number}.{name}": schema for name, schema in known.items()}
+                shared.setdefault(key, {}).update(named)
         calls.append(
             {
                 "type": "object",
@@ -128,3 +132,24 @@ def _schema(tools: list[Tool]) -> dict[str, Any]:
             }
         )
     return (calls[0] if len(calls) == 1 else {"anyOf": calls}) | shared
+
+
+def _numbered(schema: Any, number: int) -> Any:
+    """A copy, in which what refers to a definition has the tool's number before its name."""
+    if isinstance(schema, list):
+        return [_numbered(each, number) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: _referring(value, number)
+        if key == "$ref" and isinstance(value, str)
+        else _numbered(value, number)
+        for key, value in schema.items()
+    }
+
+
+def _referring(ref: str, number: int) -> str:
+    for key in DEFINITIONS:
+        if ref.startswith(head := f"#/{key}/"):
+            return f"{head}{number}.{ref[len(head) :]}"
+    return ref
