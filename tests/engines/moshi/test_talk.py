@@ -11,10 +11,11 @@ from weakref import WeakSet
 import pytest
 
 from duologue.core.talk import Ask, Began, CallPart, Done, Floor, Item, LiveEvent, Part, Say
-from duologue.engines.moshi.clock import BACKLOG_FRAMES, MEASURED_STEPS, STALLED_S
+from duologue.engines.moshi.clock import BACKLOG_FRAMES, STALLED_S
 from duologue.engines.moshi.engine import MoshiEngine, fit
 from duologue.engines.moshi.floor import DONE_FRAMES
 from duologue.engines.moshi.frames import FRAME_BYTES, FRAME_MS
+from duologue.engines.moshi.pace import MEASURED_STEPS
 from duologue.engines.moshi.talk import UNREAD_EVENTS, MoshiTalk
 from duologue.engines.moshi.text import TextStream, Vocabulary
 from duologue.errors import ConfigFault, EngineBusy, EngineFault

@@ -14,12 +14,11 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Protocol
 
 from duologue.engines.moshi.frames import FRAME_BYTES, FRAME_MS, FrameModel, Spoken
+from duologue.engines.moshi.pace import Pace
 from duologue.errors import EngineBusy, EngineFault
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ STALLED_S = 0.5
 """A line has stopped when nothing came for so long."""
 BACKLOG_FRAMES = 36
 """Frames of sound that wait for the model, three seconds; then the oldest fall."""
-MEASURED_STEPS = 25
 FRAME_S = FRAME_MS / 1000
 
 
@@ -60,7 +58,7 @@ class Clock:
         self._changed = threading.Condition()
         self._free = list(range(model.slots))
         self._seats: dict[int, Seat] = {}
-        self._steps_s: deque[float] = deque(maxlen=MEASURED_STEPS)
+        self._pace = Pace()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="moshi", daemon=True)
         self._thread.start()
@@ -71,7 +69,9 @@ class Clock:
             self.check_running()
             if not self._free:
                 raise EngineBusy(f"all {self._model.slots} places of the engine moshi are taken")
-            step_s = self._step_s()
+            if not self._seats:  # old figures say nothing, and no new ones would ever come
+                self._pace.clear()
+            step_s = self._pace.step_s(time.monotonic())
             if step_s > FRAME_S:
                 raise EngineBusy(
                     f"the engine moshi is behind: it needs {step_s * 1000:.0f} ms "
@@ -82,12 +82,6 @@ class Clock:
             seat = Seat(self, slot, listener, secrets.randbits(63) if seed is None else seed)
             self._seats[slot] = seat
             return seat
-
-    def _step_s(self) -> float:
-        """What a step takes lately; 0 where nothing is known."""
-        if not self._seats:  # old figures say nothing, and no new ones would ever come
-            self._steps_s.clear()
-        return median(self._steps_s) if len(self._steps_s) == MEASURED_STEPS else 0.0
 
     def stop(self) -> None:
         """End the thread and wait for it; a second call does nothing. Blocks for one step."""
@@ -114,7 +108,9 @@ class Clock:
                 for seat, _, _ in batch:  # their places are in no known state
                     seat.fail(error)
                 continue
-            self._steps_s.append(time.monotonic() - begun_s)
+            ended_s = time.monotonic()
+            with self._changed:
+                self._pace.note(ended_s - begun_s, ended_s)
             for seat, frame, at_ms in batch:
                 if self._seats.get(seat.slot) is not seat:
                     continue
