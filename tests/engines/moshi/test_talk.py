@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import pytest
 
-from duologue.core.talk import Ask, Began, CallPart, Done, Floor, Item, LiveEvent, Part, Say
+from duologue.core.talk import Ask, Began, CallPart, Done, Floor, Item, LiveEvent, Part, Say, Tool
 from duologue.engines.moshi.clock import BACKLOG_FRAMES, STALLED_S
 from duologue.engines.moshi.engine import MoshiEngine, fit
 from duologue.engines.moshi.floor import DONE_FRAMES
@@ -386,6 +386,28 @@ async def test_a_response_that_is_asked_for_is_refused_with_the_reason(engine: M
     for ask in (ASK, Ask(keep=False, context=())):
         with pytest.raises(EngineFault, match="speaks of itself.*not even out of band"):
             await anext(talk.reply(ask))
+    await talk.aclose()
+
+
+@pytest.mark.parametrize(
+    ("ask", "names"),
+    [
+        (Ask(instructions="Be brief."), "instructions"),
+        (Ask(max_tokens=100), "max_output_tokens"),
+        (Ask(speed=1.5), "speed"),
+        (Ask(tools=(Tool("look"),), speed=0.5, max_tokens=1), "tools, max_output_tokens, speed"),
+    ],
+)
+async def test_settings_that_have_no_effect_are_told_in_the_log(
+    engine: MoshiEngine, caplog: pytest.LogCaptureFixture, ask: Ask, names: str
+) -> None:
+    talk = await engine.open(ASK)
+    with caplog.at_level(logging.INFO):
+        talk.configure(ASK)
+        assert not caplog.records
+        talk.configure(ask)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(f"without effect: {names}")
     await talk.aclose()
 
 

@@ -44,8 +44,14 @@ class MoshiTalk:
     # What the core notes
 
     def configure(self, ask: Ask) -> None:
-        if ask.instructions or ask.tools:
-            log.info("engine moshi: it knows no instructions and no tools; they change nothing")
+        asked = {
+            "instructions": bool(ask.instructions),
+            "tools": bool(ask.tools),
+            "max_output_tokens": ask.max_tokens is not None,
+            "speed": ask.speed != 1.0,
+        }
+        if names := ", ".join(name for name, is_asked in asked.items() if is_asked):
+            log.info("engine moshi: it takes nothing but sound; without effect: %s", names)
 
     def expect(self, item: Item | None) -> None:
         """No guesses: the model has heard it."""
