@@ -18,6 +18,7 @@ from duologue.events import (
     InputAudioBufferCommitted,
     InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
+    InputAudioBufferTimeoutTriggered,
     MessageItem,
     ResponseCreated,
     ResponseDone,
@@ -348,6 +349,34 @@ def test_a_commit_takes_what_is_held_and_ends_the_turn() -> None:
     (committed,) = t.events(InputAudioBufferCommitted)
     assert started.item_id == committed.item_id
     assert not t.events(InputAudioBufferSpeechStopped)
+    assert codes(t) == []
+
+
+def test_a_turn_that_fills_the_buffer_is_ended_and_the_model_is_not_waited_for() -> None:
+    t = with_model()
+    play(t, (1.0, Floor("user_starts", 900)), (340.0, Floor("user_stops", 339_900)))
+    play(t, *turn(345_000, 346_000))
+    t.run(350.0)
+    assert t.types() == ["session.created", *TURN, *TURN]
+    assert codes(t) == []
+    stops = [event.audio_end_ms for event in t.events(InputAudioBufferSpeechStopped)]
+    assert 300_000 < stops[0] < 340_000 and stops[1] == 346_000
+    assert t.engine.heard_bytes == 350_000 // 32 * 32 * audio.BYTES_PER_MS
+
+
+def test_a_long_silence_after_a_reply_is_a_hint_to_the_model() -> None:
+    t = with_model()
+    t.client_sends(0.1, detect("server_vad", idle_timeout_ms=5000))
+    play(t, *words("Hello.", 1.0), (1.2, Done()), *words("Are you there?", 7.0), (8.0, Done()))
+    t.run(6.5)
+    (silence,) = t.events(InputAudioBufferTimeoutTriggered)
+    (committed,) = t.events(InputAudioBufferCommitted)
+    assert silence.item_id == committed.item_id
+    assert len(t.engine.nudges) == 1
+    assert len(t.events(ResponseCreated)) == 1, "the model has said nothing yet"
+    t.run(9.0)
+    assert [event.response.status for event in t.events(ResponseDone)] == ["completed"] * 2
+    assert [item.role for item in t.engine.history] == ["assistant", "user", "assistant"]
     assert codes(t) == []
 
 
