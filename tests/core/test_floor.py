@@ -439,6 +439,20 @@ def test_a_model_that_is_gone_is_reported_once_and_opened_again() -> None:
     assert len(t.events(Error)) == 2 and len(t.engine.live_jobs) == 5
 
 
+def test_response_create_while_the_model_stays_away_is_told_why_it_has_no_answer() -> None:
+    t = with_model()
+    t.microphone = False
+    t.enter(0.1, inputs.LiveFailed("job_1", "engine_error", "The upstream has gone away."))
+    t.client_sends(5.0, create())
+    t.run(5.0)
+    t.enter(5.1, inputs.LiveFailed(t.engine.live_jobs[-1], "engine_error", "Still away."))
+    t.run(6.0)
+    assert [error.error.message for error in t.events(Error)] == [
+        "The upstream has gone away.",
+        "Still away.",
+    ]
+
+
 def test_a_model_that_goes_in_the_middle_fails_its_reply_and_ends_the_turn() -> None:
     t = with_model()
     play(t, *words("One two three.", 1.0), (1.3, Floor("user_starts", 1250)))

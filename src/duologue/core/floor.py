@@ -141,6 +141,7 @@ class LiveFloor:
         ask = self._responses.check_nudge(params, now)
         self._nudged = params
         if self._job is None:
+            self._is_told = False  # who asks is answered, at least with why there is no model
             self.open()
         self._batch.add(Nudge(ask))
 
