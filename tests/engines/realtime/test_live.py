@@ -140,6 +140,23 @@ async def test_a_session_that_ends_fails_and_the_next_has_the_history(
         assert "was not given an item" in caplog.text
 
 
+async def test_a_nudge_without_a_session_reaches_the_next_one() -> None:
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, talking(address) as (talk, events):
+        session = await begun(stand_in)
+        reading = asyncio.ensure_future(anext(events))
+        await session.drop()
+        with pytest.raises(EngineFault, match="closed the session"):
+            await reading
+        talk.nudge(Ask())
+        async with aclosing(cast(Events, talk.live(SPEAK))) as again:
+            reading = asyncio.ensure_future(anext(again))
+            session = await begun(stand_in)
+            await session.until("response.create")
+            reading.cancel()
+            await asyncio.wait([reading])
+
+
 async def test_nothing_is_answered_beside_it() -> None:
     stand_in = DuplexStandIn()
     async with stand_in.serving() as address, talking(address) as (talk, _):

@@ -48,6 +48,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._sent = 0
         """Samples that this upstream session was sent."""
         self._is_behind = False
+        self._owed: Ask | None = None
+        """A nudge that came while there was no upstream session."""
         self._reply: Reply | None = None
         self._response_id = ""
         self._turns: deque[str] = deque(maxlen=UNNAMED)
@@ -96,7 +98,10 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._send("ack", item_id, "playback.ack", response_id=response_id, **fields)
 
     def nudge(self, ask: Ask) -> None:
-        """See `LiveTalk.nudge`."""
+        """See `LiveTalk.nudge`. Without an upstream session it waits for the next one."""
+        if self._link is None:
+            self._owed = ask
+            return
         if self._omni:
             self._send("nudge", "", "response.create")
             return
@@ -112,6 +117,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         try:
             if self._link is None:
                 self._reach()
+            owed, self._owed = self._owed, None
+            if owed is not None:
+                self.nudge(owed)
             while (event := await self._next(events)) is not None:
                 yield event
         finally:
