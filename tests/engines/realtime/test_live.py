@@ -17,7 +17,7 @@ from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.engines.scripted import tone
 from duologue.errors import EngineFault
 from duologue.testing.duplex_stand_in import DuplexStandIn, Session
-from engines.realtime.upstream_kit import KEY, SPEAK, fault_of, said
+from engines.realtime.upstream_kit import KEY, SPEAK, Peer, fault_of, said, standing_in
 
 SILENCE = bytes(24_000)
 Events = AsyncGenerator[LiveEvent, None]
@@ -155,6 +155,24 @@ async def test_a_nudge_without_a_session_reaches_the_next_one() -> None:
             await session.until("response.create")
             reading.cancel()
             await asyncio.wait([reading])
+
+
+async def test_a_session_that_hangs_in_a_reply_is_left_for_a_new_one() -> None:
+    met: list[Peer] = []
+
+    async def hang(peer: Peer) -> None:
+        met.append(peer)
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": f"r{len(met)}"})
+        await peer.socket.wait_closed()
+
+    async with standing_in(hang) as address, talking(address, silence_s=0.1) as (talk, events):
+        assert isinstance((await anext(events)), Floor)
+        with pytest.raises(EngineFault, match=r"nothing for 0\.1 seconds"):
+            await anext(events)
+        async with aclosing(cast(Events, talk.live(SPEAK))) as again:
+            assert isinstance((await anext(again)), Floor)
+        assert len(met) == 2
 
 
 async def test_nothing_is_answered_beside_it() -> None:

@@ -146,9 +146,11 @@ class RealtimeLiveTalk(RealtimeTalk):
             async with asyncio.timeout(self._silence_s if self._reply else None):
                 event = await events.get()
         except TimeoutError:
-            self._reply = None
-            message = f"The upstream has said nothing for {self._silence_s:g} seconds."
-            raise EngineFault(message) from None
+            fault = EngineFault(f"The upstream has said nothing for {self._silence_s:g} seconds.")
+            if (hung := self._link) is not None:
+                self._lost(fault)
+                await hung.aclose()
+            raise fault from None
         if isinstance(event, EngineFault):
             raise event
         return event
