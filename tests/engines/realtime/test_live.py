@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from msgspec import structs
 
+from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Done, Floor, Item, LiveEvent, Part, Say, TranscriptionAsk
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.live import RealtimeLiveTalk
@@ -173,6 +174,22 @@ async def test_a_session_that_hangs_in_a_reply_is_left_for_a_new_one() -> None:
         async with aclosing(cast(Events, talk.live(SPEAK))) as again:
             assert isinstance((await anext(again)), Floor)
         assert len(met) == 2
+
+
+async def test_a_turn_that_the_client_has_withdrawn_leaves_the_next_its_name() -> None:
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, talking(address) as (talk, events):
+        session = await begun(stand_in)
+        talk.hear(SILENCE + tone(400) + SILENCE)
+        await until(events, "user_stops")  # never put
+        await until(events, Done)
+        talk.hear(tone(800) + SILENCE)
+        await until(events, "user_stops")
+        talk.put(Item("turn", "user", (Part(pcm=bytes(audio.BYTES_PER_MS * 300) + tone(800)),)))
+        talk.drop("turn")
+        (deleted,) = await session.until("conversation.item.delete")
+        assert deleted["item_id"] == "item_3", "item_1 was the first turn, resp_2 its reply"
+        assert not session.all_seen("conversation.item.create")
 
 
 async def test_nothing_is_answered_beside_it() -> None:

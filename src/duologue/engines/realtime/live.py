@@ -34,6 +34,9 @@ BEHIND_ORDERS = 2000
 UNNAMED = 64
 """Turns and messages of the upstream that the core may yet put."""
 
+SHORTER_MS, LONGER_MS = 150, 1000
+"""How far the core's turn may be from the upstream's: it adds sound before, and rounds."""
+
 ACK_EVERY_MS = 100
 
 
@@ -52,8 +55,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         """A nudge that came while there was no upstream session."""
         self._reply: Reply | None = None
         self._response_id = ""
-        self._turns: deque[str] = deque(maxlen=UNNAMED)
-        """The upstream's names of turns that the core has not put yet."""
+        self._began_ms = 0
+        self._turns: deque[tuple[str, int]] = deque(maxlen=UNNAMED)
+        """The upstream's names and lengths in ms of turns that the core has not put yet."""
         self._named: dict[str, str] = {}
         """Our names of its turns."""
         self._written: dict[str, UpstreamEvent] = {}
@@ -170,10 +174,12 @@ class RealtimeLiveTalk(RealtimeTalk):
     async def _take(self, event: UpstreamEvent) -> None:
         match event.type:
             case "input_audio_buffer.speech_started":
-                await self._tell(Floor("user_starts", self._at_ms(event.audio_start_ms)))
+                self._began_ms = self._at_ms(event.audio_start_ms)
+                await self._tell(Floor("user_starts", self._began_ms))
             case "input_audio_buffer.speech_stopped":
-                self._turns.append(event.item_id)
-                await self._tell(Floor("user_stops", self._at_ms(event.audio_end_ms)))
+                end_ms = self._at_ms(event.audio_end_ms)
+                self._turns.append((event.item_id, end_ms - self._began_ms))
+                await self._tell(Floor("user_stops", end_ms))
             case "session.created" if self._omni:
                 self._negotiate(event.session)
                 await super()._take(event)
@@ -235,7 +241,7 @@ class RealtimeLiveTalk(RealtimeTalk):
             await self._tell(piece)
 
     def _transcribed(self, event: UpstreamEvent) -> None:
-        if event.item_id in self._turns:  # it is told before the core has put the turn
+        if any(event.item_id == name for name, _ in self._turns):  # told before the core puts it
             self._written[event.item_id] = event
             return
         name = self._named.get(event.item_id, event.item_id)
@@ -277,9 +283,14 @@ class RealtimeLiveTalk(RealtimeTalk):
         return True
 
     def _claim_turn(self, item: Item) -> bool:
+        """The newest turn that is as long; those before it the client has withdrawn."""
         if not self._turns or not any(part.pcm for part in item.parts):
             return False
-        upstream_id = self._turns.popleft()
+        ms = sum(len(part.pcm or b"") for part in item.parts) // audio.BYTES_PER_MS
+        fits = (n for n, (_, own) in enumerate(self._turns) if -SHORTER_MS <= ms - own <= LONGER_MS)
+        for _ in range(max(fits, default=len(self._turns) - 1)):
+            self._written.pop(self._turns.popleft()[0], None)
+        upstream_id, _ = self._turns.popleft()
         self._mirror.hears(item.id, upstream_id)
         self._named[upstream_id] = item.id
         if written := self._written.pop(upstream_id, None):
