@@ -192,6 +192,28 @@ async def test_a_turn_that_the_client_has_withdrawn_leaves_the_next_its_name() -
         assert not session.all_seen("conversation.item.create")
 
 
+async def test_of_replies_that_begin_alike_the_last_is_the_one_that_is_cut_off() -> None:
+    async def answer_alike(peer: Peer) -> None:
+        await peer.next("session.update")
+        for name in ("1", "2"):
+            ids = {"response_id": f"r{name}", "item_id": f"m{name}"}
+            await peer.send("response.created", response={"id": f"r{name}"})
+            await peer.send("response.output_audio_transcript.delta", **ids, delta="I think so")
+            if name == "1":
+                done = {"id": "r1", "status": "completed"}
+                await peer.send("response.done", response=done)
+        cancels.append(await peer.next("response.cancel"))
+
+    cancels: list[dict[str, Any]] = []
+    async with standing_in(answer_alike) as address, talking(address) as (talk, events):
+        await until(events, Done)  # silenced before a word: the core puts nothing
+        await until(events, Say)
+        talk.put(answer("I"))
+        with pytest.raises(EngineFault):
+            await until(events, Done)
+        assert [cancel["response_id"] for cancel in cancels] == ["r2"]
+
+
 async def test_nothing_is_answered_beside_it() -> None:
     stand_in = DuplexStandIn()
     async with stand_in.serving() as address, talking(address) as (talk, _):

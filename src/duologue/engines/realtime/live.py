@@ -261,10 +261,13 @@ class RealtimeLiveTalk(RealtimeTalk):
     def _claim(self, item: Item) -> bool:
         if item.role == "user":
             return self._claim_turn(item)
+        # Of what was silenced before a word the core puts nothing: the newest is meant first.
+        last = [one for one in self._said if one[1] == self._response_id]
+        before = [one for one in reversed(self._said) if one[1] != self._response_id]
         made, response_id = next(
             (
                 (made, response_id)
-                for made, response_id in self._said
+                for made, response_id in (*last, *before)
                 if id(made) not in self._claimed and is_same(item, made)
             ),
             (None, ""),
