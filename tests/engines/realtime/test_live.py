@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Ask, Done, Floor, Item, LiveEvent, Part, Say, TranscriptionAsk
+from duologue.core.talk import Ask, Began, Done, Floor, Item, LiveEvent, Part, Say, TranscriptionAsk
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.traits import common_traits
@@ -170,7 +170,7 @@ async def test_a_session_that_hangs_in_a_reply_is_left_for_a_new_one() -> None:
     async with standing_in(hang) as address, talking(address, silence_s=0.1) as (talk, events):
         assert isinstance((await anext(events)), Floor)
         with pytest.raises(EngineFault, match=r"nothing for 0\.1 seconds"):
-            await anext(events)
+            await until(events, Done)
         async with aclosing(cast(Events, talk.live(SPEAK))) as again:
             assert isinstance((await anext(again)), Floor)
         assert len(met) == 2
@@ -212,6 +212,24 @@ async def test_of_replies_that_begin_alike_the_last_is_the_one_that_is_cut_off()
         with pytest.raises(EngineFault):
             await until(events, Done)
         assert [cancel["response_id"] for cancel in cancels] == ["r2"]
+
+
+async def test_what_an_interrupted_reply_has_read_is_told() -> None:
+    async def be_interrupted(peer: Peer) -> None:
+        await peer.next("session.update")
+        ids = {"response_id": "r1", "item_id": "m1"}
+        await peer.send("response.created", response={"id": "r1"})
+        await peer.send("response.output_audio_transcript.delta", **ids, delta="I think")
+        usage = {"input_tokens": 500, "output_tokens": 2, "total_tokens": 502}
+        usage |= {"input_token_details": {"text_tokens": 100, "audio_tokens": 400}}
+        done = {"id": "r1", "status": "cancelled", "usage": usage}
+        await peer.send("response.done", response=done)
+
+    async with standing_in(be_interrupted) as address, talking(address) as (_, events):
+        starts, estimate, said_first, read, yields = await until(events, "yields")
+        assert isinstance(starts, Floor) and isinstance(said_first, Say)
+        assert isinstance(estimate, Began) and estimate.input["text"] > 0
+        assert isinstance(read, Began) and read.input == {"text": 100, "audio": 400}
 
 
 async def test_nothing_is_answered_beside_it() -> None:

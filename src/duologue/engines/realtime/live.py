@@ -23,6 +23,7 @@ from duologue.engines.realtime.link import Link, Order
 from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.talk import RealtimeTalk, is_same
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
+from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
 
 logger = logging.getLogger(__name__)
@@ -212,7 +213,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         if event.type == "response.created":
             asked = ((response.metadata if response else None) or {}).get("duologue_ask")
             if not any(run.name == asked for run in self._waiting):
-                self._reply, self._response_id = Reply(self._pace), response_id
+                reads = input_tokens(self._ask, self._history.items)
+                self._reply, self._response_id = Reply(self._pace, reads), response_id
                 self._acked_ms = 0
                 await self._tell(Floor("reply_starts", self._at_ms(None)))
         if self._reply is None or response_id != self._response_id:
@@ -224,6 +226,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         if event.type == "response.done" and event.response:
             if event.response.status == "cancelled":
                 self._reply = None
+                for began in reply.read(event.response):
+                    await self._tell(began)
                 await self._tell(Floor("yields", self._at_ms(None)))
                 return
         before = len(reply.made)

@@ -199,14 +199,20 @@ class Reply:
         self._tokens = -(-self._characters // CHARACTERS_PER_TOKEN)
         return self._tokens - before
 
-    def _done(self, response: UpstreamResponse) -> Iterator[ReplyEvent]:
-        self.over = True
-        usage, details = usage_of(response.usage), response.status_details
-        tokens = 0
+    def read(self, response: UpstreamResponse) -> Iterator[Began]:
+        """What it has read, where the upstream says so."""
+        usage = usage_of(response.usage)
         if usage is not None:
             read = usage.input_token_details or Tokens(text_tokens=usage.input_tokens)
             if counts := _counts(read):
                 yield Began(counts, _counts(read.cached_tokens_details or Tokens()))
+
+    def _done(self, response: UpstreamResponse) -> Iterator[ReplyEvent]:
+        self.over = True
+        usage, details = usage_of(response.usage), response.status_details
+        tokens = 0
+        yield from self.read(response)
+        if usage is not None:
             said = usage.output_token_details or Tokens(text_tokens=usage.output_tokens)
             tokens = max(0, (said.text_tokens or 0) - self._tokens)
         match response.status or "completed":
