@@ -232,6 +232,29 @@ async def test_what_an_interrupted_reply_has_read_is_told() -> None:
         assert isinstance(read, Began) and read.input == {"text": 100, "audio": 400}
 
 
+async def test_a_reply_that_began_when_nobody_listened_is_told_with_its_beginning() -> None:
+    listened = asyncio.Event()
+
+    async def begin_early(peer: Peer) -> None:
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": "r1"})
+        await peer.send("session.created", session={})
+        await listened.wait()
+        ids = {"response_id": "r1", "item_id": "m1"}
+        await peer.send("response.output_audio_transcript.delta", **ids, delta="Hi")
+        await peer.send("response.done", response={"id": "r1", "status": "completed"})
+
+    async with standing_in(begin_early, greets=False) as address:
+        async with talking(address) as (talk, events):
+            assert await talk.begun(5) is None
+            reading = asyncio.ensure_future(until(events, Done))
+            await asyncio.sleep(0)
+            listened.set()
+            starts, *rest = await reading
+            assert isinstance(starts, Floor) and starts.kind == "reply_starts"
+            assert words(rest) == "Hi"
+
+
 async def test_nothing_is_answered_beside_it() -> None:
     stand_in = DuplexStandIn()
     async with stand_in.serving() as address, talking(address) as (talk, _):

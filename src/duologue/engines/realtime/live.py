@@ -122,6 +122,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         try:
             if self._link is None:
                 self._reach()
+            if self._reply is not None:  # it began when nobody listened
+                events.put_nowait(Floor("reply_starts", self._at_ms(None)))
             owed, self._owed = self._owed, None
             if owed is not None:
                 self.nudge(owed)
