@@ -285,6 +285,16 @@ def test_response_create_is_a_hint_and_its_settings_are_those_of_the_next_reply(
     assert len(t.engine.nudges) == 2 and not t.engine.nudges[0].speak
 
 
+def test_the_settings_of_a_hint_that_the_model_did_not_take_end_with_the_next_turn() -> None:
+    t = with_model()
+    t.client_sends(0.5, create(metadata={"a": "b"}, output_modalities=["text"]))
+    play(t, *turn(1000, 2000), *words("Hi.", 3.0), (3.3, Done()))
+    t.run(4.0)
+    (done,) = t.events(ResponseDone)
+    assert done.response.metadata is None
+    assert done.response.output[0].content[0].transcript == "Hi."
+
+
 @pytest.mark.parametrize(
     ("response", "param"),
     [

@@ -168,6 +168,7 @@ class LiveFloor:
                 self._user_starts(at_ms)
             case Floor(kind="user_stops", at_ms=at_ms):
                 if self._turn.speaking:
+                    self._nudged = None  # what comes next answers the user, not the client
                     self.end_turn(now, at_ms)
             case Floor(kind="reply_starts"):
                 self._end_reply(Done(), now)  # of an engine that forgot to
