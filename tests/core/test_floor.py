@@ -364,14 +364,14 @@ def test_a_commit_takes_what_is_held_and_ends_the_turn() -> None:
 
 def test_a_turn_that_fills_the_buffer_is_ended_and_the_model_is_not_waited_for() -> None:
     t = with_model()
-    play(t, (1.0, Floor("user_starts", 900)), (340.0, Floor("user_stops", 339_900)))
-    play(t, *turn(345_000, 346_000))
-    t.run(350.0)
+    play(t, (1.0, Floor("user_starts", 900)), (1810.0, Floor("user_stops", 1_809_900)))
+    play(t, *turn(1_815_000, 1_816_000))
+    t.run(1820.0)
     assert t.types() == ["session.created", *TURN, *TURN]
     assert codes(t) == []
     stops = [event.audio_end_ms for event in t.events(InputAudioBufferSpeechStopped)]
-    assert 300_000 < stops[0] < 340_000 and stops[1] == 346_000
-    assert t.engine.heard_bytes == 350_000 // 32 * 32 * audio.BYTES_PER_MS
+    assert 1_790_000 < stops[0] < 1_809_000 and stops[1] == 1_816_000
+    assert t.engine.heard_bytes == 1_820_000 // 32 * 32 * audio.BYTES_PER_MS
 
 
 def test_a_long_silence_after_a_reply_is_a_hint_to_the_model() -> None:
