@@ -20,7 +20,8 @@ from weights import weights
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(150)]
 SILENCE = bytes(48_000)
-QUESTION = recording("06_af_nova.wav").pcm + SILENCE
+QUESTION = recording("06_af_nova.wav").pcm + bytes(28_800)
+"""With the 0.6 s of silence that end the turn, and no more: the answer may come soon."""
 INTERRUPTION = bytes(9600) + recording("05_am_puck.wav").pcm + SILENCE
 """Begins 0.2 s after the answer: noticed when a word or two of it were played, and not all seven
 of a short one."""
@@ -49,12 +50,12 @@ async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
         }
         session = await RealtimeRunner(agent).run(model_config=model_config)
         async with session, asyncio.TaskGroup() as tasks, asyncio.timeout(120):
-            tasks.create_task(speak(session, QUESTION))
+            asking = tasks.create_task(speak(session, QUESTION))
             async for event in session:
                 assert event.type != "error", event
                 kinds.append(event.type)
                 if event.type == "audio" and kinds.count("audio") == 1:
-                    tasks.create_task(speak(session, INTERRUPTION))
+                    tasks.create_task(speak(session, INTERRUPTION, after=asking))
                 raw = server_event(event)
                 if raw.get("type") == "conversation.item.truncated":
                     truncated.append(raw)
@@ -106,8 +107,10 @@ def _only_the_heard_words_are_left(
     assert len(kept.split()) <= audio_end_ms / 1000 * 6  # nobody says more words in that time
 
 
-async def speak(session: Any, pcm: bytes) -> None:
-    """In real time, as a microphone does."""
+async def speak(session: Any, pcm: bytes, after: asyncio.Task[None] | None = None) -> None:
+    """In real time, as a microphone does; there is one, so `after` what it still says."""
+    if after is not None:
+        await after
     loop = asyncio.get_running_loop()
     due = loop.time()
     for start in range(0, len(pcm), 960):
