@@ -1,6 +1,6 @@
 """The voice-activity process: Silero for all sessions of one server, beside its event loop.
 
-    stdin ─ asks ─► one window of every stream that waits ─► one run of the graph ─► stdout
+    stdin ─ asks ─► one window of every stream that waits ─► one run of the model ─► stdout
 
 `python -m duologue.hearing.silero_process MODEL`, started by `SileroActivity`. One thread:
 read what has come, score, answer, again. It holds the state of every stream.
@@ -19,11 +19,11 @@ from pathlib import Path
 
 from duologue.errors import ModelFault
 from duologue.hearing.resampling import Samples
-from duologue.hearing.silero_graph import SileroGraph, fresh_memory
+from duologue.hearing.silero_model import SileroModel, fresh_memory
 from duologue.hearing.silero_records import ANSWER, CLOSE, READY, WINDOW_BYTES, Asks
 
-BATCH_LIMIT = 256
-"""Streams scored in one run of the graph."""
+BATCH_LIMIT = 64
+"""Streams scored in one run of the model: more would cost no less each, and outgrow the cache."""
 
 READ_BYTES = 1 << 20
 
@@ -34,8 +34,8 @@ class Scorer:
     The server has one ask of a stream on its way at a time, so that what waits is bounded.
     """
 
-    def __init__(self, graph: SileroGraph) -> None:
-        self._graph = graph
+    def __init__(self, model: SileroModel) -> None:
+        self._model = model
         self._asks = Asks()
         self._memories: dict[int, Samples] = {}
         self._waiting: dict[int, deque[bytes]] = {}
@@ -59,7 +59,7 @@ class Scorer:
         batch = list(islice(self._waiting, BATCH_LIMIT))
         waiting = [self._waiting.pop(stream) for stream in batch]
         memories = [self._memories.get(stream) for stream in batch]
-        new_memories, scores = self._graph.score(
+        new_memories, scores = self._model.score(
             [fresh_memory() if memory is None else memory for memory in memories],
             [windows.popleft() for windows in waiting],
         )
@@ -99,13 +99,13 @@ def main() -> int:
     sink = os.dup(1)
     os.dup2(2, 1)
     try:
-        graph = SileroGraph(Path(sys.argv[1]))
+        model = SileroModel(Path(sys.argv[1]))
     except ModelFault as fault:
         _write(sink, " ".join(str(fault).split()).encode() + b"\n")
         return 1
-    graph.score([fresh_memory()], [bytes(WINDOW_BYTES)])  # the first run is a slow one
+    model.score([fresh_memory()], [bytes(WINDOW_BYTES)])  # the first run is a slow one
     _write(sink, READY)
-    serve(Scorer(graph), 0, sink)
+    serve(Scorer(model), 0, sink)
     return 0
 
 
