@@ -56,6 +56,9 @@ class EchoTalk:
     def configure(self, ask: Ask) -> None:
         """Nothing to read ahead."""
 
+    async def admit(self, ask: Ask) -> None:
+        """Instructions are not read."""
+
     def expect(self, item: Item | None) -> None:
         """Nothing to begin early."""
 

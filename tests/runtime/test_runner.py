@@ -1,8 +1,6 @@
 """The shell around a session: backpressure, a clean end, tapes that replay."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,7 +9,7 @@ import pytest
 from duologue.core import inputs
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Ask, Item
+from duologue.core.talk import Item
 from duologue.engines.scripted import (
     LoudnessActivity,
     LoudnessTurnEnd,
@@ -23,78 +21,24 @@ from duologue.engines.scripted import (
     ScriptedTranscriber,
     tone,
 )
-from duologue.engines.scripted_live import ScriptedLiveEngine
 from duologue.errors import EngineFault
 from duologue.events import (
     ClientEvent,
     ConversationItemInputAudioTranscriptionCompleted,
     Error,
-    InputAudioBufferAppend,
     InputAudioBufferSpeechStopped,
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
-    ServerEvent,
     SessionCreated,
 )
-from duologue.runtime.ports import TurnEnd
 from duologue.runtime.runner import Runner
-from duologue.testing.client import ClientMirror
 from duologue.testing.replay import replay
 from duologue.testing.timeline import wire_name
+from runner_kit import call
 from session_kit import add, create, update, user
 
 SILENCE = bytes(960 * 50)  # one second
-
-
-class Call:
-    """A runner with its client's side."""
-
-    def __init__(self, runner: Runner, engine: ScriptedEngine) -> None:
-        self.runner = runner
-        self.engine = engine
-        self.mirror = ClientMirror()
-        self.events: list[ServerEvent] = []
-
-    async def send(self, event: dict[str, object]) -> None:
-        await self.runner.receive(msgspec.convert(event, ClientEvent))
-
-    async def speak(self, pcm: bytes, frame: int = 960) -> None:
-        for start in range(0, len(pcm), frame):
-            await self.runner.receive(InputAudioBufferAppend(audio=pcm[start : start + frame]))
-
-    async def until(self, kind: type) -> ServerEvent:
-        while True:
-            event = await self.runner.next_event()
-            assert event is not None, f"the session ended before {kind.__name__}"
-            self.mirror.receive(event)
-            self.events.append(event)
-            if isinstance(event, kind):
-                return event
-
-
-@asynccontextmanager
-async def call(
-    script: Script | None = None, turn_end: TurnEnd | None = None, **options: object
-) -> AsyncIterator[Call]:
-    script = script or Script()
-    engine = ScriptedLiveEngine(script) if script.duplex else ScriptedEngine(script)
-    talk = await engine.open(Ask())
-    config = SessionConfig(id="sess_runner", model="scripted", duplex=script.duplex)
-    runner = Runner(
-        config,
-        talk,
-        ScriptedTranscriber(engine),
-        LoudnessActivity().open(),
-        turn_end or LoudnessTurnEnd(),
-        **options,  # type: ignore[arg-type]
-    )
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(runner.run())
-        try:
-            yield Call(runner, engine)
-        finally:
-            runner.disconnect()
 
 
 async def test_a_spoken_turn_is_answered() -> None:

@@ -39,6 +39,9 @@ class Wrong:
         def configure(self, ask: Ask) -> None:
             self.inner.configure(ask)
 
+        async def admit(self, ask: Ask) -> None:
+            await self.inner.admit(ask)
+
         def expect(self, item: Item | None) -> None:
             self.inner.expect(item)
 
@@ -231,6 +234,15 @@ class RemembersAsides(Wrong):
                 yield event
             if not ask.keep:
                 self.inner.put(Item("item_aside", "assistant", (Part("an aside"),)))
+
+
+class AdmitsBeforeItAnswers(Wrong):
+    breaks = "what leaves no room is not admitted"
+
+    class Talk(Wrong.Talk):
+        async def admit(self, ask: Ask) -> None:
+            self.inner.put(Item("item_admitted", "system", (Part("admitted"),)))
+            await self.inner.admit(ask)
 
 
 class ForgetsResults(Wrong):

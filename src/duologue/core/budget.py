@@ -2,7 +2,7 @@
 
 The wire's `truncation` and `max_output_tokens` come in, the engine's `Truncation` goes out or a
 refusal with the path. Only whole limits are judged here: how many tokens instructions and tools
-take the engine alone can count, so those that leave no room fail the response (GAP-9).
+take the engine alone can count; it is asked before they come here (`runtime/admission.py`).
 """
 
 from msgspec import UNSET

@@ -10,9 +10,10 @@ from duologue.core.inputs import Input
 from duologue.core.outputs import Output
 from duologue.core.session import Session
 from duologue.core.settings import SessionConfig
+from duologue.core.talk import Ask
 from duologue.core.transcription_session import TranscriptionSession
 from duologue.core.translation import TranslationSession
-from duologue.events import AudioInput, TranscriptionAudioInput
+from duologue.events import AudioInput, ResponseCreate, SessionUpdate, TranscriptionAudioInput
 
 
 class AnySession(Protocol):
@@ -31,6 +32,9 @@ class AnySession(Protocol):
     @property
     def audio_input(self) -> AudioInput | TranscriptionAudioInput:
         """How the session listens: what the edge needs of it, the format and the cleaning."""
+
+    def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
+        """What the engine would be asked, if `event` gives it more to read; changes nothing."""
 
     def open(self, now: float) -> list[Output]:
         """The first outputs."""

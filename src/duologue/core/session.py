@@ -142,6 +142,10 @@ class Session:
         """How the session listens: what the edge needs of it, the format and the cleaning."""
         return self._settings.session.audio.input
 
+    def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
+        """What the engine would be asked, if `event` gives it more to read; changes nothing."""
+        return self._settings.proposed(event)
+
     def open(self, now: float) -> list[Output]:
         """The first outputs: `session.created` and the settings for the engine."""
         self._batch.send(SessionCreated, session=self._settings.session)

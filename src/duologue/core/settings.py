@@ -31,11 +31,14 @@ from duologue.events import (
     OutputModalities,
     RealtimeSession,
     RealtimeSessionUpdate,
+    ResponseCreate,
     ResponseCreateParams,
     ServerVad,
+    SessionUpdate,
     SessionUpdateParams,
     ToolChoice,
     ToolEcho,
+    TranscriptionSessionUpdate,
     TurnDetection,
     Voice,
     VoiceId,
@@ -194,6 +197,24 @@ class Settings:
             context=context,
             keep=change.conversation == "auto",
         )
+
+    def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
+        """What the engine would be asked if `event` were taken; None if it has no more to read.
+
+        Nothing is checked or changed.
+        """
+        given = event.response if isinstance(event, ResponseCreate) else event.session
+        if isinstance(given, TranscriptionSessionUpdate):
+            return None
+        if not given.instructions and not given.tools:
+            return None
+        params = ResponseCreateParams(
+            instructions=given.instructions,
+            tools=given.tools,
+            tool_choice=given.tool_choice,
+            max_output_tokens=given.max_output_tokens,
+        )
+        return self.ask(params, None)
 
     def check_tools(self, tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]:
         """The tools as they may be shown, if the engine can call every one of them."""

@@ -25,6 +25,7 @@ from duologue.core.inputs import (
 )
 from duologue.core.outputs import Note, Output
 from duologue.core.settings import SessionConfig
+from duologue.core.talk import Ask
 from duologue.core.transcription import Transcription
 from duologue.core.transcription_settings import TranscriptionSettings
 from duologue.core.user_turn import UserTurn
@@ -37,6 +38,7 @@ from duologue.events import (
     ConversationItemRetrieved,
     InputAudioBufferClear,
     InputAudioBufferCommit,
+    ResponseCreate,
     SemanticVad,
     ServerVad,
     SessionCreated,
@@ -81,6 +83,10 @@ class TranscriptionSession:
     def audio_input(self) -> TranscriptionAudioInput:
         """How the session listens: what the edge needs of it, the format and the cleaning."""
         return self._settings.session.audio.input
+
+    def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
+        """No engine is asked here."""
+        return None
 
     def open(self, now: float) -> list[Output]:
         """The first output: `session.created`."""

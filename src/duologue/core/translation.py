@@ -34,11 +34,11 @@ from duologue.core.inputs import (
 )
 from duologue.core.outputs import Close, Output, Transcribe, Translate
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Say, TranslationAsk
+from duologue.core.talk import Ask, Say, TranslationAsk
 from duologue.core.translation_settings import TranslationSettings
 from duologue.core.turn_detection import TurnDetection
 from duologue.errors import Refusal
-from duologue.events import AudioInput, Error, ErrorDetail
+from duologue.events import AudioInput, Error, ErrorDetail, ResponseCreate, SessionUpdate
 from duologue.events.translation import (
     SessionClose,
     SessionClosed,
@@ -119,6 +119,10 @@ class TranslationSession:
     def audio_input(self) -> AudioInput:
         """How the session listens, always to 24 kHz PCM: what the edge needs is the cleaning."""
         return AudioInput(noise_reduction=self._settings.session.audio.input.noise_reduction)
+
+    def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
+        """No engine is asked here."""
+        return None
 
     def open(self, now: float) -> list[Output]:
         """The first output: `session.created`."""

@@ -147,6 +147,10 @@ class ScriptedTalk:
     def configure(self, ask: Ask) -> None:
         """Nothing to prefill."""
 
+    async def admit(self, ask: Ask) -> None:
+        """See `Talk.admit`: each word is a token."""
+        self._read_context(msgspec.structs.replace(ask, context=(), keep=False))
+
     def expect(self, item: Item | None) -> None:
         self.expected = item
 

@@ -58,7 +58,8 @@ class Intake:
     """One session's way in. `deliver` waits while the inbox is full.
 
     `settled` waits until the core has taken all that was delivered; `listening` says how the
-    session listens then. Without `noise` sound is never cleaned.
+    session listens then; `refused` tells whether an event asks more than the engine can read.
+    Without `noise` sound is never cleaned.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Intake:
         settled: Callable[[], Awaitable[None]],
         is_scored: Callable[[], bool],
         listening: Callable[[], AudioInput | TranscriptionAudioInput],
+        refused: Callable[[SessionUpdate | ResponseCreate], Awaitable[inputs.BadEvent | None]],
         noise: NoiseReduction | None = None,
         images: Images | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class Intake:
         self._settled = settled
         self._is_scored = is_scored
         self._listening = listening
+        self._refused = refused
         self._noise = noise
         self._images = images
         self._windows = audio.Windows(WINDOW_SAMPLES)
@@ -107,10 +110,15 @@ class Intake:
                 await self._settled()
                 await self._retune()
             case SessionUpdate():
+                if refusal := await self._refused(event):
+                    await self._deliver(refusal)
+                    return
                 await self._deliver(inputs.Received(event))
                 await self._settled()
                 await self._retune()
-            case ConversationItemCreate() | ResponseCreate():
+            case ResponseCreate():
+                await self._deliver(await self._refused(event) or await self._item(event))
+            case ConversationItemCreate():
                 await self._deliver(await self._item(event))
             case _:
                 await self._deliver(inputs.Received(event))

@@ -108,6 +108,13 @@ class Talk(Protocol):
     def configure(self, ask: Ask) -> None:
         """Note the session's settings, so that instructions and tools can be prefilled."""
 
+    async def admit(self, ask: Ask) -> None:
+        """Say whether instructions and tools would leave room for a conversation; leaves no trace.
+
+        Raises `EngineFault` with the code `context_length_exceeded` where no reply by `ask` could
+        be given, however short the history. An engine that cannot tell says nothing.
+        """
+
     def expect(self, item: Item | None) -> None:
         """Note a guess: were the user's turn over now, `item` would be it.
 

@@ -21,8 +21,16 @@ from duologue.core.kinds import make_session
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
 from duologue.errors import EngineFault
-from duologue.events import EngineCard, ResumeOffer, SessionCreated, SessionExtension
+from duologue.events import (
+    EngineCard,
+    ResponseCreate,
+    ResumeOffer,
+    SessionCreated,
+    SessionExtension,
+    SessionUpdate,
+)
 from duologue.events.translation import AnyClientEvent, AnyServerEvent, TranslationCreated
+from duologue.runtime import admission
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.inbox import Inbox
 from duologue.runtime.intake import Intake
@@ -116,6 +124,7 @@ class Runner:
             self._inbox.join,
             lambda: session.scores_audio,
             lambda: session.audio_input,
+            self._refused,
             noise,
             images,
         )
@@ -143,6 +152,11 @@ class Runner:
         except EngineFault as fault:
             logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
             self.end(1011, "server_error.internal_error")
+
+    async def _refused(self, event: SessionUpdate | ResponseCreate) -> inputs.BadEvent | None:
+        if self._talk is None:
+            return None
+        return await admission.refused(event, self._session.proposed(event), self._talk)
 
     async def hear(self, pcm: bytes) -> None:
         """Take sound that came beside the events, 24 kHz; waits while the inbox is full."""

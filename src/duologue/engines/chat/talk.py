@@ -21,7 +21,7 @@ from duologue.engines.chat.upstreams import Upstreams
 from duologue.engines.history import History
 from duologue.engines.pace import Pace
 from duologue.engines.sizes import MESSAGE_TOKENS, head_tokens, input_tokens, size
-from duologue.engines.window import Window, newest
+from duologue.engines.window import Window, newest, too_long
 from duologue.runtime.ports import Traits
 
 
@@ -40,6 +40,10 @@ class ChatTalk:
 
     def configure(self, ask: Ask) -> None:
         """Nothing to read ahead: the upstream keeps no conversation."""
+
+    async def admit(self, ask: Ask) -> None:
+        """See `Talk.admit`."""
+        self._fit(ask, (), Window())
 
     def expect(self, item: Item | None) -> None:
         """Nothing is begun on a guess: an upstream's time may cost money."""
@@ -119,7 +123,14 @@ class ChatTalk:
         limit = self._traits.max_output_tokens
         if ask.max_tokens is not None:
             limit = min(limit, ask.max_tokens)
-        room = self._traits.context_tokens - head_tokens(ask) - limit
+        head = head_tokens(ask)
+        room = self._traits.context_tokens - head - limit
+        if room < 0:
+            raise too_long(
+                f"instructions and tools take about {head} of the {self._traits.context_tokens} "
+                f"tokens that a conversation may have, beside {limit} of the response: there is "
+                "no room for one"
+            )
         most = self._traits.context_tokens // MESSAGE_TOKENS
         return window.fit(newest(items, most), room, ask.truncation, size)
 

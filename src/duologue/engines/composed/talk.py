@@ -79,6 +79,10 @@ class ComposedTalk:
         self._read_ahead(instead=True)
         self._guess_again()
 
+    async def admit(self, ask: Ask) -> None:
+        """See `Talk.admit`: the mind makes ready for an empty history, and is not begun."""
+        await self._mind.prepare(msgspec.structs.replace(ask, context=(), keep=False), ())
+
     def expect(self, item: Item | None) -> None:
         """Note a guess, or withdraw it: the reply begins on it, after its transcription."""
         if item is not None and item == self._expected and self._guess is not None:

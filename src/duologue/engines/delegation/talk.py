@@ -29,6 +29,10 @@ class DelegatingTalk:
         """See `Talk.configure`: the tool is read ahead with those of the client."""
         self._front.configure(offered(ask))
 
+    async def admit(self, ask: Ask) -> None:
+        """See `Talk.admit`: the tool takes room, too."""
+        await self._front.admit(offered(ask))
+
     def expect(self, item: Item | None) -> None:
         """See `Talk.expect`."""
         self._front.expect(item)

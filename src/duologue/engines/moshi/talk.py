@@ -53,6 +53,9 @@ class MoshiTalk:
         if names := ", ".join(name for name, is_asked in asked.items() if is_asked):
             log.info("engine moshi: it takes nothing but sound; without effect: %s", names)
 
+    async def admit(self, ask: Ask) -> None:
+        """It reads neither instructions nor tools."""
+
     def expect(self, item: Item | None) -> None:
         """No guesses: the model has heard it."""
 

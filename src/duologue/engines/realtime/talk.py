@@ -102,6 +102,9 @@ class RealtimeTalk:
         if self._link is not None:
             self._configure(self._link)
 
+    async def admit(self, ask: Ask) -> None:
+        """The upstream tells when it is asked: how it counts is not known here."""
+
     def expect(self, item: Item | None) -> None:
         """An upstream cannot be told of guesses."""
 

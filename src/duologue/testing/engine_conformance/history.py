@@ -156,6 +156,32 @@ async def too_long_a_history_is_refused_where_none_of_it_may_go(bench: Bench) ->
         done(await read(talk, bench.case.ask))
 
 
+async def what_leaves_no_room_is_not_admitted(bench: Bench) -> str | None:
+    """`admit` passes what `reply` answers, refuses only what it could not, and leaves no trace."""
+    plain = await _reads(bench, bench.typed)
+    huge = structs.replace(bench.case.ask, instructions="bread " * 2 * bench.traits.context_tokens)
+    async with bench.talk(bench.typed) as talk:
+        await talk.admit(bench.case.ask)
+        try:
+            await talk.admit(huge)
+        except EngineFault as fault:
+            code = fault.code
+            expect(code == "context_length_exceeded", f"refuses with the code {code!r}")
+        else:
+            return "it tells when it replies"
+        finally:
+            reads = await bench.reads(talk, bench.case.ask)
+            expect(reads == plain, f"reads {plain} tokens, and {reads} after `admit`")
+        try:
+            await read(talk, structs.replace(huge, keep=False))
+        except EngineFault as fault:
+            code = fault.code
+            expect(code == "context_length_exceeded", f"the reply fails with the code {code!r}")
+        else:
+            raise Broken("answers what was not admitted")
+    return None
+
+
 RULES = rules(
     what_is_put_is_read,
     what_was_not_heard_is_forgotten,
@@ -165,4 +191,5 @@ RULES = rules(
     a_late_result_is_read,
     a_guess_leaves_no_trace,
     too_long_a_history_is_refused_where_none_of_it_may_go,
+    what_leaves_no_room_is_not_admitted,
 )
