@@ -4,8 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from duologue.errors import ConfigFault
 from duologue.gateway.app import create_app
 from duologue.gateway.keys import Keys, KeyTerms, own_key
 from duologue.gateway.keys_file import read_keys
+from followed_kit import logged
 from live_server import KEY, Caller, call, http_get, http_post, scripted, serving
 from oracle import validate_server_event
 
@@ -24,24 +23,6 @@ ANNA, BORIS = "sk-anna-1", "sk-boris-2"
 
 def put(path: Path, text: str) -> None:
     path.write_text(text)
-
-
-@contextmanager
-def logged(words: str) -> Iterator[asyncio.Event]:
-    """Set once a line with `words` in it was logged about the keys file."""
-    loop, said = asyncio.get_running_loop(), asyncio.Event()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if words in record.getMessage():
-                loop.call_soon_threadsafe(said.set)
-
-    logger, listener = logging.getLogger("duologue.gateway.keys_file"), Listener()
-    logger.addHandler(listener)
-    try:
-        yield said
-    finally:
-        logger.removeHandler(listener)
 
 
 def entry(name: str, key: str, **limits: int) -> str:
@@ -178,7 +159,7 @@ async def test_a_file_that_breaks_changes_nothing_and_that_is_said(
     async with serving(scripted(keys_file=str(path))) as base_url:
         async with call(base_url, key=ANNA) as anna:
             await anna.next("session.created")
-            with logged("the keys stay as they were") as said:
+            with logged("what was in force stays") as said:
                 put(path, "[[keys")
                 async with asyncio.timeout(10):
                     await said.wait()

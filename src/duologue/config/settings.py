@@ -48,6 +48,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "effect within seconds."
         ),
     ] = None
+    prompts_dir: Annotated[
+        str | None,
+        Meta(
+            description="Directory of stored prompts, which a client names in `prompt`; changes "
+            "to it take effect within seconds, for sessions that begin then."
+        ),
+    ] = None
     auth_failure: Annotated[
         Literal["inband", "401"],
         Meta(

@@ -71,6 +71,7 @@ class Responses:
         no event of the client that could be refused.
         """
         self._check_room(keeps=params.conversation == "auto")
+        params = self._settings.prompted(params)
         self._check(params)
         excess = _excess(self.allowance, now)
         if excess is not None and not automatic:
@@ -97,6 +98,7 @@ class Responses:
 
     def check_nudge(self, params: ResponseCreateParams, now: float) -> talk.Ask:
         """What the model is asked by a client that would like it to speak; raises `Refusal`."""
+        params = self._settings.prompted(params)
         self._check(params)
         if excess := _excess(self.allowance, now):
             raise excess
@@ -211,12 +213,6 @@ class Responses:
                 "invalid_value",
                 f"Tool choice '{choice.name}' is not one of the tools.",
                 "response.tool_choice",
-            )
-        if params.prompt:
-            raise Refusal(
-                "invalid_value",
-                f"Prompt '{params.prompt.id}' does not exist on this server.",
-                "response.prompt.id",
             )
         self._settings.check_response(params)
         voice = params.audio.output.voice if params.audio and params.audio.output else UNSET

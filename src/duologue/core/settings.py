@@ -6,12 +6,14 @@ key, tagged objects are replaced as a unit. From the settings come the engine's 
 """
 
 import re
+from copy import copy
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, structs
 
 from duologue.core.budget import check_output_limit, check_truncation, engine_truncation
+from duologue.core.prompts import PromptLayer, Prompts, fields_of_session, filled, laid_under
 from duologue.core.talk import Ask, Item, Tool
 from duologue.core.transcription_models import TranscriptionModels
 from duologue.errors import Refusal
@@ -38,7 +40,6 @@ from duologue.events import (
     SessionUpdateParams,
     ToolChoice,
     ToolEcho,
-    TranscriptionSessionUpdate,
     TurnDetection,
     Voice,
     VoiceId,
@@ -67,6 +68,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     transcription session begins with. `target_languages` are those a translation can speak.
     `plays`: playing the replies is ours, and how much was played comes in (`Played`).
     `duplex`: the engine is a full-duplex model that owns the floor (`core/floor.py`).
+    `prompts` are those stored on the server, as they were when the session began.
     """
 
     id: str
@@ -94,6 +96,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     translation_start: TranslationSessionUpdate | None = None
     plays: bool = False
     duplex: bool = False
+    prompts: Prompts = {}
 
 
 class Settings:
@@ -119,6 +122,7 @@ class Settings:
                 output=AudioOutput(voice=config.voice),
             ),
         )
+        self._prompts = PromptLayer(config.prompts, fields_of_session(self.session))
         if config.start is not None:
             self.update(config.start, voice_locked=False)
             self._model_is_open = config.model_is_open
@@ -129,7 +133,8 @@ class Settings:
             raise Refusal(
                 "invalid_value", "The type of a session cannot be changed.", "session.type"
             )
-        fields = present(change)
+        change, unset, prompts = self._prompts.under(change, voice_locked=voice_locked)
+        fields = present(change) | unset
         if "model" in fields:
             fields["model"] = self._check_model(fields["model"])
         if "tools" in fields:
@@ -140,16 +145,10 @@ class Settings:
             self._check_modalities(fields["output_modalities"], "session.output_modalities")
         if "tracing" in fields:
             self._check_tracing(fields["tracing"])
-        if fields.get("prompt") is not None:
-            raise Refusal(
-                "invalid_value",
-                f"Prompt '{fields['prompt'].id}' does not exist on this server.",
-                "session.prompt.id",
-            )
         self._check_budget(change)
         if "audio" in fields:
             fields["audio"] = self._merge_audio(change, voice_locked=voice_locked)
-        self.session = structs.replace(self.session, **fields)
+        self.session, self._prompts = structs.replace(self.session, **fields), prompts
         self._model_is_open = False
         if change.audio and change.audio.input and change.audio.input.turn_detection is not UNSET:
             self.own_turn_policy = False
@@ -198,23 +197,30 @@ class Settings:
             keep=change.conversation == "auto",
         )
 
+    def prompted(self, params: ResponseCreateParams) -> ResponseCreateParams:
+        """What one response asks for, with what its prompt lends; raises `Refusal`."""
+        if not params.prompt:
+            return params
+        return laid_under(params, filled(self._config.prompts, params.prompt, "response.prompt")[1])
+
     def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
         """What the engine would be asked if `event` were taken; None if it has no more to read.
 
-        Nothing is checked or changed.
+        Nothing is changed; what would be refused is asked nowhere.
         """
-        given = event.response if isinstance(event, ResponseCreate) else event.session
-        if isinstance(given, TranscriptionSessionUpdate):
+        trial = copy(self)
+        try:
+            if isinstance(event, ResponseCreate):
+                params = self.prompted(event.response)
+                return self.ask(params, None) if params.instructions or params.tools else None
+            trial.update(event.session, voice_locked=False)
+        except Refusal:
             return None
-        if not given.instructions and not given.tools:
-            return None
-        params = ResponseCreateParams(
-            instructions=given.instructions,
-            tools=given.tools,
-            tool_choice=given.tool_choice,
-            max_output_tokens=given.max_output_tokens,
+        before, after = (
+            (s.session.instructions, s.session.tools, s.session.max_output_tokens)
+            for s in (self, trial)
         )
-        return self.ask(params, None)
+        return None if before == after else trial.ask(ResponseCreateParams(), None)
 
     def check_tools(self, tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]:
         """The tools as they may be shown, if the engine can call every one of them."""

@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket
 
 from duologue import __version__
 from duologue.config import ServerConfig
+from duologue.core.prompts import Prompts
 from duologue.core.settings import WELL_KNOWN_VOICES
 from duologue.errors import ConfigFault, Refusal
 from duologue.gateway.audio_routes import AudioRoutes
@@ -50,6 +51,7 @@ from duologue.gateway.faults import (
 from duologue.gateway.key_source import KeySource
 from duologue.gateway.origins import Origins
 from duologue.gateway.playground import Playground
+from duologue.gateway.prompt_files import followed_prompts
 from duologue.gateway.realtime import Realtime
 from duologue.gateway.secret_routes import SecretRoutes
 from duologue.gateway.session_start import LISTED_MODELS, SessionStart
@@ -121,6 +123,9 @@ class Gateway:
         self._config = config
         self._origins = origins
         self._key_source = KeySource(config)
+        directory = config.prompts_dir
+        self._prompt_files = followed_prompts(Path(directory).expanduser()) if directory else None
+        self._prompts = self._prompt_files.load() if self._prompt_files else {}
         self._clock = clock
         self._sessions = Sessions(config.max_sessions, config.max_listening_sessions)
         self._start: SessionStart | None = None
@@ -140,7 +145,11 @@ class Gateway:
         try:
             _check_voice(self._config.voice, parts.engine.traits.voices)
             calls = self._open(parts)
-            async with calls.running(), self._key_source.following(self._sessions):
+            async with (
+                calls.running(),
+                self._key_source.following(self._sessions),
+                self._following_prompts(),
+            ):
                 try:
                     yield
                 finally:
@@ -148,6 +157,22 @@ class Gateway:
         finally:
             await self.close()
             await parts.aclose()
+
+    @asynccontextmanager
+    async def _following_prompts(self) -> AsyncIterator[None]:
+        """Sessions that begin inside the block have the prompts that are stored then."""
+        if self._prompt_files is None:
+            yield
+            return
+        assert self._start
+        start = self._start
+        start.prompts = self._prompts
+
+        def take(prompts: Prompts) -> None:
+            start.prompts = prompts
+
+        async with self._prompt_files.following(take):
+            yield
 
     def _open(self, parts: Parts) -> Calls:
         config = self._config

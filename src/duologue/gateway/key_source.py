@@ -14,7 +14,7 @@ from pathlib import Path
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
 from duologue.gateway.keys import Keys, KeyTerms, own_key
-from duologue.gateway.keys_file import KeysFile
+from duologue.gateway.keys_file import followed_keys
 from duologue.gateway.sessions import Sessions
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,9 @@ class KeySource:
 
     def __init__(self, config: ServerConfig) -> None:
         self._own = [own_key(config.api_key)] if config.api_key else []
-        self._file = KeysFile(Path(config.keys_file).expanduser()) if config.keys_file else None
+        self._file = (
+            followed_keys(Path(config.keys_file).expanduser()) if config.keys_file else None
+        )
         terms = self._with_own(self._file.load()) if self._file else self._own
         if not terms:
             raise ConfigFault("api_key: a server needs a key, here or in keys_file")
@@ -44,14 +46,8 @@ class KeySource:
                 ended = sessions.dismiss(key)
                 logger.warning("key %s was revoked; %d sessions end", key.terms.name, ended)
 
-        watch = self._file.watch(take)
-        task = asyncio.create_task(watch)  # noqa: TID251 - owned here: ended below, come what may
-        try:
+        async with self._file.following(take):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def _with_own(self, terms: list[KeyTerms]) -> list[KeyTerms]:
         # `api_key` comes last, and so wins should the file name it, too: it has no limits.

@@ -1,20 +1,13 @@
 """The keys file: which keys there are besides `api_key`, read again whenever it changes.
 
-    [[keys]]
-    name = "kiosk"
-    sha256 = "9f86d0…"          # or  key = "sk-…"
-    requests_per_minute = 60
-    tokens_per_minute = 40000
-    max_sessions = 2
-
-The file is looked at once a second, in a thread, and read when it has been left alone for a
-second, so that no half-written one counts. A file that cannot be used changes nothing and is
-said aloud, once for each state of it.
+[[keys]]
+name = "kiosk"
+sha256 = "9f86d0…"          # or  key = "sk-…"
+requests_per_minute = 60
+tokens_per_minute = 40000
+max_sessions = 2
 """
 
-import asyncio
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,16 +15,11 @@ import msgspec
 from msgspec import Meta
 
 from duologue.errors import ConfigFault
+from duologue.gateway.followed import Followed
 from duologue.gateway.keys import KeyTerms, digest_of
-
-logger = logging.getLogger(__name__)
-
-CHECK_S = 1.0
 
 Limit = Annotated[int, Meta(ge=1)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
-State = tuple[int, int, int] | None
-"""What tells one content of the file from another; None while there is no file."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,46 +62,19 @@ def read_keys(path: Path) -> list[KeyTerms]:
     return list(terms.values())
 
 
-class KeysFile:
-    """One file and what of it is in force."""
+def followed_keys(path: Path) -> Followed[list[KeyTerms]]:
+    """The keys of a file that is followed."""
+    return Followed(
+        "keys_file",
+        lambda: _state(path),
+        lambda: read_keys(path),
+        lambda terms: f"{len(terms)} keys are",
+    )
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._loaded: State = None
-        self._seen: State = None
 
-    def load(self) -> list[KeyTerms]:
-        """The keys it holds now, read at once; raises `ConfigFault`."""
-        self._loaded = self._seen = self._state()
-        return read_keys(self._path)
-
-    async def watch(self, take: Callable[[list[KeyTerms]], None]) -> None:
-        """Give `take` the keys each time they have changed; until cancelled."""
-        while True:
-            await asyncio.sleep(CHECK_S)
-            try:
-                terms = await asyncio.to_thread(self._reload)
-                if terms is not None:
-                    take(terms)
-                    logger.info("keys_file: %d keys are in force", len(terms))
-            except ConfigFault as fault:
-                logger.error("%s; the keys stay as they were", fault)
-            except Exception:
-                logger.exception("keys_file: could not be followed; it is tried again")
-
-    def _reload(self) -> list[KeyTerms] | None:
-        """The keys, if the file is another than the one in force and has come to rest."""
-        state = self._state()
-        rests = state == self._seen
-        self._seen = state
-        if not rests or state == self._loaded:
-            return None
-        self._loaded = state
-        return read_keys(self._path)
-
-    def _state(self) -> State:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

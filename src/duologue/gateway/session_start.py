@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import UNSET, structs
 
 from duologue.config import ServerConfig
+from duologue.core.prompts import Prompts
 from duologue.core.settings import SessionConfig, Settings
 from duologue.core.talk import Ask
 from duologue.core.transcription_models import DATED, TranscriptionModels
@@ -60,6 +61,8 @@ class SessionStart:
         models: TranscriptionModels | None = None,
         languages: tuple[str, ...] = (),
     ) -> None:
+        self.prompts: Prompts = {}
+        """Those that there are now; sessions that begin have them."""
         self._config = config
         self._traits = traits
         self._models = models or TranscriptionModels()
@@ -150,6 +153,7 @@ class SessionStart:
             transcription_models=self._models,
             transcription_model=self.transcriber(model or ""),
             target_languages=self._languages,
+            prompts=self.prompts,
             start=None if isinstance(start, TranslationSessionCreate) else start,
             translation_start=translation_start,
         )
