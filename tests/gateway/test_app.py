@@ -100,8 +100,9 @@ async def test_a_voice_that_the_engine_lacks_stops_the_start() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a path that cannot be a directory")
-async def test_a_tape_directory_that_cannot_be_stops_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["record_dir", "trace_dir"])
+async def test_a_directory_that_cannot_be_stops_the_start(tmp_path: Path, setting: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigFault, match="record_dir: .* cannot be used: Not a directory"):
-        async with serving(scripted(record_dir=str(tmp_path / "file" / "tapes"))):
+    with pytest.raises(ConfigFault, match=f"{setting}: .* cannot be used: Not a directory"):
+        async with serving(scripted(**{setting: str(tmp_path / "file" / "tapes")})):
             pass

@@ -398,6 +398,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "calls) are written. Unset: nothing is recorded."
         ),
     ] = None
+    trace_dir: Annotated[
+        str | None,
+        Meta(
+            description="Where the traces that clients ask for (`tracing`) are written: what "
+            "happened, in words, without sound. Unset: `tracing` is shown and nothing is kept."
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="How much is logged, on standard error."),

@@ -140,7 +140,8 @@ class Gateway:
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Weights in, sessions, weights out."""
-        _check_record_dir(self._config.record_dir)
+        _make_directory("record_dir", self._config.record_dir)
+        _make_directory("trace_dir", self._config.trace_dir)
         parts = await compose(self._config)
         try:
             _check_voice(self._config.voice, parts.engine.traits.voices)
@@ -347,13 +348,13 @@ def _check_voice(voice: str | None, voices: tuple[str, ...]) -> None:
         raise ConfigFault(f"voice: {voice!r} is not allowed; allowed: {', '.join(known)}")
 
 
-def _check_record_dir(directory: str | None) -> None:
+def _make_directory(setting: str, directory: str | None) -> None:
     if directory is None:
         return
     try:
         Path(directory).expanduser().mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise ConfigFault(f"record_dir: {directory!r} cannot be used: {fault.strerror}") from None
+        raise ConfigFault(f"{setting}: {directory!r} cannot be used: {fault.strerror}") from None
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

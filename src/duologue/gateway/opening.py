@@ -53,6 +53,7 @@ def open_runner(
         outbox_bytes=config.outbox_bytes,
         limiter=passage.key.limiter,
         tape=tape_path(config, settings.id, "jsonl"),
+        trace=_trace_path(config, settings.id),
         speaker=speaker,
     )
 
@@ -62,3 +63,9 @@ def tape_path(config: ServerConfig, session_id: str, kind: str) -> Path | None:
     if config.record_dir is None:
         return None
     return Path(config.record_dir).expanduser() / f"{session_id}.{kind}"
+
+
+def _trace_path(config: ServerConfig, session_id: str) -> Path | None:
+    if config.trace_dir is None:
+        return None
+    return Path(config.trace_dir).expanduser() / f"{session_id}.trace.jsonl"

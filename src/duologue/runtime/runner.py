@@ -49,6 +49,7 @@ from duologue.runtime.ports import (
     TurnEnd,
 )
 from duologue.runtime.recorder import Recorder, TapeHeader
+from duologue.runtime.tracer import Tracer
 
 if TYPE_CHECKING:
     from duologue.runtime.ports import LiveTalk
@@ -74,7 +75,8 @@ class Runner:
     Made inside a running event loop. `config.type` says which kind of session it is; only a
     conversation has a `talk`. Without `noise` no sound is cleaned; without `images` only the
     form of a data URI is looked at, not the image in it. `limiter` has the limits that the
-    session shares with others of its key; `tape` is a file to record the session's inputs in.
+    session shares with others of its key; `tape` is a file to record the session's inputs in,
+    `trace` one for what happens in it, should the client ask for that.
     `card` says in `session.created` what the engine is. With an `offer`, shown beside it, the
     session outlives a broken connection, for as long as the offer says.
     A `speaker` plays the sound, where the config says that it `plays`; what it has played by
@@ -97,6 +99,7 @@ class Runner:
         outbox_bytes: int = OUTBOX_BYTES,
         limiter: RateLimiter | None = None,
         tape: Path | None = None,
+        trace: Path | None = None,
         speaker: Speaker | None = None,
     ) -> None:
         self.close_code = 1000
@@ -111,6 +114,9 @@ class Runner:
             speaker.attach(lambda: self._wake(inputs.Tick()))
         self._activity = activity
         self._recorder = Recorder(tape, TapeHeader(config, str(seed), now)) if tape else None
+        self._tracer = None
+        if trace is not None:
+            self._tracer = Tracer(trace, config.id, config.expires_at - config.max_s, loop.time)
         self._inbox = Inbox(INBOX_INPUTS, self._take)
         self._opened = False
         self._stopped: asyncio.Future[None] = loop.create_future()
@@ -353,6 +359,8 @@ class Runner:
     def _send(self, event: AnyServerEvent) -> None:
         if self._debug:
             logger.debug("session %s > %s", self._session.id, type(event).__name__)
+        if self._tracer is not None:
+            self._tracer.take(event)
         if isinstance(event, SessionCreated):
             self._outbox.begin(self._with_extension(event))
         elif isinstance(event, TranslationCreated):
@@ -398,6 +406,8 @@ class Runner:
             await self._talk.aclose()
         if self._recorder:
             await asyncio.to_thread(self._recorder.close)
+        if self._tracer:
+            await asyncio.to_thread(self._tracer.close)
         self._ended.set()
 
 
