@@ -342,6 +342,15 @@ def test_a_reference_is_no_item_of_the_conversation() -> None:
     assert t.mirror.order == ["one"]
 
 
+@pytest.mark.parametrize(("given", "asked"), [("auto", None), ("low", "low"), ("high", "high")])
+def test_how_closely_an_image_is_to_be_looked_at_is_told_the_engine(
+    given: str, asked: str | None
+) -> None:
+    part = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": given}
+    t = play(add({"type": "message", "role": "user", "content": [part]}))
+    assert t.engine.history[0].parts[0].image_detail == asked
+
+
 @pytest.mark.conformance("C-114")
 def test_an_image_is_a_data_uri_of_png_or_jpeg() -> None:
     def image(url: str) -> dict[str, Any]:

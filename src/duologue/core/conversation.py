@@ -102,8 +102,9 @@ class Entry:
         match part:
             case InputAudio(transcript=transcript):
                 return talk.Part(transcript, self.pcm)
-            case InputImage(image_url=url):
-                return talk.Part(image_url=url or None)
+            case InputImage(image_url=url, detail=detail):
+                wanted = None if detail == "auto" else detail
+                return talk.Part(image_url=url or None, image_detail=wanted)
             case OutputAudio(transcript=transcript):
                 heard = self.ledger.heard_text if self.ledger else transcript or ""
                 return talk.Part(heard)

@@ -18,11 +18,15 @@ Counts = Mapping[str, int]
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One part of an item; `text` beside `pcm` is its transcript, where one is known."""
+    """One part of an item; `text` beside `pcm` is its transcript, where one is known.
+
+    `image_detail` is how closely an image is to be looked at; None leaves it to the model.
+    """
 
     text: str | None = None
     pcm: bytes | None = None
     image_url: str | None = None
+    image_detail: Literal["low", "high"] | None = None
 
 
 class CallPart(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ import json
 import wave
 from typing import Any
 
+import pytest
+
 from duologue.core.talk import Ask, CallPart, Item, Part, Tool
 from duologue.engines.chat.request import PENDING, Model, render
 from duologue.engines.scripted import tone
@@ -104,6 +106,16 @@ def test_an_image_goes_as_its_data_uri() -> None:
         }
     ]
     assert item_tokens(item)["image"] == 1000
+
+
+@pytest.mark.parametrize("detail", ["low", "high"])
+def test_how_closely_an_image_is_to_be_looked_at_goes_along(detail: Any) -> None:
+    part = Part(image_url="data:image/png;base64,AA==", image_detail=detail)
+    (message,) = messages(Item("u", "user", (part,)))
+    assert message["content"][0]["image_url"] == {
+        "url": "data:image/png;base64,AA==",
+        "detail": detail,
+    }
 
 
 def test_tools_go_with_their_choice_and_the_limit_to_one_call() -> None:

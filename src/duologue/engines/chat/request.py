@@ -131,5 +131,6 @@ def _part(part: Part) -> dict[str, Any] | None:
     if part.pcm:
         return input_audio(part.pcm)
     if part.image_url:
-        return {"type": "image_url", "image_url": {"url": part.image_url}}
+        detail = {"detail": part.image_detail} if part.image_detail else {}
+        return {"type": "image_url", "image_url": {"url": part.image_url, **detail}}
     return {"type": "text", "text": part.text} if part.text else None

@@ -43,5 +43,6 @@ def _part(part: Part, kind: str) -> dict[str, Any]:
     if part.pcm:
         return {"type": "input_audio", "audio": part.pcm}
     if part.image_url:
-        return {"type": "input_image", "image_url": part.image_url}
+        detail = {"detail": part.image_detail} if part.image_detail else {}
+        return {"type": "input_image", "image_url": part.image_url, **detail}
     return {"type": kind, "text": part.text or ""}
