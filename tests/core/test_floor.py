@@ -350,16 +350,99 @@ def test_a_truncation_trims_the_record_and_tells_the_model() -> None:
     assert t.engine.cuts == [(item_id, 400, "One two")]
 
 
-def test_a_commit_takes_what_is_held_and_ends_the_turn() -> None:
+COMMIT = {"type": "input_audio_buffer.commit"}
+
+
+def test_a_commit_in_the_middle_of_a_turn_leaves_its_rest_an_item_of_its_own() -> None:
     t = with_model()
-    play(t, (1.0, Floor("user_starts", 900)), (2.5, Floor("user_stops", 2400)))
-    t.client_sends(2.0, {"type": "input_audio_buffer.commit"})
-    t.run(3.0)
-    (started,) = t.events(InputAudioBufferSpeechStarted)
-    (committed,) = t.events(InputAudioBufferCommitted)
-    assert started.item_id == committed.item_id
-    assert not t.events(InputAudioBufferSpeechStopped)
+    t.transcripts = ["How many", "ounces?"]
+    t.client_sends(0.1, TRANSCRIPTION)
+    play(t, (1.0, Floor("user_starts", 900)), (2.5, Floor("user_stops", 2400)), *turn(4000, 5000))
+    t.client_sends(2.0, COMMIT)
+    t.run(6.0)
+    first, rest, later = t.events(InputAudioBufferSpeechStarted)
+    items = [event.item_id for event in t.events(InputAudioBufferCommitted)]
+    assert items == [first.item_id, rest.item_id, later.item_id]
+    assert (rest.audio_start_ms, later.audio_start_ms) == (1984, 3700)
+    stops = t.events(InputAudioBufferSpeechStopped)
+    assert [(event.item_id, event.audio_end_ms) for event in stops] == [
+        (rest.item_id, 2400),
+        (later.item_id, 5000),
+    ]
+    whole, remainder, _ = (item.parts[0].pcm or b"" for item in t.engine.history)
+    assert len(whole) + len(remainder) == (2400 - 576) * audio.BYTES_PER_MS, "nothing is lost"
+    assert all(item.was_heard for item in t.engine.history), "the model needs none of it again"
+    done = t.events(ConversationItemInputAudioTranscriptionCompleted)
+    assert [event.transcript for event in done] == ["How many", "ounces?", ""]
     assert codes(t) == []
+
+
+@pytest.mark.parametrize("stop_ms", [1900, 2050])
+def test_a_commit_at_the_end_of_a_turn_is_that_turn(stop_ms: int) -> None:
+    """A client that commits when its button is let go is before the model, which is late."""
+    t = with_model()
+    play(t, (1.0, Floor("user_starts", 900)), (2.4, Floor("user_stops", stop_ms)))
+    t.client_sends(2.0, COMMIT)
+    t.client_sends(2.0, create(metadata={"a": "b"}))
+    play(t, *words("Hi.", 3.0), (3.3, Done()), *turn(4000, 5000))
+    t.run(6.0)
+    first, later = t.events(InputAudioBufferSpeechStarted)
+    items = [event.item_id for event in t.events(InputAudioBufferCommitted)]
+    assert items == [first.item_id, later.item_id]
+    assert t.events(InputAudioBufferSpeechStopped)[0].item_id == later.item_id
+    (done,) = t.events(ResponseDone)
+    assert done.response.metadata == {"a": "b"}, "it answers what was asked for"
+    assert done.response.duologue.stages_ms["decision"] >= 900, "of the speech, not the commit"
+
+
+def test_a_commit_outside_of_a_turn_is_the_sound_that_is_held() -> None:
+    t = with_model()
+    t.client_sends(2.0, COMMIT)
+    play(t, *turn(3000, 4000))
+    t.run(5.0)
+    assert len(t.events(InputAudioBufferCommitted)) == 2
+    assert len(t.events(InputAudioBufferSpeechStarted)) == 1
+
+
+def test_of_words_that_the_model_writes_each_part_of_a_turn_has_its_own() -> None:
+    t = with_model()
+    t.client_sends(0.1, TRANSCRIPTION)
+    started, stopped = turn(500, 2500)
+    play(t, started, (1.0, Heard("How")), (1.6, Heard(" many")), (2.2, Heard(" ounces?")), stopped)
+    t.client_sends(1.5, COMMIT)
+    t.client_sends(2.0, COMMIT)
+    play(t, (2.7, Heard(" Or grams?", final=True)))
+    t.run(4.0)
+    done = t.events(ConversationItemInputAudioTranscriptionCompleted)
+    assert [event.transcript for event in done] == ["How", " many", " ounces? Or grams?"]
+    items = [event.item_id for event in t.events(InputAudioBufferCommitted)]
+    assert [event.item_id for event in done] == items
+    assert not t.transcriptions
+
+
+@pytest.mark.parametrize("at_s", [2.2, 2.7])
+def test_words_behind_a_commit_that_ends_the_turn_are_those_of_its_item(at_s: float) -> None:
+    t = with_model()
+    t.client_sends(0.1, TRANSCRIPTION)
+    play(t, (0.6, Floor("user_starts", 500)), (1.0, Heard("How")))
+    t.client_sends(2.0, COMMIT)
+    play(t, (2.5, Floor("user_stops", 1950)), (at_s, Heard(" many?", final=True)))
+    t.run(4.0)
+    (done,) = t.events(ConversationItemInputAudioTranscriptionCompleted)
+    assert done.transcript == "How many?"
+
+
+def test_a_commit_while_the_words_of_the_item_before_still_come_ends_those() -> None:
+    t = with_model()
+    t.transcripts = ["(noise)"]
+    t.client_sends(0.1, TRANSCRIPTION)
+    started, stopped = turn(500, 1500)
+    play(t, started, (1.0, Heard("How many")), stopped)
+    t.client_sends(3.0, COMMIT)
+    t.client_sends(3.5, COMMIT)
+    t.run(5.0)
+    done = t.events(ConversationItemInputAudioTranscriptionCompleted)
+    assert [event.transcript for event in done] == ["How many", "(noise)", ""]
 
 
 def test_a_turn_that_fills_the_buffer_is_ended_and_the_model_is_not_waited_for() -> None:

@@ -16,13 +16,13 @@ from msgspec import UNSET
 
 from duologue.core.batch import Batch
 from duologue.core.conversation import Entry
+from duologue.core.heard_words import HeardWords
 from duologue.core.inputs import LiveEvent, LiveFailed, ReplyEvent, ReplyFailed
 from duologue.core.outputs import DropAudio, GoneOut, Hear, Live, Nudge
 from duologue.core.playout import Playout
 from duologue.core.response import ResponseMachine
 from duologue.core.responses import Responses
 from duologue.core.talk import Ask, Began, Call, Done, Floor, Heard, Say
-from duologue.core.transcription import Transcription
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
 from duologue.events import ResponseCreateParams
@@ -31,52 +31,6 @@ REOPEN_S = 1.0
 """How soon after a failure the next sound opens a live job again; doubled each time it fails."""
 
 REOPEN_LONGEST_S = 30.0
-
-
-class HeardWords:
-    """The transcript of the user's item, where the model writes down what it hears.
-
-    `Heard` in; the item's transcription events out. A turn in which the model has written
-    nothing by its end is written down by the transcriber.
-    """
-
-    def __init__(self, transcription: Transcription) -> None:
-        self._transcription = transcription
-        self._text: str | None = None
-        self._final = False
-        self._job: str | None = None
-        """Of the committed item whose words are still coming."""
-
-    def take(self, heard: Heard, *, speaking: bool) -> None:
-        """More of the words: of the turn under way, or of the item before, if it lacks its end."""
-        if not speaking and self._job is None:
-            return
-        self._text = (self._text or "") + heard.delta
-        self._final |= heard.final
-        self._tell()
-
-    def begin(self) -> None:
-        """A turn begins; the words of the one before end here."""
-        self._final = True
-        self._tell()
-        self._text, self._final = None, False
-
-    def write(self, entry: Entry) -> None:
-        """The item is committed."""
-        if self._text is None:
-            self._transcription.start(entry)
-            return
-        self._job = self._transcription.expect_words(entry)
-        self._tell()
-        if self._job is None:
-            self._text, self._final = None, False
-
-    def _tell(self) -> None:
-        if self._job is None:
-            return
-        self._transcription.take_words(self._job, self._text or "", final=self._final)
-        if self._final:
-            self._text, self._final, self._job = None, False, None
 
 
 class LiveFloor:
@@ -146,14 +100,20 @@ class LiveFloor:
         self._batch.add(Nudge(ask))
 
     def write_down(self, entry: Entry) -> None:
-        """The client has committed an item, perhaps in the middle of a turn."""
+        """The client has committed an item, perhaps in the middle of a turn, which goes on."""
         self._words.write(entry)
 
     def end_turn(self, now: float, at_ms: int | None = None) -> None:
         """The user's turn is over, at `at_ms` of the audio clock or just now."""
-        late_ms = 0 if at_ms is None else max(0, self._turn.position_ms - at_ms)
-        self._words.write(self._turn.end(at_ms))
-        self._speech_end = now - late_ms / 1000
+        position_ms = self._turn.position_ms
+        at_ms = position_ms if at_ms is None else at_ms
+        self._speech_end = now - max(0, position_ms - at_ms) / 1000
+        entry = self._turn.end_as_told(at_ms)
+        if entry is None:
+            self._words.end()
+            return
+        self._words.write(entry)
+        self._nudged = None  # what comes next answers this, not what the client asked before
 
     def take(self, entry: LiveEvent | LiveFailed, now: float) -> None:
         """Take an event of the live job; nothing if that is not the one that runs."""
@@ -168,7 +128,6 @@ class LiveFloor:
                 self._user_starts(at_ms)
             case Floor(kind="user_stops", at_ms=at_ms):
                 if self._turn.speaking:
-                    self._nudged = None  # what comes next answers the user, not the client
                     self.end_turn(now, at_ms)
             case Floor(kind="reply_starts"):
                 self._end_reply(Done(), now)  # of an engine that forgot to

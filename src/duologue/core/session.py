@@ -18,7 +18,8 @@ from msgspec import UNSET, structs
 from duologue.audio import pcm as audio
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
-from duologue.core.floor import HeardWords, LiveFloor
+from duologue.core.floor import LiveFloor
+from duologue.core.heard_words import HeardWords
 from duologue.core.idle_timeout import IdleTimeout
 from duologue.core.inputs import (
     AllowanceChanged,

@@ -40,7 +40,8 @@ class CallPart(msgspec.Struct, frozen=True):
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of the history that an engine answers from.
 
-    `call_id` names the call that a `result` item answers.
+    `call_id` names the call that a `result` item answers. `was_heard`: its sound is a stretch of
+    what a full-duplex model was given as it was spoken (`LiveTalk.hear`).
     """
 
     id: str
@@ -48,6 +49,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: tuple[Part, ...] = ()
     call: CallPart | None = None
     call_id: str | None = None
+    was_heard: bool = False
 
 
 class Tool(msgspec.Struct, frozen=True):

@@ -8,14 +8,15 @@
 The item id is made when speech starts, so that the announced id is the committed one (G3).
 At the first silent window of a pause the engine is told what to expect; it may work ahead.
 In `semantic_vad` a pause that lasts is judged: one job a pause, dead when the pause ends.
-Where a model owns the floor no window is scored: `start_at` and `end` are told by it.
+Where a model owns the floor no window is scored: `start_at` and `end_as_told` are told by it, and a
+client's commit in the middle of a turn leaves the rest to be an item of its own.
 The story of one turn is here; what follows it (the reply) is the session's.
 """
 
 from collections.abc import Callable
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from duologue.audio import pcm as audio
 from duologue.core import talk
@@ -100,6 +101,8 @@ class UserTurn:
         self._judging: str | None = None
         self._full = False
         self._has_just_ended = False
+        self._is_rest = False
+        """Whether the turn under way was begun in an item that the client has committed."""
         self.speech_end: float | None = None
         """When the last voiced window arrived, in monotonic seconds; None while speaking."""
 
@@ -247,19 +250,29 @@ class UserTurn:
         """The sound held from sample `start` on."""
         return self._buffer.tail(start)
 
-    def end(self, at_ms: int | None = None) -> Entry:
+    def end(self, end_ms: int | None = None) -> Entry:
         """The turn is over: stopped and committed, however short it is (GAP-25).
 
-        What came after `at_ms` is kept for the next turn; no item is shorter than a commit may be,
-        if there is sound for it.
+        What came after `end_ms` is kept for the next turn.
         """
-        end_ms = self._buffer.end_ms
-        if at_ms is not None:
-            end_ms = min(end_ms, max(at_ms, self._buffer.start_ms + COMMIT_MINIMUM_MS))
-        self.announce_stop(end_ms)
-        entry = self.commit(minimum_ms=0, end_ms=None if at_ms is None else end_ms)
+        self.announce_stop(self._buffer.end_ms if end_ms is None else end_ms)
+        entry = self.commit(minimum_ms=0, end_ms=end_ms)
         self._has_just_ended = True
         return entry
+
+    def end_as_told(self, at_ms: int) -> Entry | None:
+        """The model says that the turn was over at `at_ms`; None where a commit has taken it all.
+
+        No item is shorter than a commit may be, if there is sound for it.
+        """
+        start_ms = self._buffer.start_ms
+        if self._is_rest:
+            if min(at_ms, self._buffer.end_ms) - start_ms < COMMIT_MINIMUM_MS:
+                self._abandon()
+                return None
+            self._start()
+            self.announce_start()
+        return self.end(min(self._buffer.end_ms, max(at_ms, start_ms + COMMIT_MINIMUM_MS)))
 
     def commit_as_asked(self) -> Entry | None:
         """The client's commit.
@@ -269,12 +282,19 @@ class UserTurn:
         """
         crossed = self._has_just_ended and self._detector is not None
         self._has_just_ended = False
+        goes_on = self._is_told and self.speaking
         try:
-            return self.commit()
+            entry = self.commit()
         except Refusal:
             if crossed:
                 return None
             raise
+        if goes_on:
+            # Announced by `end_as_told`, if there is any: the model tells a stop late.
+            assert self._detector is not None
+            self._detector.start(self._buffer.end_ms)
+            self._is_rest = True
+        return entry
 
     def commit(self, *, minimum_ms: int = COMMIT_MINIMUM_MS, end_ms: int | None = None) -> Entry:
         """Make an item of what is held: committed, added, done, and the engine is told."""
@@ -290,7 +310,7 @@ class UserTurn:
         item = MessageItem(id=item_id, role="user", status="completed", content=content)
         until = None if end_ms is None else audio.samples_of_ms(end_ms)
         entry = Entry(item, pcm=self._buffer.take(until))
-        self._enter(entry, item)
+        self._enter(entry, item, was_heard=self._is_told)
         self._expected = False
         self._abandon()
         return entry
@@ -314,13 +334,14 @@ class UserTurn:
         self._enter(entry, item)
         return entry
 
-    def _enter(self, entry: Entry, item: MessageItem) -> None:
+    def _enter(self, entry: Entry, item: MessageItem, *, was_heard: bool = False) -> None:
         previous = self._conversation.add(entry)
         self._conversation.keep_sound(entry)
         self._batch.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=entry.id)
         self._batch.send(ConversationItemAdded, previous_item_id=previous, item=item)
         self._batch.send(ConversationItemDone, previous_item_id=previous, item=item)
-        self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
+        put = structs.replace(entry.to_talk(), was_heard=was_heard)
+        self._batch.add(Put(put, self._conversation.anchor(entry.id)))
         entry.known = True
 
     def clear(self) -> None:
@@ -334,7 +355,7 @@ class UserTurn:
         self._stop_judging()
         self._withdraw()
         self.item_id = None
-        self._full = False
+        self._full = self._is_rest = False
         if self._detector is not None:
             self._detector.reset()
 
