@@ -54,6 +54,18 @@ def answer(text: str, name: str = "answer") -> Item:
     return Item(name, "assistant", (Part(text),))
 
 
+def spoken(name: str, sound: bytes) -> Item:
+    """A turn, or a part of one, that the model was given as it was spoken."""
+    return Item(name, "user", (Part(pcm=sound),), was_heard=True)
+
+
+async def written(transcripts: Transcripts, name: str, sound: bytes) -> str:
+    """What the upstream wrote down of an item."""
+    ask = TranscriptionAsk("whisper-1")
+    (transcript,) = [one async for one in transcripts.transcribe(name, sound, ask)]
+    return transcript.text
+
+
 async def begun(stand_in: DuplexStandIn) -> Session:
     """The next session, once it has been negotiated: the turns count from then on."""
     session = await stand_in.sessions.get()
@@ -71,15 +83,11 @@ async def test_it_takes_the_turns_and_answers() -> None:
             starts, stops = await until(events, "user_stops")
             assert isinstance(starts, Floor) and abs(starts.at_ms - 500) <= 40
             assert isinstance(stops, Floor) and abs(stops.at_ms - 900) <= 40
-            turn = Item("turn", "user", (Part(pcm=tone(400)),))
-            talk.put(turn)
+            talk.put(spoken("turn", tone(400)))
             seen = await until(events, Done)
             assert words(seen) == "It is sunny today"
             talk.put(answer("It is sunny today"))
-            async for transcript in transcripts.transcribe(
-                "turn", tone(400), TranscriptionAsk("whisper-1")
-            ):
-                assert getattr(transcript, "text", "") == "what is the weather"
+            assert await written(transcripts, "turn", tone(400)) == "what is the weather"
             assert not session.all_seen("conversation.item.create"), "it has heard and said both"
             first, second = session.all_seen("session.update")
             assert "turn_detection" not in first["session"]["audio"]["input"]
@@ -185,11 +193,39 @@ async def test_a_turn_that_the_client_has_withdrawn_leaves_the_next_its_name() -
         await until(events, Done)
         talk.hear(tone(800) + SILENCE)
         await until(events, "user_stops")
-        talk.put(Item("turn", "user", (Part(pcm=bytes(audio.BYTES_PER_MS * 300) + tone(800)),)))
+        talk.put(spoken("turn", bytes(audio.BYTES_PER_MS * 300) + tone(800)))
         talk.drop("turn")
         (deleted,) = await session.until("conversation.item.delete")
         assert deleted["item_id"] == "item_3", "item_1 was the first turn, resp_2 its reply"
         assert not session.all_seen("conversation.item.create")
+
+
+async def test_parts_of_a_turn_are_not_given_to_the_model_again() -> None:
+    stand_in = DuplexStandIn()
+    transcripts = Transcripts()
+    async with stand_in.serving() as address:
+        async with talking(address, transcripts=transcripts) as (talk, events):
+            session = await begun(stand_in)
+            talk.hear(tone(400))
+            await until(events, "user_starts")
+            talk.put(spoken("first", tone(400)))  # the client has committed
+            talk.hear(tone(300) + SILENCE)
+            await until(events, "user_stops")
+            talk.put(spoken("rest", tone(300)))
+            assert await written(transcripts, "first", tone(400)) == "what is the weather"
+            assert await written(transcripts, "rest", tone(300)) == "", "told with the first"
+            talk.put(spoken("between", tone(100)))  # a commit outside of any turn
+            talk.put(Item("file", "user", (Part(pcm=tone(200)),)))
+            await until(events, Done)
+            talk.hear(tone(400) + SILENCE)
+            await until(events, "user_stops")
+            talk.put(spoken("next", tone(400)))
+            talk.drop("first")
+            talk.drop("next")
+            first, last = await session.until("conversation.item.delete", 2)
+            assert (first["item_id"], last["item_id"]) == ("item_1", "item_3")
+            (created,) = session.all_seen("conversation.item.create")
+            assert created["item"]["id"] == "file", "the only one that the model has not heard"
 
 
 async def test_of_replies_that_begin_alike_the_last_is_the_one_that_is_cut_off() -> None:

@@ -22,6 +22,7 @@ from duologue.engines.realtime.asks import FORMAT, response_of, session_of
 from duologue.engines.realtime.link import Link, Order
 from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.talk import RealtimeTalk, is_same
+from duologue.engines.realtime.turns import Turns
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
@@ -33,10 +34,7 @@ BEHIND_ORDERS = 2000
 """Orders that may wait before sound is let fall: a minute of it."""
 
 UNNAMED = 64
-"""Turns and messages of the upstream that the core may yet put."""
-
-SHORTER_MS, LONGER_MS = 150, 1000
-"""How far the core's turn may be from the upstream's: it adds sound before, and rounds."""
+"""Messages of the upstream that the core may yet put."""
 
 ACK_EVERY_MS = 100
 
@@ -56,12 +54,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         """A nudge that came while there was no upstream session."""
         self._reply: Reply | None = None
         self._response_id = ""
-        self._began_ms = 0
-        self._turns: deque[tuple[str, int]] = deque(maxlen=UNNAMED)
-        """The upstream's names and lengths in ms of turns that the core has not put yet."""
-        self._named: dict[str, str] = {}
-        """Our names of its turns."""
+        self._turns = Turns()
         self._written: dict[str, UpstreamEvent] = {}
+        """What it wrote down of turns that the core has not put yet."""
         self._said: deque[tuple[Made, str]] = deque(maxlen=UNNAMED)
         """What it said, with the response's id; the newest stay although they are named."""
         self._claimed: set[int] = set()
@@ -177,11 +172,12 @@ class RealtimeLiveTalk(RealtimeTalk):
     async def _take(self, event: UpstreamEvent) -> None:
         match event.type:
             case "input_audio_buffer.speech_started":
-                self._began_ms = self._at_ms(event.audio_start_ms)
-                await self._tell(Floor("user_starts", self._began_ms))
+                start_ms = self._at_ms(event.audio_start_ms)
+                self._turns.begin(event.item_id, start_ms)
+                await self._tell(Floor("user_starts", start_ms))
             case "input_audio_buffer.speech_stopped":
                 end_ms = self._at_ms(event.audio_end_ms)
-                self._turns.append((event.item_id, end_ms - self._began_ms))
+                self._turns.end(event.item_id, end_ms)
                 await self._tell(Floor("user_stops", end_ms))
             case "session.created" if self._omni:
                 self._negotiate(event.session)
@@ -247,10 +243,10 @@ class RealtimeLiveTalk(RealtimeTalk):
             await self._tell(piece)
 
     def _transcribed(self, event: UpstreamEvent) -> None:
-        if any(event.item_id == name for name, _ in self._turns):  # told before the core puts it
+        if self._turns.awaits(event.item_id):
             self._written[event.item_id] = event
             return
-        name = self._named.get(event.item_id, event.item_id)
+        name = self._turns.name(event.item_id)
         super()._transcribed(structs.replace(event, item_id=name))
 
     def _refused(self, error: Fault) -> None:
@@ -266,7 +262,9 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def _claim(self, item: Item) -> bool:
         if item.role == "user":
-            return self._claim_turn(item)
+            if item.was_heard:
+                self._claim_turn(item)
+            return item.was_heard
         # Of what was silenced before a word the core puts nothing: the newest is meant first.
         last = [one for one in self._said if one[1] == self._response_id]
         before = [one for one in reversed(self._said) if one[1] != self._response_id]
@@ -291,20 +289,19 @@ class RealtimeLiveTalk(RealtimeTalk):
                 self._truncate(item.id, made, made.end_ms(text))
         return True
 
-    def _claim_turn(self, item: Item) -> bool:
-        """The newest turn that is as long; those before it the client has withdrawn."""
-        if not self._turns or not any(part.pcm for part in item.parts):
-            return False
-        ms = sum(len(part.pcm or b"") for part in item.parts) // audio.BYTES_PER_MS
-        fits = (n for n, (_, own) in enumerate(self._turns) if -SHORTER_MS <= ms - own <= LONGER_MS)
-        for _ in range(max(fits, default=len(self._turns) - 1)):
-            self._written.pop(self._turns.popleft()[0], None)
-        upstream_id, _ = self._turns.popleft()
+    def _claim_turn(self, item: Item) -> None:
+        upstream_id = self._turns.claim(item)
+        if upstream_id is None:
+            # The upstream has written this down with another item, or not at all.
+            if self._transcripts is not None:
+                self._transcripts.settle(self, item.id, "")
+            return
         self._mirror.hears(item.id, upstream_id)
-        self._named[upstream_id] = item.id
-        if written := self._written.pop(upstream_id, None):
+        written = self._written.pop(upstream_id, None)
+        for name in [name for name in self._written if not self._turns.awaits(name)]:
+            del self._written[name]  # the client has withdrawn the turn
+        if written is not None:
             self._transcribed(written)
-        return True
 
     def _truncate(self, item_id: str, made: Made, end_ms: int) -> None:
         if self._truncates:
@@ -318,7 +315,8 @@ class RealtimeLiveTalk(RealtimeTalk):
     def _reach(self) -> Link:
         self._sent = 0
         self._reply = None
-        for names in (self._turns, self._said, self._named, self._written, self._claimed):
+        self._turns = Turns()
+        for names in (self._said, self._written, self._claimed):
             names.clear()
         return super()._reach()
 
