@@ -6,7 +6,7 @@ from duologue.audio import pcm as audio
 from duologue.core import inputs
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Call, Done, Floor, Heard, LiveEvent, Say
+from duologue.core.talk import Call, Done, Failed, Floor, Heard, LiveEvent, Say
 from duologue.events import (
     CancelledDetails,
     ConversationItemDone,
@@ -22,6 +22,7 @@ from duologue.events import (
     MessageItem,
     ResponseCreated,
     ResponseDone,
+    ResponseError,
     ResponseOutputAudioDelta,
     SessionUpdated,
 )
@@ -559,6 +560,78 @@ def test_a_model_that_goes_in_the_middle_fails_its_reply_and_ends_the_turn() -> 
     assert not t.events(Error)
 
 
+def test_a_reply_that_fails_is_not_the_end_of_the_model() -> None:
+    t = with_model()
+    play(t, *words("One two three.", 1.0), (1.3, Failed("engine_error", "The voice broke.")))
+    play(t, (1.4, Say("late", b"", 0)), (1.5, Done()), *turn(2000, 3000))
+    play(t, *words("Again.", 3.5), (3.8, Done()))
+    t.run(5.0)
+    first, second = t.events(ResponseDone)
+    assert first.response.status_details == FailedDetails(
+        error=ResponseError(type="server_error", code="engine_error", message="The voice broke.")
+    )
+    assert second.response.status == "completed"
+    assert t.engine.live_jobs == ["job_1"], "nothing is opened anew"
+    assert not t.events(Error)
+
+
+def test_what_fails_outside_of_a_response_is_told_by_an_error() -> None:
+    t = with_model()
+    t.client_sends(0.5, create(metadata={"a": "b"}))
+    play(t, (0.6, Failed("rate_limit_exceeded", "The upstream is over its limits.")))
+    play(t, (1.0, Floor("reply_starts", 1000)))
+    play(t, (1.0, Call(0, name="look", delta="{}")), (1.1, Call(0, final=True)))
+    play(t, (1.2, Failed("engine_error", "The model broke.")))
+    play(t, *words("Again.", 3.5), (3.8, Done()))
+    t.run(5.0)
+    first, second = t.events(Error)
+    assert (first.error.type, first.error.code) == ("server_error", "rate_limit_exceeded")
+    assert second.error.message == "The model broke."
+    called, spoken = t.events(ResponseDone)
+    assert called.response.status == spoken.response.status == "completed"
+    assert called.response.metadata is None, "the hint was refused"
+
+
+def test_a_reply_that_the_client_cancels_before_its_first_word_is_told_to_the_model() -> None:
+    t = with_model()
+    play(t, (1.0, Floor("reply_starts", 1000)))
+    t.client_sends(1.1, {"type": "response.cancel"})
+    play(t, *words("One two.", 1.2)[1:], (1.6, Failed("engine_error", "gone")))
+    play(t, *words("Sorry.", 3.0), (3.3, Done()))
+    t.run(4.0)
+    first, second = t.events(ResponseDone)
+    assert first.response.status_details == CancelledDetails(reason="client_cancelled")
+    assert first.response.output == ()
+    assert second.response.output[0].content[0].transcript == "Sorry."
+    assert t.engine.hushes == 1
+    assert codes(t) == [], "nobody waits for the end of that reply"
+
+
+def test_a_hint_that_the_client_takes_back_is_taken_back_from_the_model() -> None:
+    t = with_model()
+    t.client_sends(0.5, create(metadata={"a": "b"}))
+    t.client_sends(0.6, {"type": "response.cancel"})
+    t.client_sends(0.7, {"type": "response.cancel"})
+    play(t, *words("Anyway.", 1.0), (1.3, Done()))
+    t.run(2.0)
+    assert t.engine.hushes == 1
+    assert codes(t) == ["response_cancel_not_active"], "only the second had nothing to cancel"
+    assert t.events(ResponseDone)[0].response.metadata is None
+
+
+def test_an_out_of_band_response_that_is_cancelled_leaves_the_model_its_reply() -> None:
+    t = with_model()
+    t.engine.answers()
+    play(t, *words("One two three.", 0.5), (2.0, Done()))
+    t.client_sends(0.6, create(conversation="none", input=[], output_modalities=["text"]))
+    t.run(0.7)
+    aside = t.events(ResponseCreated)[-1].response.id
+    t.client_sends(0.8, {"type": "response.cancel", "response_id": aside})
+    t.run(3.0)
+    assert t.engine.hushes == 0
+    assert [event.response.status for event in t.events(ResponseDone)] == ["cancelled", "completed"]
+
+
 def test_a_model_beyond_the_caller_s_limits_is_not_heard() -> None:
     t = with_model()
     t.enter(0.5, inputs.AllowanceChanged(Allowance(1.5, "requests", 1)))
@@ -570,6 +643,7 @@ def test_a_model_beyond_the_caller_s_limits_is_not_heard() -> None:
     assert second.response.status == "completed"
     assert codes(t) == ["rate_limit_exceeded"]
     assert len(t.engine.asks) == 1, "what failed at once is not counted"
+    assert t.engine.hushes == 1, "nor is it said to nobody"
 
 
 def test_a_model_that_breaks_the_rules_harms_nobody() -> None:

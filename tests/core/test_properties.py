@@ -25,7 +25,7 @@ from drawing import drawn
 from duologue.core import inputs, outputs
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Began, Call, Done, Floor, Heard, Say, Transcript
+from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, Say, Transcript
 from duologue.events import (
     CLIENT_EVENTS,
     InputAudioBufferAppend,
@@ -295,6 +295,9 @@ class AnySessionThatAnswersLate(AnySession):
     config = SessionConfig(id="sess_any", model="scripted", turn_during_response="answer")
 
 
+FAILED = Failed("engine_error", "The voice broke.")
+
+
 class AnySessionOfAModelThatOwnsTheFloor(AnySession):
     """The live job does anything at any time: floor events without their pair, sayings outside a
     reply, ends and failures."""
@@ -313,7 +316,7 @@ class AnySessionOfAModelThatOwnsTheFloor(AnySession):
         now_ms = self.t.session._turn.position_ms  # type: ignore[union-attr]
         self.enter(inputs.LiveEvent(self.live_job, Floor(kind, now_ms - ago_ms)))
 
-    @rule(event=st.sampled_from([*ENGINE_EVENTS, Heard("word "), Heard(final=True)]))
+    @rule(event=st.sampled_from([*ENGINE_EVENTS, Heard("word "), Heard(final=True), FAILED]))
     def the_model_does(self, event: Any) -> None:
         self.enter(inputs.LiveEvent(self.live_job, event))
 

@@ -76,6 +76,21 @@ async def test_it_yields_when_the_user_is_loud() -> None:
         assert await until(events, "user_stops") == [Floor("user_stops", 128)]
 
 
+async def test_it_yields_when_it_is_hushed_and_answers_the_next_turn() -> None:
+    async with talking() as (talk, events):
+        talk.hush()  # nothing to stop
+        talk.nudge(Ask())
+        seen = await until(events, Began)
+        talk.hush()
+        (yields,) = (event for event in await until(events, "yields") if isinstance(event, Floor))
+        assert yields.kind == "yields" and len(seen) == 2
+        talk.nudge(Ask())
+        talk.hush()  # it has not begun, and will not
+        talk.hear(tone(500) + bytes(48_000))
+        kinds = [e.kind for e in await until(events, "reply_starts") if isinstance(e, Floor)]
+        assert kinds == ["user_starts", "user_stops", "reply_starts"]
+
+
 async def test_it_calls_a_function_and_talks_on_with_the_result() -> None:
     ask = Ask(tools=(Tool("look"),))
     async with talking(ask=ask) as (talk, events):

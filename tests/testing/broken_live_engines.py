@@ -73,6 +73,21 @@ class EndsTwice(WrongLive):
             return [event, Done()] if isinstance(event, Done) else [event]
 
 
+class YieldsTwice(WrongLive):
+    breaks = "a reply that is hushed ends once"
+
+    class Talk(WrongLive.Talk):
+        hushed = False
+
+        def hush(self) -> None:
+            self.hushed = True
+            super().hush()
+
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            yields = self.hushed and isinstance(event, Floor) and event.kind == "yields"
+            return [event, event] if yields else [event]
+
+
 class HalfSamples(WrongLive):
     breaks = "what is said can be played"
 

@@ -1,7 +1,7 @@
 """Sessions with a full-duplex model: it hears everything, and whose turn it is it says itself.
 
     sound ─► Hear ─► the live job ─► LiveEvent: user_starts, user_stops ─► the user's item
-                                                reply_starts, Say, Call, Done, yields ─► responses
+                                          reply_starts, Say, Call, Done, Failed, yields ─► responses
 
 One live job runs for the whole session. Its events take the places that turn detection and
 `response.create` have with other engines: the same items, responses and ledgers follow, so a
@@ -18,11 +18,11 @@ from duologue.core.batch import Batch
 from duologue.core.conversation import Entry
 from duologue.core.heard_words import HeardWords
 from duologue.core.inputs import LiveEvent, LiveFailed, ReplyEvent, ReplyFailed
-from duologue.core.outputs import DropAudio, GoneOut, Hear, Live, Nudge
+from duologue.core.outputs import DropAudio, GoneOut, Hear, Hush, Live, Nudge
 from duologue.core.playout import Playout
 from duologue.core.response import ResponseMachine
 from duologue.core.responses import Responses
-from duologue.core.talk import Ask, Began, Call, Done, Floor, Heard, Say
+from duologue.core.talk import Ask, Began, Call, Done, Failed, Floor, Heard, Say
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
 from duologue.events import ResponseCreateParams
@@ -99,6 +99,21 @@ class LiveFloor:
             self.open()
         self._batch.add(Nudge(ask))
 
+    def cancel(self, response_id: str | None) -> None:
+        """`response.cancel`: of the reply under way, or of the one that was asked for.
+
+        The model is told, even where it has not said a word; what it says nevertheless is not
+        heard.
+        """
+        active = self._responses.active
+        if active is None and response_id is None and self._nudged is not None:
+            self._nudged = None
+            self._batch.add(Hush())
+            return
+        self._responses.cancel(response_id)
+        if active is not None and active.over:
+            self._batch.add(Hush())
+
     def write_down(self, entry: Entry) -> None:
         """The client has committed an item, perhaps in the middle of a turn, which goes on."""
         self._words.write(entry)
@@ -139,6 +154,8 @@ class LiveFloor:
                 self._words.take(heard, speaking=self._turn.speaking)
             case Done() as done:
                 self._end_reply(done, now)
+            case Failed() as failed:
+                self._fail_reply(failed, now)
             case Began() | Say() | Call() as event:
                 self._say(event, now)
 
@@ -157,7 +174,9 @@ class LiveFloor:
         params, self._nudged = self._nudged or ResponseCreateParams(), None
         speech_end, self._speech_end = self._speech_end, None
         self._response = self._responses.create_unasked(params, now, speech_end)
-        if not self._response.over:
+        if self._response.over:
+            self._batch.add(Hush())
+        else:
             self._response.note_stage("decision", now)
 
     def _say(self, event: Began | Say | Call, now: float) -> None:
@@ -181,20 +200,18 @@ class LiveFloor:
             self._response = None
 
     def _end_reply(self, done: Done, now: float) -> None:
-        response, self._response = self._response, None
-        self._in_reply = False
-        if response is not None and not response.over:
+        response = self._leave_reply()
+        if response is not None:
             self._take_reply(ReplyEvent(response.job, done), now)
 
     def _yield(self) -> None:
-        response, self._response = self._response, None
-        self._in_reply = False
+        response = self._leave_reply()
         if self._playout is not None:
             stopped = self._playout.stop()
             self._playout.tell_cleared(stopped)
             self._responses.interrupt()
             self._playout.tell_truncated(stopped)
-        elif response is not None and not response.over:
+        elif response is not None:
             self._batch.add(DropAudio(response.id))
             self._responses.interrupt()
 
@@ -205,12 +222,28 @@ class LiveFloor:
         if self._turn.speaking:
             self.end_turn(now)
         self._words.begin()
+        response = self._leave_reply()
+        if response is not None:
+            self._take_reply(ReplyFailed(response.job, failed.code, failed.message), now)
+        elif not self._is_told:
+            self._refuse(failed)
+        self._is_told = True
+
+    def _fail_reply(self, failed: Failed, now: float) -> None:
+        is_cancelled = self._response is not None and self._response.over
+        if not self._in_reply:
+            self._nudged = None  # it is the hint that fails
+        response = self._leave_reply()
+        if response is not None:
+            self._take_reply(ReplyFailed(response.job, failed.code, failed.message), now)
+        elif not is_cancelled:
+            self._refuse(failed)
+
+    def _leave_reply(self) -> ResponseMachine | None:
+        """The reply is over; returns its response, if that is not."""
         response, self._response = self._response, None
         self._in_reply = False
-        if response is not None and not response.over:
-            failure = ReplyFailed(response.job, failed.code, failed.message)
-            self._take_reply(failure, now)
-        elif not self._is_told:
-            refusal = Refusal(failed.code, failed.message, type="server_error")
-            self._batch.refuse(refusal, None)
-        self._is_told = True
+        return response if response is not None and not response.over else None
+
+    def _refuse(self, failed: LiveFailed | Failed) -> None:
+        self._batch.refuse(Refusal(failed.code, failed.message, type="server_error"), None)

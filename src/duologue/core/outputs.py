@@ -159,7 +159,11 @@ class Nudge(msgspec.Struct, frozen=True, tag=True):
     ask: Ask
 
 
-Note = Configure | Expect | Put | Drop | Cut | Hear | GoneOut | Nudge
+class Hush(msgspec.Struct, frozen=True, tag=True):
+    """Note to a full-duplex engine: nobody wants the reply that it gives, or was asked for."""
+
+
+Note = Configure | Expect | Put | Drop | Cut | Hear | GoneOut | Nudge | Hush
 Output = (
     Send
     | DropAudio

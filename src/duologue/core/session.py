@@ -228,7 +228,7 @@ class Session:
             case ResponseCreate(response=params):
                 self._create_response(params, now)
             case ResponseCancel(response_id=response_id):
-                self._responses.cancel(response_id)
+                self._cancel_response(response_id)
             case ConversationItemCreate():
                 self._create_item(event)
             case ConversationItemRetrieve(item_id=item_id):
@@ -333,6 +333,12 @@ class Session:
             self._floor.nudge(params, now)
         else:
             self._responses.create(params, now)
+
+    def _cancel_response(self, response_id: str | None) -> None:
+        if self._floor is not None:
+            self._floor.cancel(response_id)
+        else:
+            self._responses.cancel(response_id)
 
     def _reply(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
         active = self._responses.active

@@ -158,7 +158,8 @@ class Floor(msgspec.Struct, frozen=True, tag=True):
     That clock counts all sound since the talk was opened, what the model let fall included.
     `user_starts` and `user_stops` come in pairs and at any place. `reply_starts` begins a reply:
     the `Say` and `Call` events after it belong to that, until exactly one of `Done` (the model
-    has said what it wanted) and `yields` (it falls silent because the user speaks).
+    has said what it wanted), `Failed` and `yields` (it falls silent because the user speaks, or
+    because it was hushed).
     """
 
     kind: Literal["user_starts", "user_stops", "reply_starts", "yields"]
@@ -175,7 +176,18 @@ class Heard(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     final: bool = False
 
 
-LiveEvent = Floor | Heard | ReplyEvent
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A full-duplex model could not finish its reply, or not begin the one it was asked for.
+
+    It ends that and nothing else: the model listens on. One that is gone altogether fails by
+    `EngineFault`.
+    """
+
+    code: str
+    message: str
+
+
+LiveEvent = Floor | Heard | ReplyEvent | Failed
 
 
 class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):

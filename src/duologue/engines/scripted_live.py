@@ -6,7 +6,7 @@
 
 A fake that decides by loudness alone, on the clock of the sound that it was given; what it says
 is the script's, in real time. It answers when the user has stopped, when a call's result has come
-and when it is nudged, and falls silent as soon as the user is loud.
+and when it is nudged, and falls silent as soon as the user is loud, or when it is hushed.
 """
 
 import asyncio
@@ -79,6 +79,7 @@ class ScriptedLiveTalk(ScriptedTalk):
         self._due_s: float | None = None
         """When the next reply begins, unless the user speaks then."""
         self._reply: _Reply | None = None
+        self._is_nudged = self._is_hushed = False
         self._wake = asyncio.Event()
         self.gone_out: dict[str, int] = {}
         """Samples of each item that were played, as told."""
@@ -105,15 +106,27 @@ class ScriptedLiveTalk(ScriptedTalk):
 
     def nudge(self, ask: Ask) -> None:
         if self._reply is None:
+            self._is_nudged = True
             self._answer_at(asyncio.get_running_loop().time())
+
+    def hush(self) -> None:
+        self._is_hushed = self._reply is not None
+        if self._is_nudged:
+            self._is_nudged, self._due_s = False, None
+        self._wake.set()
 
     async def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         clock = asyncio.get_running_loop().time
         self._ask = ask
         ears = _Ears()
         self._reply = None
+        self._is_hushed = False
         while self._open:
             self._wake.clear()
+            if self._is_hushed and self._reply is not None:
+                self._reply = None
+                yield Floor("yields", self._position_ms)
+            self._is_hushed = False
             while self._waiting:
                 turned = ears.hear(self._waiting.popleft())
                 self._position_ms += WINDOW_MS
@@ -128,7 +141,7 @@ class ScriptedLiveTalk(ScriptedTalk):
                     yield Floor("yields", self._position_ms)
             if self._reply is None and not ears.loud and self._due_s is not None:
                 if clock() >= self._due_s:
-                    self._due_s = None
+                    self._due_s, self._is_nudged = None, False
                     self._reply = _Reply(self.timed(self._ask), clock())
                     yield Floor("reply_starts", self._position_ms)
             while (reply := self._reply) and reply.due_s <= clock() and not self._waiting:

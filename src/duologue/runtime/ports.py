@@ -171,6 +171,12 @@ class LiveTalk(Talk, Protocol):
         A model that can be asked speaks soon; one that speaks already, or cannot, passes it over.
         """
 
+    def hush(self) -> None:
+        """Note that nobody wants the reply under way, or the one that a nudge asks for.
+
+        A model that can stop ends it by `yields`. Whatever is said of it is heard by nobody.
+        """
+
     def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         """What the model does unasked, until it is closed or its session ends.
 

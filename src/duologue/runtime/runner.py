@@ -429,3 +429,5 @@ def _tell(talk: Talk, note: outputs.Note) -> None:
             cast("LiveTalk", talk).played(item_id, samples)
         case outputs.Nudge(ask):
             cast("LiveTalk", talk).nudge(ask)
+        case outputs.Hush():
+            cast("LiveTalk", talk).hush()

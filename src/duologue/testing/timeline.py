@@ -68,6 +68,7 @@ class TimelineEngine:
         self.heard_bytes = 0
         self.gone_out: list[tuple[str, int]] = []
         self.nudges: list[Ask] = []
+        self.hushes = 0
 
     def says(
         self, text: str, *, after_s: float = 0.3, step_s: float = 0.05, word_ms: int = 200
@@ -110,6 +111,8 @@ class TimelineEngine:
                 self.gone_out.append((item_id, samples))
             case outputs.Nudge(ask):
                 self.nudges.append(ask)
+            case outputs.Hush():
+                self.hushes += 1
 
 
 class Timeline:

@@ -74,6 +74,9 @@ class MoshiTalk:
     def nudge(self, ask: Ask) -> None:
         """It cannot be asked to speak."""
 
+    def hush(self) -> None:
+        """Nor to be silent: what it says meanwhile is not heard."""
+
     def hear(self, pcm: bytes) -> None:
         if not self._is_closed:
             self._seat.hear(pcm)

@@ -1,4 +1,4 @@
-"""The user's turns as a full-duplex upstream names them, joined with the items that are made of them.
+"""The user's turns as a full-duplex upstream names them, joined with the items made of them.
 
 `begin` and `end` come from the upstream, `claim` from the core's puts; names go out. The core's
 item comes late, and a client may have withdrawn it, so turns wait here for theirs. One that comes

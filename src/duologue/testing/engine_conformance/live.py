@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Began, Call, Done, Floor, Item, LiveEvent, Part, Say
+from duologue.core.talk import Began, Call, Done, Failed, Floor, Item, LiveEvent, Part, Say
 from duologue.runtime.ports import LiveTalk
 from duologue.testing.engine_conformance.bench import Bench, Broken, expect, settled
 from duologue.testing.engine_conformance.rule import rules
@@ -49,14 +49,18 @@ async def _speak(talk: LiveTalk, bench: Bench) -> int:
     return len(sound) // audio.BYTES_PER_MS
 
 
-async def _read(talk: LiveTalk, bench: Bench, events: list[LiveEvent]) -> None:
+async def _read(
+    talk: LiveTalk, bench: Bench, events: list[LiveEvent], *, hushes: bool = False
+) -> None:
     """Read what a model does into `events`; a turn that has ended is put, as the server does."""
     async with _live(talk, bench) as live:
         async for event in live:
             events.append(event)
             if isinstance(event, Floor) and event.kind == "user_stops":
                 part = Part(pcm=bench.case.pcm)
-                talk.put(Item(f"item_{len(events)}", "user", (part,)))
+                talk.put(Item(f"item_{len(events)}", "user", (part,), was_heard=True))
+            if hushes and isinstance(event, Floor) and event.kind == "reply_starts":
+                talk.hush()
 
 
 @asynccontextmanager
@@ -72,13 +76,13 @@ async def _group() -> AsyncIterator[asyncio.TaskGroup]:
         raise Broken(f"live raises {type(fault).__name__}: {fault}") from fault
 
 
-async def _converse(bench: Bench) -> tuple[list[LiveEvent], int]:
+async def _converse(bench: Bench, *, hushes: bool = False) -> tuple[list[LiveEvent], int]:
     """What a model does while the user speaks twice, and the milliseconds of sound it was given."""
     events: list[LiveEvent] = []
     async with bench.talk() as any_talk:
         talk = cast(LiveTalk, any_talk)
         async with _group() as group:
-            reading = group.create_task(_read(talk, bench, events))
+            reading = group.create_task(_read(talk, bench, events, hushes=hushes))
             given_ms = await _speak(talk, bench) + await _speak(talk, bench)
             await settled(lambda: _unanswered(events), bench.case.answer_s)
             expect(not reading.done(), "live ended by itself, though the talk was open")
@@ -88,7 +92,11 @@ async def _converse(bench: Bench) -> tuple[list[LiveEvent], int]:
 
 def _unanswered(events: Sequence[LiveEvent]) -> Sequence[LiveEvent]:
     """Nothing, once the last reply has ended."""
-    return () if events and isinstance(events[-1], Done) else events or (Done(),)
+    return () if events and _is_end(events[-1]) else events or (Done(),)
+
+
+def _is_end(event: LiveEvent) -> bool:
+    return isinstance(event, Done | Failed) or (isinstance(event, Floor) and event.kind == "yields")
 
 
 async def floor_events_come_in_pairs(bench: Bench) -> str | None:
@@ -112,10 +120,22 @@ def _does(speaking: bool) -> str:
 
 
 async def what_is_said_is_in_a_reply(bench: Bench) -> str | None:
-    """`reply_starts`, what is said, and one `Done` or `yields`: nothing is said outside."""
+    """`reply_starts`, what is said, and one `Done`, `Failed` or `yields`: nothing outside."""
     if not bench.traits.duplex:
         return NOT_DUPLEX
     events, _ = await _converse(bench)
+    return _check_replies(events)
+
+
+async def a_reply_that_is_hushed_ends_once(bench: Bench) -> str | None:
+    """A model that nobody wants to hear yields or talks on, and listens as before."""
+    if not bench.traits.duplex:
+        return NOT_DUPLEX
+    events, _ = await _converse(bench, hushes=True)
+    return _check_replies(events)
+
+
+def _check_replies(events: Sequence[LiveEvent]) -> str | None:
     in_reply = said = False
     for event in events:
         if isinstance(event, Floor) and event.kind == "reply_starts":
@@ -123,7 +143,7 @@ async def what_is_said_is_in_a_reply(bench: Bench) -> str | None:
             in_reply = said = True
         elif isinstance(event, Began | Say | Call):
             expect(in_reply, f"{type(event).__name__} outside a reply")
-        elif isinstance(event, Done) or (isinstance(event, Floor) and event.kind == "yields"):
+        elif _is_end(event):
             expect(in_reply, "a reply ends that had not begun")
             in_reply = False
     return None if said else "it said nothing"
@@ -214,6 +234,7 @@ async def what_waits_to_be_heard_is_bounded(bench: Bench) -> str | None:
 RULES = rules(
     floor_events_come_in_pairs,
     what_is_said_is_in_a_reply,
+    a_reply_that_is_hushed_ends_once,
     what_is_said_can_be_played,
     live_can_be_closed_and_begun_again,
     live_ends_with_its_talk,
