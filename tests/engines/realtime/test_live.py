@@ -1,7 +1,7 @@
 """The engine `realtime` in front of a full-duplex upstream: the stand-in for vLLM-Omni."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -9,7 +9,18 @@ import pytest
 from msgspec import structs
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Ask, Began, Done, Floor, Item, LiveEvent, Part, Say, TranscriptionAsk
+from duologue.core.talk import (
+    Ask,
+    Began,
+    Done,
+    Failed,
+    Floor,
+    Item,
+    LiveEvent,
+    Part,
+    Say,
+    TranscriptionAsk,
+)
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.traits import common_traits
@@ -266,6 +277,125 @@ async def test_what_an_interrupted_reply_has_read_is_told() -> None:
         assert isinstance(starts, Floor) and isinstance(said_first, Say)
         assert isinstance(estimate, Began) and estimate.input["text"] > 0
         assert isinstance(read, Began) and read.input == {"text": 100, "audio": 400}
+
+
+IDS = {"response_id": "r1", "item_id": "m1"}
+OVERLOADED = {"type": "server_error", "code": "overloaded", "message": f"No room, {KEY}."}
+
+
+async def fail_the_response(peer: Peer) -> None:
+    usage = {"input_tokens": 50, "output_tokens": 2, "total_tokens": 52}
+    details = {"type": "failed", "error": OVERLOADED}
+    failed = {"id": "r1", "status": "failed", "status_details": details, "usage": usage}
+    await peer.send("response.done", response=failed)
+
+
+async def send_an_error_of_it(peer: Peer) -> None:
+    await peer.send("error", response_id="r1", error=OVERLOADED)
+
+
+async def send_nonsense(peer: Peer) -> None:
+    await peer.send("response.output_audio.delta", **IDS, delta="?")
+
+
+@pytest.mark.parametrize(
+    ("fail", "expected"),
+    [
+        (fail_the_response, Failed("overloaded", "The upstream failed: No room, ….")),
+        (send_an_error_of_it, Failed("overloaded", "The upstream failed: No room, ….")),
+        (send_nonsense, Failed("engine_error", "The upstream sent sound that is no base64.")),
+    ],
+)
+async def test_a_response_that_fails_there_fails_here_and_the_next_is_heard(
+    fail: Callable[[Peer], Awaitable[None]], expected: Failed
+) -> None:
+    met: list[Peer] = []
+
+    async def fail_once(peer: Peer) -> None:
+        met.append(peer)
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": "r1"})
+        await peer.send("response.output_audio_transcript.delta", **IDS, delta="I")
+        await fail(peer)
+        await peer.send("response.output_audio_transcript.delta", **IDS, delta=" think")
+        done = {"id": "r1", "status": "cancelled"}
+        await peer.send("response.done", response=done)
+        await peer.send("response.created", response={"id": "r2"})
+        await peer.send("response.done", response={"id": "r2", "status": "completed"})
+        await peer.next("response.create")
+
+    async with standing_in(fail_once) as address, talking(address) as (talk, events):
+        *before, failed = await until(events, Failed)
+        assert failed == expected and words(before) == "I"
+        after = await until(events, Done)
+        assert isinstance(after[0], Floor) and words(after) == ""
+        assert after[0].kind == "reply_starts"
+        talk.nudge(Ask())
+        assert len(met) == 1, "the session goes on"
+        if fail is fail_the_response:
+            assert [event.input for event in before if isinstance(event, Began)][-1] == {"text": 50}
+
+
+async def test_a_hint_that_is_beyond_the_upstream_s_limits_is_told_and_one_not_wanted_is_not() -> (
+    None
+):
+    async def refuse(peer: Peer) -> None:
+        for kind in ("invalid_request_error", "rate_limit_error"):
+            asked = await peer.next("response.create")
+            error = {"type": kind, "code": "no", "message": kind}
+            await peer.send("error", error={**error, "event_id": asked["event_id"]})
+        await peer.next("response.create")
+
+    async with standing_in(refuse) as address, talking(address) as (talk, events):
+        talk.nudge(Ask())
+        talk.nudge(Ask())
+        (failed,) = await until(events, Failed)
+        assert failed == Failed("no", "The upstream refuses: rate_limit_error")
+        talk.nudge(Ask())
+
+
+async def test_a_reply_that_nobody_wants_is_cancelled_there_once() -> None:
+    cancels: list[dict[str, Any]] = []
+
+    async def be_cancelled(peer: Peer) -> None:
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": "r1"})
+        cancels.append(await peer.next("response.cancel"))
+        await peer.send("response.output_audio_transcript.delta", **IDS, delta="I think")
+        await peer.send("response.done", response={"id": "r1", "status": "cancelled"})
+        cancels.extend([await peer.next("response.cancel") for _ in range(2)])
+
+    async with standing_in(be_cancelled) as address, talking(address) as (talk, events):
+        await until(events, "reply_starts")
+        talk.hush()
+        await until(events, Say)
+        talk.put(answer("I"))  # what was heard before
+        await until(events, "yields")
+        talk.nudge(Ask())
+        talk.hush()  # the hint
+        with pytest.raises(EngineFault):
+            talk.hush()
+            await until(events, Done)
+        assert [cancel.get("response_id") for cancel in cancels] == ["r1", None, None]
+
+
+async def test_a_hint_that_is_withdrawn_without_a_session_is_forgotten() -> None:
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, talking(address) as (talk, events):
+        session = await begun(stand_in)
+        reading = asyncio.ensure_future(anext(events))
+        await session.drop()
+        with pytest.raises(EngineFault, match="closed the session"):
+            await reading
+        talk.nudge(Ask())
+        talk.hush()
+        async with aclosing(cast(Events, talk.live(SPEAK))) as again:
+            reading = asyncio.ensure_future(until(again, Done))
+            session = await begun(stand_in)
+            talk.hear(tone(400) + SILENCE)
+            await reading
+            assert not session.all_seen("response.create")
+            assert not session.all_seen("response.cancel")
 
 
 async def test_a_reply_that_began_when_nobody_listened_is_told_with_its_beginning() -> None:

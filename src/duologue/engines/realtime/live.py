@@ -17,10 +17,10 @@ from typing import Any
 from msgspec import structs
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Ask, Floor, Item, LiveEvent, ReplyEvent
+from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
 from duologue.engines.realtime.asks import FORMAT, response_of, session_of
 from duologue.engines.realtime.link import Link, Order
-from duologue.engines.realtime.reply import Made, Reply
+from duologue.engines.realtime.reply import Made, Reply, failure
 from duologue.engines.realtime.talk import RealtimeTalk, is_same
 from duologue.engines.realtime.turns import Turns
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
@@ -54,6 +54,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         """A nudge that came while there was no upstream session."""
         self._reply: Reply | None = None
         self._response_id = ""
+        self._hushed = ""
+        """The response that was cancelled last."""
         self._turns = Turns()
         self._written: dict[str, UpstreamEvent] = {}
         """What it wrote down of turns that the core has not put yet."""
@@ -107,6 +109,19 @@ class RealtimeLiveTalk(RealtimeTalk):
             return
         response = response_of(self._with_voice(ask), self._mirror.told)
         self._send("nudge", "", "response.create", response=response)
+
+    def hush(self) -> None:
+        """See `LiveTalk.hush`. A hint that was not answered yet is withdrawn."""
+        self._owed = None
+        if self._reply is not None:
+            self._hush(self._response_id)
+        else:
+            self._send("cancel", "", "response.cancel")
+
+    def _hush(self, response_id: str) -> None:
+        if self._hushed != response_id:
+            self._hushed = response_id
+            self._send("cancel", response_id, "response.cancel", response_id=response_id)
 
     async def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         """See `LiveTalk.live`. An upstream session that has ended is begun anew."""
@@ -179,11 +194,24 @@ class RealtimeLiveTalk(RealtimeTalk):
                 end_ms = self._at_ms(event.audio_end_ms)
                 self._turns.end(event.item_id, end_ms)
                 await self._tell(Floor("user_stops", end_ms))
+            case "error":
+                await self._object(event.error or Fault(), event.response_id)
             case "session.created" if self._omni:
                 self._negotiate(event.session)
                 await super()._take(event)
             case _:
                 await super()._take(event)
+
+    async def _object(self, error: Fault, response_id: str) -> None:
+        """An error of the upstream: about the reply, a hint of ours, or anything else."""
+        is_hint = (error.event_id or "").startswith("nudge")
+        if self._reply is not None and response_id == self._response_id:
+            await self._tell(self._fail(self._reply, failure(error)))
+        elif is_hint and error.type not in (None, "invalid_request_error"):
+            message = f"The upstream refuses: {error.message or 'It gave no reason.'}"
+            await self._tell(Failed(error.code or "engine_error", self._told(message)))
+        else:
+            self._refused(error)
 
     def _at_ms(self, upstream_ms: int | None) -> int:
         """A place in this upstream session's sound, as one in all the sound there was."""
@@ -228,19 +256,25 @@ class RealtimeLiveTalk(RealtimeTalk):
                     await self._tell(began)
                 await self._tell(Floor("yields", self._at_ms(None)))
                 return
-        before = len(reply.made)
+        before, said = len(reply.made), list[LiveEvent]()
         try:
-            said = list(reply.take(event))
+            for piece in reply.take(event):
+                said.append(piece)
         except EngineFault as fault:
-            self._reply = None
-            await self._tell(EngineFault(self._told(fault.message), fault.code))
-            return
+            said.append(self._fail(reply, fault))
         for made in reply.made[before:]:
             self._said.append((made, self._response_id))
         if reply.over:
             self._reply = None
-        for piece in said:
-            await self._tell(piece)
+        for one in said:
+            await self._tell(one)
+
+    def _fail(self, reply: Reply, fault: EngineFault) -> Failed:
+        """The reply has failed, and what the upstream says of it yet is passed over."""
+        if not reply.over:
+            self._hush(self._response_id)
+        self._reply = None
+        return Failed(fault.code, self._told(fault.message))
 
     def _transcribed(self, event: UpstreamEvent) -> None:
         if self._turns.awaits(event.item_id):
@@ -284,7 +318,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         text = item.parts[0].text or "" if item.parts else ""
         if not made.is_call and not (made.done and text == made.text):
             if self._reply is not None and response_id == self._response_id:
-                self._send("cancel", item.id, "response.cancel", response_id=response_id)
+                self._hush(response_id)
             if self._mirror.sounding(item.id):
                 self._truncate(item.id, made, made.end_ms(text))
         return True

@@ -15,7 +15,7 @@ import msgspec
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, ReplyEvent, Say
 from duologue.engines.pace import Pace, Voiced
-from duologue.engines.realtime.wire import Tokens, UpstreamEvent, UpstreamResponse, usage_of
+from duologue.engines.realtime.wire import Fault, Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
 
 CHARACTERS_PER_TOKEN = 6
@@ -228,12 +228,15 @@ class Reply:
                 filtered = reason == "content_filter"
                 yield Done("filtered" if filtered else "length", tokens)
             case "failed":
-                error = details.error if details else None
-                message = (error and error.message) or "It gave no reason."
-                code = (error and error.code) or "engine_error"
-                raise EngineFault(f"The upstream failed: {message}", code)
+                raise failure((details and details.error) or Fault())
             case status:
                 raise EngineFault(f"The upstream ended its response as '{status[:40]}'.")
+
+
+def failure(error: Fault) -> EngineFault:
+    """Why a response failed, as the upstream says."""
+    message = error.message or "It gave no reason."
+    return EngineFault(f"The upstream failed: {message}", error.code or "engine_error")
 
 
 def _is_object(arguments: str) -> bool:
