@@ -6,7 +6,7 @@ from duologue.audio import pcm as audio
 from duologue.core import inputs
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Call, Done, Failed, Floor, Heard, LiveEvent, Say
+from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, LiveEvent, Say
 from duologue.events import (
     CancelledDetails,
     ConversationItemDone,
@@ -268,6 +268,57 @@ def test_a_call_ends_its_response_and_the_model_talks_on_in_another() -> None:
     assert len(t.engine.nudges) == 1
     statuses = [event.response.status for event in t.events(ResponseDone)]
     assert statuses == ["completed"] * 3
+
+
+def text_tokens(t: Timeline) -> list[tuple[int, int]]:
+    """Of each response, the text that it has read and written."""
+    usages = [event.response.usage for event in t.events(ResponseDone)]
+    for usage in usages:
+        check_usage(usage)
+    return [
+        (usage.input_token_details.text_tokens, usage.output_token_details.text_tokens)
+        for usage in usages
+    ]
+
+
+def test_usage_that_is_told_after_a_call_is_that_of_the_next_response() -> None:
+    t = with_model()
+    t.client_sends(0.1, update(tools=[TOOL]))
+    play(t, (1.0, Floor("reply_starts", 1000)), (1.0, Began({"text": 10}, {"text": 4})))
+    play(t, (1.0, Call(0, name="look", delta="{}", tokens=3)), (1.1, Call(0, final=True)))
+    play(t, (1.2, Began({"text": 25}, {"text": 20})), (1.2, Done(tokens=5)))
+    play(t, (2.0, Floor("reply_starts", 2000)), (2.0, Began({"text": 30})))
+    play(t, *words("It is blue.", 2.0)[1:], (2.7, Done(tokens=1)))
+    play(t, *words("Yes.", 3.0), (3.3, Done()))
+    t.run(4.0)
+    assert text_tokens(t) == [(10, 3), (30 + 15, 3 + 1 + 5), (0, 1)]
+    details = t.events(ResponseDone)[1].response.usage.input_token_details
+    assert details.cached_tokens_details.text_tokens == 16
+    assert sum(t.spent) == sum(
+        event.response.usage.total_tokens for event in t.events(ResponseDone)
+    )
+
+
+def test_usage_of_talk_that_goes_on_after_a_call_is_counted_once() -> None:
+    t = with_model()
+    t.client_sends(0.1, update(tools=[TOOL]))
+    play(t, (1.0, Floor("reply_starts", 1000)), (1.0, Began({"text": 10})))
+    play(t, (1.0, Call(0, name="look", delta="{}", tokens=3)), (1.1, Call(0, final=True)))
+    play(t, *words("One moment.", 1.2)[1:], (1.8, Began({"text": 25})), (1.8, Done(tokens=5)))
+    t.run(3.0)
+    assert text_tokens(t) == [(10, 3), (15, 2 + 5)]
+
+
+@pytest.mark.parametrize("end", [Floor("yields", 1200), Failed("engine_error", "broke")])
+def test_what_a_reply_that_ended_after_its_call_had_read_is_not_lost(end: LiveEvent) -> None:
+    t = with_model()
+    t.client_sends(0.1, update(tools=[TOOL]))
+    play(t, (1.0, Floor("reply_starts", 1000)))
+    play(t, (1.0, Call(0, name="look", delta="{}")), (1.1, Call(0, final=True)))
+    play(t, (1.2, Began({"audio": 7})), (1.2, end), *words("Yes.", 3.0), (3.3, Done()))
+    t.run(4.0)
+    _, second = t.events(ResponseDone)
+    assert second.response.usage.input_token_details.audio_tokens == 7
 
 
 def test_response_create_is_a_hint_and_its_settings_are_those_of_the_next_reply() -> None:

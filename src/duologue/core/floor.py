@@ -18,6 +18,7 @@ from duologue.core.batch import Batch
 from duologue.core.conversation import Entry
 from duologue.core.heard_words import HeardWords
 from duologue.core.inputs import LiveEvent, LiveFailed, ReplyEvent, ReplyFailed
+from duologue.core.live_usage import LiveUsage
 from duologue.core.outputs import DropAudio, GoneOut, Hear, Hush, Live, Nudge
 from duologue.core.playout import Playout
 from duologue.core.response import ResponseMachine
@@ -68,6 +69,7 @@ class LiveFloor:
         """What it says there; None after a call, until it says more; over once it is silenced."""
         self._nudged: ResponseCreateParams | None = None
         self._speech_end: float | None = None
+        self._usage = LiveUsage()
 
     def open(self) -> None:
         """Have the model listen."""
@@ -176,33 +178,39 @@ class LiveFloor:
         self._response = self._responses.create_unasked(params, now, speech_end)
         if self._response.over:
             self._batch.add(Hush())
-        else:
-            self._response.note_stage("decision", now)
+            return
+        self._response.note_stage("decision", now)
+        if owed := self._usage.open():
+            self._take_reply(ReplyEvent(self._response.job, owed), now)
 
     def _say(self, event: Began | Say | Call, now: float) -> None:
         if not self._in_reply:
             return
         if self._response is None:
             if isinstance(event, Began):
+                self._usage.miss(event)
                 return
             self._respond(now)
         response = self._response
         assert response is not None
         if response.over:
             return
-        self._take_reply(ReplyEvent(response.job, event), now)
+        self._take_reply(ReplyEvent(response.job, self._usage.count(event)), now)
         if isinstance(event, Say) and self._playout is None and (entry := response.speaking):
             assert entry.ledger is not None
             self._batch.add(GoneOut(entry.id, entry.ledger.sent))
         if isinstance(event, Call) and event.final:
             # The client acts when the response is done; the model may talk on meanwhile.
-            self._take_reply(ReplyEvent(response.job, Done()), now)
+            self._take_reply(ReplyEvent(response.job, self._usage.count(Done())), now)
             self._response = None
+            self._usage.split()
 
     def _end_reply(self, done: Done, now: float) -> None:
+        if self._in_reply and self._response is None:
+            self._usage.miss(done)
         response = self._leave_reply()
         if response is not None:
-            self._take_reply(ReplyEvent(response.job, done), now)
+            self._take_reply(ReplyEvent(response.job, self._usage.count(done)), now)
 
     def _yield(self) -> None:
         response = self._leave_reply()
@@ -243,6 +251,7 @@ class LiveFloor:
         """The reply is over; returns its response, if that is not."""
         response, self._response = self._response, None
         self._in_reply = False
+        self._usage.end(is_open=response is not None)
         return response if response is not None and not response.over else None
 
     def _refuse(self, failed: LiveFailed | Failed) -> None:
