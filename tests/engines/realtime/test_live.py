@@ -12,6 +12,7 @@ from duologue.audio import pcm as audio
 from duologue.core.talk import (
     Ask,
     Began,
+    Call,
     Done,
     Failed,
     Floor,
@@ -334,6 +335,66 @@ async def test_a_response_that_fails_there_fails_here_and_the_next_is_heard(
         assert len(met) == 1, "the session goes on"
         if fail is fail_the_response:
             assert [event.input for event in before if isinstance(event, Began)][-1] == {"text": 50}
+
+
+async def call_and_tell_usage(peer: Peer) -> None:
+    await peer.next("session.update")
+    await peer.send("response.created", response={"id": "r1"})
+    call = {"id": "c1", "type": "function_call", "name": "look", "call_id": "k1"}
+    await peer.send("response.output_item.added", response_id="r1", item=call)
+    done = {**call, "arguments": "{}", "status": "completed"}
+    await peer.send("response.output_item.done", response_id="r1", item=done)
+    usage = {"input_tokens": 50, "output_tokens": 9, "total_tokens": 59}
+    await peer.send("response.done", response={"id": "r1", "status": "completed", "usage": usage})
+    await peer.next("response.create")
+
+
+async def test_the_usage_of_a_call_comes_before_its_end_from_another_duologue() -> None:
+    async with standing_in(call_and_tell_usage) as address:
+        async with talking(address, aligned=True) as (talk, events):
+            *_, named, argued, read, call, done = await until(events, Done)
+            assert isinstance(read, Began) and read.input == {"text": 50}
+            assert isinstance(named, Call) and isinstance(argued, Call) and isinstance(call, Call)
+            assert call.final and argued.tokens + call.tokens == 9
+            assert done == Done()
+            talk.nudge(Ask())
+
+
+async def test_a_call_of_any_other_model_waits_for_nothing() -> None:
+    async def call_and_wait(peer: Peer) -> None:
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": "r1"})
+        call = {"id": "c1", "type": "function_call", "name": "look", "arguments": "{}"}
+        await peer.send("response.output_item.done", response_id="r1", item=call)
+        result = await peer.next("conversation.item.create")
+        await peer.send("response.output_text.delta", **IDS, delta=result["item"]["output"])
+        await peer.send("response.done", response={"id": "r1", "status": "completed"})
+        await peer.next("response.create")
+
+    async with standing_in(call_and_wait) as address, talking(address) as (talk, events):
+        calls: list[LiveEvent] = []
+        while not (calls and isinstance(calls[-1], Call) and calls[-1].final):
+            calls += await until(events, Call)
+        talk.put(Item("result", "result", (Part("blue"),), call_id="call_1"))
+        assert words(await until(events, Done)) == "blue"
+        talk.nudge(Ask())
+
+
+async def test_a_call_that_more_is_said_behind_is_told_before_that() -> None:
+    async def talk_on(peer: Peer) -> None:
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": "r1"})
+        call = {"id": "c1", "type": "function_call", "name": "look", "arguments": "{}"}
+        await peer.send("response.output_item.done", response_id="r1", item=call)
+        await peer.send("response.output_text.delta", **IDS, delta="Wait.")
+        await peer.send("response.done", response={"id": "r1", "status": "completed"})
+        await peer.next("response.create")
+
+    async with standing_in(talk_on) as address:
+        async with talking(address, aligned=True) as (talk, events):
+            *_, call, wait = await until(events, Say)
+            assert isinstance(call, Call) and call.final and words([wait]) == "Wait."
+            talk.nudge(Ask())
 
 
 async def test_a_hint_that_is_beyond_the_upstream_s_limits_is_told_and_one_not_wanted_is_not() -> (

@@ -10,7 +10,6 @@ an upstream that asks (`playback.ack`). Where it cannot truncate, its memory sta
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,8 +19,9 @@ from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
 from duologue.engines.realtime.asks import FORMAT, response_of, session_of
 from duologue.engines.realtime.link import Link, Order
-from duologue.engines.realtime.reply import Made, Reply, failure
-from duologue.engines.realtime.talk import RealtimeTalk, is_same
+from duologue.engines.realtime.reply import Made, failure
+from duologue.engines.realtime.speech import Speech
+from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.turns import Turns
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
@@ -32,9 +32,6 @@ logger = logging.getLogger(__name__)
 WAITING_EVENTS = 256
 BEHIND_ORDERS = 2000
 """Orders that may wait before sound is let fall: a minute of it."""
-
-UNNAMED = 64
-"""Messages of the upstream that the core may yet put."""
 
 ACK_EVERY_MS = 100
 
@@ -52,16 +49,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._is_behind = False
         self._owed: Ask | None = None
         """A nudge that came while there was no upstream session."""
-        self._reply: Reply | None = None
-        self._response_id = ""
-        self._hushed = ""
-        """The response that was cancelled last."""
-        self._turns = Turns()
         self._written: dict[str, UpstreamEvent] = {}
         """What it wrote down of turns that the core has not put yet."""
-        self._said: deque[tuple[Made, str]] = deque(maxlen=UNNAMED)
-        """What it said, with the response's id; the newest stay although they are named."""
-        self._claimed: set[int] = set()
         self._acked_ms = 0
         super().__init__(ask, *args, **options)
 
@@ -87,9 +76,9 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def played(self, item_id: str, samples: int) -> None:
         """See `LiveTalk.played`."""
-        if not self._omni or not self._said:
+        if not self._omni or not self._speech.last:
             return
-        made, response_id = self._said[-1]
+        made, response_id = self._speech.last
         if (known := self._mirror.sounding(item_id)) and known is not made:
             return  # of a reply before: what it played is told by its truncation, if at all
         played_ms = audio.ms_of_samples(samples)
@@ -113,15 +102,10 @@ class RealtimeLiveTalk(RealtimeTalk):
     def hush(self) -> None:
         """See `LiveTalk.hush`. A hint that was not answered yet is withdrawn."""
         self._owed = None
-        if self._reply is not None:
-            self._hush(self._response_id)
+        if self._speech.is_under_way:
+            self._speech.hush()
         else:
             self._send("cancel", "", "response.cancel")
-
-    def _hush(self, response_id: str) -> None:
-        if self._hushed != response_id:
-            self._hushed = response_id
-            self._send("cancel", response_id, "response.cancel", response_id=response_id)
 
     async def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         """See `LiveTalk.live`. An upstream session that has ended is begun anew."""
@@ -132,7 +116,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         try:
             if self._link is None:
                 self._reach()
-            if self._reply is not None:  # it began when nobody listened
+            if self._speech.is_under_way:  # it began when nobody listened
                 events.put_nowait(Floor("reply_starts", self._at_ms(None)))
             owed, self._owed = self._owed, None
             if owed is not None:
@@ -160,7 +144,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         self, events: asyncio.Queue[LiveEvent | EngineFault | None]
     ) -> LiveEvent | None:
         try:
-            async with asyncio.timeout(self._silence_s if self._reply else None):
+            async with asyncio.timeout(self._silence_s if self._speech.is_under_way else None):
                 event = await events.get()
         except TimeoutError:
             fault = EngineFault(f"The upstream has said nothing for {self._silence_s:g} seconds.")
@@ -205,8 +189,8 @@ class RealtimeLiveTalk(RealtimeTalk):
     async def _object(self, error: Fault, response_id: str) -> None:
         """An error of the upstream: about the reply, a hint of ours, or anything else."""
         is_hint = (error.event_id or "").startswith("nudge")
-        if self._reply is not None and response_id == self._response_id:
-            await self._tell(self._fail(self._reply, failure(error)))
+        if self._speech.is_of(response_id):
+            await self._tell(self._speech.fail(failure(error)))
         elif is_hint and error.type not in (None, "invalid_request_error"):
             message = f"The upstream refuses: {error.message or 'It gave no reason.'}"
             await self._tell(Failed(error.code or "engine_error", self._told(message)))
@@ -240,41 +224,14 @@ class RealtimeLiveTalk(RealtimeTalk):
             asked = ((response.metadata if response else None) or {}).get("duologue_ask")
             if not any(run.name == asked for run in self._waiting):
                 reads = input_tokens(self._ask, self._history.items)
-                self._reply, self._response_id = Reply(self._pace, reads), response_id
+                self._speech.begin(response_id, reads)
                 self._acked_ms = 0
                 await self._tell(Floor("reply_starts", self._at_ms(None)))
-        if self._reply is None or response_id != self._response_id:
+        if not self._speech.is_of(response_id):
             await super()._respond(event)
             return
-        await self._speak(self._reply, event)
-
-    async def _speak(self, reply: Reply, event: UpstreamEvent) -> None:
-        if event.type == "response.done" and event.response:
-            if event.response.status == "cancelled":
-                self._reply = None
-                for began in reply.read(event.response):
-                    await self._tell(began)
-                await self._tell(Floor("yields", self._at_ms(None)))
-                return
-        before, said = len(reply.made), list[LiveEvent]()
-        try:
-            for piece in reply.take(event):
-                said.append(piece)
-        except EngineFault as fault:
-            said.append(self._fail(reply, fault))
-        for made in reply.made[before:]:
-            self._said.append((made, self._response_id))
-        if reply.over:
-            self._reply = None
-        for one in said:
-            await self._tell(one)
-
-    def _fail(self, reply: Reply, fault: EngineFault) -> Failed:
-        """The reply has failed, and what the upstream says of it yet is passed over."""
-        if not reply.over:
-            self._hush(self._response_id)
-        self._reply = None
-        return Failed(fault.code, self._told(fault.message))
+        for said in self._speech.take(event, self._at_ms(None)):
+            await self._tell(said)
 
     def _transcribed(self, event: UpstreamEvent) -> None:
         if self._turns.awaits(event.item_id):
@@ -299,26 +256,15 @@ class RealtimeLiveTalk(RealtimeTalk):
             if item.was_heard:
                 self._claim_turn(item)
             return item.was_heard
-        # Of what was silenced before a word the core puts nothing: the newest is meant first.
-        last = [one for one in self._said if one[1] == self._response_id]
-        before = [one for one in reversed(self._said) if one[1] != self._response_id]
-        made, response_id = next(
-            (
-                (made, response_id)
-                for made, response_id in (*last, *before)
-                if id(made) not in self._claimed and is_same(item, made)
-            ),
-            (None, ""),
-        )
-        if made is None or item.role not in ("assistant", "call"):
+        found = self._speech.claim(item) if item.role in ("assistant", "call") else None
+        if found is None:
             return False
-        self._claimed = {id(one) for one, _ in self._said if id(one) in self._claimed}
-        self._claimed.add(id(made))
+        made, response_id = found
         self._mirror.learn(item.id, made, item.call.call_id if item.call else None)
         text = item.parts[0].text or "" if item.parts else ""
         if not made.is_call and not (made.done and text == made.text):
-            if self._reply is not None and response_id == self._response_id:
-                self._hush(response_id)
+            if self._speech.is_of(response_id):
+                self._speech.hush()
             if self._mirror.sounding(item.id):
                 self._truncate(item.id, made, made.end_ms(text))
         return True
@@ -348,11 +294,15 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def _reach(self) -> Link:
         self._sent = 0
-        self._reply = None
+        self._speech = Speech(
+            self._pace, ends=not self._omni, cancel=self._cancel_response, told=self._told
+        )
         self._turns = Turns()
-        for names in (self._said, self._written, self._claimed):
-            names.clear()
+        self._written.clear()
         return super()._reach()
+
+    def _cancel_response(self, response_id: str) -> None:
+        self._send("cancel", response_id, "response.cancel", response_id=response_id)
 
     def _configure(self, link: Link) -> None:
         transcriber = self._transcripts.model if self._transcripts is not None else None
@@ -363,5 +313,5 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def _lost(self, fault: EngineFault) -> None:
         super()._lost(fault)
-        self._reply = None
+        self._speech.stop()
         self._end(fault)

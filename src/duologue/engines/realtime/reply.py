@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Began, Call, Counts, Done, ReplyEvent, Say
+from duologue.core.talk import Began, Call, Counts, Done, Item, ReplyEvent, Say
 from duologue.engines.pace import Pace, Voiced
 from duologue.engines.realtime.wire import Fault, Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
@@ -48,6 +48,14 @@ class Made:
         known = len(text.rstrip())
         ends = (samples for chars, samples in reversed(self.marks) if self._said(chars) <= known)
         return audio.ms_of_samples(next(ends, 0))
+
+    def is_of(self, item: Item) -> bool:
+        """Whether the core means this one: a call by its words, a message by its beginning."""
+        if item.call is not None:
+            call = item.call
+            return self.is_call and (self.name, self.text) == (call.name, call.arguments)
+        text = item.parts[0].text or "" if item.parts else ""
+        return not self.is_call and self.text.startswith(text)
 
     def _said(self, chars: int) -> int:
         """The end of the last whole word in the first `chars` characters."""

@@ -217,7 +217,7 @@ class RealtimeTalk:
         """Whether the item is one that the upstream made; if so, their names are joined."""
         if self._kept is None or item.role not in ("assistant", "call"):
             return False
-        made = next((m for m in self._kept.unclaimed if is_same(item, m)), None)
+        made = next((m for m in self._kept.unclaimed if m.is_of(item)), None)
         if made is None:
             return False
         self._kept.unclaimed.remove(made)
@@ -394,12 +394,3 @@ class RealtimeTalk:
             return
         self._cancel(run)
         run.fail(fault)
-
-
-def is_same(item: Item, made: Made) -> bool:
-    """Whether the core means this one: a call by its words, a message by its beginning."""
-    if item.call is not None:
-        call = item.call
-        return made.is_call and (made.name, made.text) == (call.name, call.arguments)
-    text = item.parts[0].text or "" if item.parts else ""
-    return not made.is_call and made.text.startswith(text)
