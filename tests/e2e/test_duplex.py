@@ -7,15 +7,19 @@ event is one that they read strictly.
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import pytest
 from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunner
 from openai import AsyncOpenAI
 
 from duologue.engines.scripted import tone
+from duologue.errors import ConfigFault
 from duologue.testing.duplex_stand_in import DuplexStandIn
-from live_server import KEY, call, front, scripted, serving, ws_url
+from live_server import KEY, UPSTREAM_KEY, call, front, http_get, scripted, serving, ws_url
 from oracle import validate_server_event
 
 SCRIPT = """
@@ -180,6 +184,83 @@ async def test_a_model_on_a_server_of_another_kind_and_its_end() -> None:
                 done = (await spoken.until("response.done")).response
                 assert done.status == "completed"
                 microphone.cancel()
+
+
+@asynccontextmanager
+async def behind(port: int = 0) -> AsyncIterator[str]:
+    """A server with a full-duplex model, for another one in front of it."""
+    async with serving(scripted(script=SCRIPT, api_key=UPSTREAM_KEY, port=port)) as base_url:
+        yield base_url
+
+
+async def model_of(base_url: str) -> dict[str, Any]:
+    _, _, body = await http_get(base_url + "/models/duologue")
+    return dict(body["duologue"]["traits"])
+
+
+async def test_an_upstream_that_came_later_is_known_by_the_first_session_after_it() -> None:
+    async with behind() as once:
+        address = ws_url(once, "")
+    port = int(once.split(":")[2].split("/")[0])
+    async with serving(front(address)) as base_url, asyncio.timeout(30):
+        assert not (await model_of(base_url))["duplex"], "nobody has told yet"
+        async with call(base_url) as early:
+            assert not (await early.next("session.created"))["session"]["duologue"]["traits"][
+                "duplex"
+            ]
+            async with behind(port):
+                first, _, last = await converse(base_url)
+                assert (first, last) == ("Let me look.", "Fine.")
+                assert (await model_of(base_url))["duplex"]
+                await early.send("response.create")
+                failed = (await early.next("response.done"))["response"]
+                why = failed["status_details"]["error"]["message"]
+                assert "listens while it speaks, other than when this session began" in why
+
+
+async def test_an_upstream_that_was_replaced_by_one_of_another_kind_is_asked_again() -> None:
+    async with behind() as once:
+        pass
+    port = int(once.split(":")[2].split("/")[0])
+    async with AsyncExitStack() as first:
+        await first.enter_async_context(behind(port))
+        async with serving(front(ws_url(once, ""))) as base_url, asyncio.timeout(30):
+            assert (await model_of(base_url))["duplex"]
+            await first.aclose()
+            async with serving(scripted(api_key=UPSTREAM_KEY, port=port)):
+                async with call(base_url) as client:
+                    while (event := await client.receive())["type"] != "error":
+                        pass
+                    assert "does not listen while it speaks" in event["error"]["message"]
+                async with call(base_url) as client:
+                    created = await client.next("session.created")
+                    assert not created["session"]["duologue"]["traits"]["duplex"]
+                    await client.send("response.create")
+                    assert (await client.next("response.done"))["response"]["status"] == "completed"
+
+
+async def test_upstreams_of_two_kinds_let_no_session_begin(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with behind() as once:
+        pass
+    port = int(once.split(":")[2].split("/")[0])
+    async with serving(scripted(api_key=UPSTREAM_KEY)) as asked, asyncio.timeout(30):
+        both = f"{ws_url(asked, '')},{ws_url(once, '')}"
+        async with serving(front(both)) as base_url:
+            async with call(base_url) as client:
+                await client.next("session.created")
+            async with behind(port):
+                async with call(base_url) as client:
+                    event = await client.receive()
+                    assert "do not fit together" in event["error"]["message"]
+                    assert (await client.closed())[0] == 1013
+                assert not (await model_of(base_url))["duplex"]
+            assert "must be of one kind" in caplog.text
+        async with behind(port):
+            with pytest.raises(ConfigFault, match="must be of one kind"):
+                async with serving(front(both)):
+                    pass
 
 
 @function_tool

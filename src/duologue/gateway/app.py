@@ -33,7 +33,7 @@ from duologue import __version__
 from duologue.config import ServerConfig
 from duologue.core.prompts import Prompts
 from duologue.core.settings import WELL_KNOWN_VOICES
-from duologue.errors import ConfigFault, Refusal
+from duologue.errors import ConfigFault, EngineBusy, Refusal
 from duologue.gateway.audio_routes import AudioRoutes
 from duologue.gateway.auth import Doorkeeper, Passage
 from duologue.gateway.beta_routes import BetaRoutes
@@ -183,6 +183,7 @@ class Gateway:
             self._clock,
             models=parts.transcriber.models,
             languages=parts.translator.languages if parts.translator else (),
+            look=parts.look,
         )
         client_secrets = ClientSecrets(start, self._clock)
         self._playground = Playground(config, self._key_source.keys, client_secrets)
@@ -311,6 +312,7 @@ class Gateway:
         """The list of models."""
         if fault := self._without_standard_key(request):
             return fault
+        await self._look()
         data = [self._describe(name) for name in LISTED_MODELS]
         return JSONResponse({"object": "list", "data": data})
 
@@ -322,7 +324,15 @@ class Gateway:
         if name not in LISTED_MODELS:
             message = f"The model '{name[:100]}' does not exist on this server."
             return http_error(404, message, "model_not_found", "model")
+        await self._look()
         return JSONResponse(self._describe(name))
+
+    async def _look(self) -> None:
+        assert self._start, "served before its lifespan began"
+        try:
+            await self._start.look()
+        except EngineBusy:
+            pass  # a session is told why it cannot be had; the list shows what was known
 
     def _without_standard_key(self, request: Request) -> Response | None:
         assert self._door, "served before its lifespan began"

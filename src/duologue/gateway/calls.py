@@ -276,6 +276,8 @@ class Calls:
             answered.cancel()  # nothing, once it is told
 
     async def _open(self, call: Call, ask: _Ask, media: Media) -> Runner:
+        if ask.kind == "realtime":
+            await self._start.look()
         settings = await asyncio.to_thread(self._start.running, ask.model, ask.start, ask.kind)
         settings = structs.replace(
             settings, announces_conversation=ask.is_beta, plays=ask.kind == "realtime"

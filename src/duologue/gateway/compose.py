@@ -33,6 +33,7 @@ from duologue.runtime.ports import (
     Engine,
     Images,
     NoiseReduction,
+    Traits,
     Transcriber,
     Translator,
     TurnEnd,
@@ -59,6 +60,8 @@ class Parts:
     """What else is to be closed, after the engine."""
     mouth: Mouth | None = None
     """The voice, where the engine has one of its own that can be asked alone."""
+    look: Callable[[], Awaitable[Traits]] | None = None
+    """Where the engine may learn after the start what it is: asked before each conversation."""
 
     async def aclose(self) -> None:
         """Stop all work and free the weights."""

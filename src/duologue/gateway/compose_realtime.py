@@ -11,7 +11,7 @@ from msgspec import structs
 
 from duologue.config import ServerConfig
 from duologue.engines.realtime.engine import RealtimeEngine
-from duologue.engines.realtime.traits import common_traits
+from duologue.engines.realtime.traits import Common, common_traits
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import ConfigFault
@@ -36,22 +36,30 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     ]
     if not upstreams:
         raise ConfigFault("upstream: the engine realtime needs the address of its upstream")
-    traits, aligned = await common_traits(upstreams)
     voices = tuple(filter(None, map(str.strip, config.upstream_voices.split(","))))
-    if voices and not aligned:  # another duologue has told what voices it has
-        traits = structs.replace(traits, voices=voices)
+
+    async def ask() -> Common:
+        common = await common_traits(upstreams)
+        if voices and not common.aligned:  # another duologue has told what voices it has
+            common = structs.replace(common, traits=structs.replace(common.traits, voices=voices))
+        return common
+
+    common = await ask()
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))
     transcripts = None if ears else Transcripts(is_open=is_open)
+    engine = RealtimeEngine(
+        upstreams,
+        common.traits,
+        aligned=common.aligned,
+        transcripts=transcripts,
+        silence_s=config.upstream_timeout_s,
+        ask_again=ask,
+        is_whole=common.is_whole,
+    )
     return Parts(
-        RealtimeEngine(
-            upstreams,
-            traits,
-            aligned=aligned,
-            transcripts=transcripts,
-            silence_s=config.upstream_timeout_s,
-        ),
+        engine,
         transcripts or WhisperTranscriber(ears, transcription_names(config), is_open=is_open),
         activity,
         DeepFilterReduction(),
@@ -60,4 +68,5 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         None,
         NO_TRANSLATOR,
         closers=closers,
+        look=engine.look,
     )

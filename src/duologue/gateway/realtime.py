@@ -174,6 +174,8 @@ class Realtime:
             return  # gone before it was let in
         is_beta = asks_for_beta(websocket, passage) and kind != "translation"
         start = passage.bound.start if passage.bound else None
+        if kind == "realtime":
+            await self._start.look()
         settings = self._start.running(websocket.query_params.get("model"), start, kind)
         settings = structs.replace(settings, announces_conversation=is_beta)
         talk = offer = card = None

@@ -6,7 +6,7 @@ session that it will open.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from msgspec import UNSET, structs
@@ -60,6 +60,7 @@ class SessionStart:
         *,
         models: TranscriptionModels | None = None,
         languages: tuple[str, ...] = (),
+        look: Callable[[], Awaitable[Traits]] | None = None,
     ) -> None:
         self.prompts: Prompts = {}
         """Those that there are now; sessions that begin have them."""
@@ -68,9 +69,12 @@ class SessionStart:
         self._models = models or TranscriptionModels()
         self._languages = languages
         self._clock = clock
-        self._voice = config.voice or next(
-            iter(traits.voices), SessionConfig(id="", model="").voice
-        )
+        self._look = look
+
+    async def look(self) -> None:
+        """Learn what the engine is, where it could not tell before. Raises `EngineBusy`."""
+        if self._look is not None:
+            self._traits = await self._look()
 
     @property
     def card(self) -> EngineCard:
@@ -137,7 +141,8 @@ class SessionStart:
             model=model or OWN_MODEL,
             model_is_open=not model,
             model_names=ANY_MODEL if lenient else CONVERSATION_MODEL.pattern,
-            voice=self._voice,
+            voice=config.voice
+            or next(iter(self._traits.voices), SessionConfig(id="", model="").voice),
             voices=self._traits.voices,
             duplex=self._traits.duplex,
             calls_functions=self._traits.tools,

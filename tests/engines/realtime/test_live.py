@@ -494,7 +494,7 @@ async def test_the_address_says_that_it_is_duplex() -> None:
         Upstream("ws://127.0.0.1:9/v1/realtime"),
         "ws://127.0.0.1:9/v1/realtime?duplex=1",
     )
-    traits, aligned = await common_traits([Upstream(duplex)])
-    assert (traits.duplex, traits.rewinds, aligned) == (True, False, False)
-    assert not (await common_traits([plain]))[0].duplex
-    assert not (await common_traits([plain, Upstream(duplex)]))[0].duplex
+    common = await common_traits([Upstream(duplex)])
+    assert (common.traits.duplex, common.traits.rewinds, common.aligned) == (True, False, False)
+    assert not (await common_traits([plain])).traits.duplex
+    assert (await common_traits([plain, Upstream(duplex)])).traits.duplex, "one is away"

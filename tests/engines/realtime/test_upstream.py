@@ -1,9 +1,14 @@
 """Where an upstream is, and what it is taken for."""
 
-import pytest
+import asyncio
 
-from duologue.engines.realtime.traits import common_traits, intersection
-from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
+import pytest
+from msgspec import structs
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from duologue.engines.realtime.traits import Common, common_traits, intersection
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Traits
 from live_server import KEY, scripted, serving, ws_url
@@ -39,25 +44,52 @@ def test_an_address_that_cannot_be_is_a_fault_that_shows_no_key(given: str) -> N
 
 async def test_another_duologue_tells_its_traits() -> None:
     async with serving(scripted(script="context_tokens = 5000")) as base_url:
-        traits, aligned = await Upstream(ws_url(base_url, ""), KEY).traits()
-    assert aligned and traits.voices == ("tone",) and traits.context_tokens == 5000
+        told = await Upstream(ws_url(base_url, ""), KEY).traits()
+    traits = told.traits
+    assert told.is_duologue and traits.voices == ("tone",) and traits.context_tokens == 5000
     assert not traits.hears and not traits.speaks
 
 
 async def test_one_that_tells_nothing_is_taken_for_able() -> None:
     async with serving(scripted()) as base_url:
-        assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == (OPEN_TRAITS, False)
+        assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == Told()
+    assert Told().traits == OPEN_TRAITS
 
 
 async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:
     large, small = "context_tokens = 9000", "context_tokens = 5000"
     async with serving(scripted(script=large)) as one, serving(scripted(script=small)) as two:
         both = [Upstream(ws_url(base_url, ""), KEY) for base_url in (one, two)]
-        traits, aligned = await common_traits(both)
-        assert aligned and traits.context_tokens == 5000 and traits.voices == ("tone",)
+        common = await common_traits(both)
+        assert common.aligned and common.is_whole
+        assert (common.traits.context_tokens, common.traits.voices) == (5000, ("tone",))
         away = Upstream("ws://127.0.0.1:9/v1", KEY)
-        assert await common_traits([away, *both]) == (traits, False)
-        assert await common_traits([away]) == (OPEN_TRAITS, False)
+        assert await common_traits([away, *both]) == structs.replace(common, is_whole=False)
+        assert await common_traits([away]) == Common(OPEN_TRAITS, False, False)
+
+
+async def test_upstreams_of_which_one_takes_turns_and_one_is_asked_are_refused() -> None:
+    async with serving(scripted()) as asked, serving(scripted(script="duplex = true")) as duplex:
+        both = [Upstream(ws_url(base_url, ""), KEY) for base_url in (asked, duplex)]
+        with pytest.raises(ConfigFault) as caught:
+            await common_traits(both)
+        kinds = (f"{both[0].name} is not full-duplex", f"{both[1].name} is full-duplex")
+        assert ", ".join(kinds) in str(caught.value)
+        omni = Upstream("ws://127.0.0.1:9/v1/realtime?duplex=1")
+        with pytest.raises(ConfigFault, match="full-duplex as vLLM-Omni is"):
+            await common_traits([both[1], omni])
+        silent = Upstream(ws_url(asked, ""), "sk-wrong")  # tells nothing, and is there
+        with pytest.raises(ConfigFault, match="of one kind"):
+            await common_traits([silent, omni])
+
+
+async def test_a_server_that_is_still_starting_counts_as_away() -> None:
+    async def unavailable(connection: ServerConnection, request: Request) -> Response:
+        return connection.respond(503, "starting")
+
+    async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0, process_request=unavailable) as s:
+        port = next(iter(s.sockets)).getsockname()[1]
+        assert (await Upstream(f"ws://127.0.0.1:{port}/v1").traits()).is_away
 
 
 def test_what_one_cannot_all_cannot() -> None:

@@ -53,6 +53,19 @@ def check_format(session: Any) -> None:
         raise EngineFault(f"The upstream speaks {kind!s:.40} at {rate!s:.10} Hz, not 24 kHz PCM.")
 
 
+def check_kind(session: Any, *, duplex: bool) -> None:
+    """Raise `EngineFault` where an upstream shows a model of another kind than the talk is for."""
+    try:
+        shown = session["duologue"]["traits"]["duplex"]
+    except (KeyError, TypeError):
+        return  # it does not say
+    if shown is not duplex:
+        kind = "listens while it speaks" if shown else "does not listen while it speaks"
+        raise EngineFault(
+            f"The upstream's model {kind}, other than when this session began: begin it anew."
+        )
+
+
 def _settings(ask: Ask) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "output_modalities": ["audio"] if ask.speak else ["text"],

@@ -5,7 +5,8 @@ for a while. A talk stays there until its session ends.
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from duologue.core.talk import Ask
@@ -13,10 +14,13 @@ from duologue.engines.pace import Pace
 from duologue.engines.realtime.link import Link, Lost, Take
 from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.talk import RealtimeTalk
+from duologue.engines.realtime.traits import Common
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
-from duologue.errors import EngineBusy
+from duologue.errors import ConfigFault, EngineBusy
 from duologue.runtime.ports import Talk, Traits
+
+logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
 SILENCE_S = 30.0
@@ -26,6 +30,9 @@ DOOR_S = 1.0
 
 FULL = ("session_limit_reached", "rate_limit_exceeded")
 """Codes of an upstream that has no room for one more."""
+
+LOOK_S = 2.0
+"""How long a session waits for upstreams that were away to say what they are."""
 
 DOWN_S = 10.0
 """How long an upstream that could not be reached is asked last."""
@@ -37,7 +44,8 @@ class RealtimeEngine:
 
     Without `transcripts` the upstream need not transcribe. `connect_s` is how long it may take
     to begin a session, `silence_s` how long a reply may stand still, `settle_s` how long a
-    cancelled one may hold up the next.
+    cancelled one may hold up the next. `ask_again` is how upstreams are asked once more what they
+    are; unless given, it is known.
     """
 
     def __init__(
@@ -50,6 +58,8 @@ class RealtimeEngine:
         connect_s: float = CONNECT_S,
         silence_s: float = SILENCE_S,
         settle_s: float = SETTLE_S,
+        ask_again: Callable[[], Awaitable[Common]] | None = None,
+        is_whole: bool = True,
     ) -> None:
         self.traits = traits
         self._aligned = aligned
@@ -61,12 +71,44 @@ class RealtimeEngine:
         self._down_until = dict.fromkeys(upstreams, 0.0)
         self._told = upstreams[0].told
         self._talks: set[RealtimeTalk] = set()
+        self._ask_again = ask_again
+        self._is_whole = is_whole
+        """Whether all upstreams have said what they are, as far as they do."""
+        self._looking = asyncio.Lock()
+        self._look_at = 0.0
+
+    async def look(self) -> Traits:
+        """What the upstreams are; those that were away, or have changed, are asked again.
+
+        Raises `EngineBusy` where they turn out not to fit together.
+        """
+        async with self._looking:
+            clock = asyncio.get_running_loop().time
+            if self._ask_again is None or self._is_whole or clock() < self._look_at:
+                return self.traits
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    common = await self._ask_again()
+            except TimeoutError:
+                self._look_at = clock() + LOOK_S  # those who wait behind need not, too
+                return self.traits
+            except ConfigFault as fault:
+                logger.error("no session can begin: %s", fault)
+                message = "The upstreams of this server do not fit together; its log says why."
+                raise EngineBusy(message) from None
+            self.traits, self._aligned = common.traits, common.aligned
+            self._is_whole = common.is_whole
+        return self.traits
+
+    def _mistaken(self) -> None:
+        self._is_whole = False
 
     async def open(self, ask: Ask) -> Talk:
         """See `Engine.open`. An upstream that is away fails the reply, not the talk."""
         options: dict[str, Any] = {
             "told": self._told,
             "gone": lambda: self._talks.discard(talk),
+            "mistaken": self._mistaken,
             "voices": None if self._aligned else self.traits.voices,
             "pace": None if self._aligned else Pace(),
             "transcripts": self._transcripts,

@@ -39,6 +39,8 @@ ACK_EVERY_MS = 100
 class RealtimeLiveTalk(RealtimeTalk):
     """Satisfies `LiveTalk`."""
 
+    duplex = True
+
     def __init__(self, ask: Ask, *args: Any, omni: bool, **options: Any) -> None:
         self._omni = omni
         self._truncates = not omni

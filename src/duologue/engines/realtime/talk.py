@@ -19,7 +19,7 @@ from msgspec import structs
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.history import History
 from duologue.engines.pace import Pace
-from duologue.engines.realtime.asks import check_format, response_of, session_of
+from duologue.engines.realtime.asks import check_format, check_kind, response_of, session_of
 from duologue.engines.realtime.items import is_long, wire_item
 from duologue.engines.realtime.link import Link, Lost, Order, Take
 from duologue.engines.realtime.mirror import Mirror
@@ -40,12 +40,15 @@ TRANSCRIBED = "conversation.item.input_audio_transcription."
 
 
 class RealtimeTalk:
-    """Satisfies `Talk`.
+    """Satisfies `Talk`; `duplex` says for which kind of upstream.
 
     `open_link` begins a session of the upstream, `told` takes keys out of what that says, `gone`
-    is called at the end. `voices` are those that it can be asked for (None: any). `transcripts`:
-    the upstream writes down what it hears.
+    is called at the end, `mistaken` where the upstream is of another kind than `duplex` says.
+    `voices` are those that it can be asked for (None: any). `transcripts`: the upstream writes
+    down what it hears.
     """
+
+    duplex = False
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class RealtimeTalk:
         *,
         told: Callable[[str], str],
         gone: Callable[[], None],
+        mistaken: Callable[[], None],
         voices: tuple[str, ...] | None,
         pace: Pace | None,
         transcripts: Transcripts | None,
@@ -64,6 +68,7 @@ class RealtimeTalk:
         self._open_link = open_link
         self._told = told
         self._gone = gone
+        self._mistaken = mistaken
         self._pace = pace
         self._transcripts = transcripts
         self._silence_s = silence_s
@@ -319,11 +324,19 @@ class RealtimeTalk:
         elif event.type.startswith(TRANSCRIBED):
             self._transcribed(event)
         elif event.type == "session.created":
+            self._check_kind(event.session)
             self._begun.set()
         elif event.type == "session.updated":
             check_format(event.session)
         elif event.type.startswith("response."):
             await self._respond(event)
+
+    def _check_kind(self, session: Any) -> None:
+        try:
+            check_kind(session, duplex=self.duplex)
+        except EngineFault:
+            self._mistaken()
+            raise
 
     async def _respond(self, event: UpstreamEvent) -> None:
         response_id = event.response.id if event.response else event.response_id

@@ -1,31 +1,61 @@
 """What several upstreams have in common: a talk may go to any of them, so no more is promised.
 
-Each is asked what it is; their traits come in, those that hold for all go out.
+Each is asked what it is; their traits come in, those that hold for all go out. They must be of one
+kind: a session that takes turns is another than one whose model does.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Traits
 
 
-async def common_traits(upstreams: Sequence[Upstream]) -> tuple[Traits, bool]:
-    """What all upstreams are that say so, and whether each is another duologue.
+class Common(Struct, frozen=True):
+    """What upstreams are. `is_whole`: all could be asked; `aligned`: those are all duologues."""
 
-    Raises `ConfigFault` where they have no voice in common.
+    traits: Traits
+    aligned: bool
+    is_whole: bool
+
+
+async def common_traits(upstreams: Sequence[Upstream]) -> Common:
+    """What all upstreams are that say so. One that is away is taken for one like the others.
+
+    Raises `ConfigFault` where they are not of one kind or have no voice in common.
     """
     told = await asyncio.gather(*(upstream.traits() for upstream in upstreams))
-    known = [traits for traits, is_duologue in told if is_duologue]
+    _check_kinds(upstreams, told)
+    present = [one for one in told if not one.is_away]
+    is_whole = len(present) == len(told)
+    known = [one.traits for one in present if one.is_duologue]
     if not known:
-        duplex = all(upstream.duplex for upstream in upstreams)
+        duplex = any(upstream.duplex for upstream in upstreams)
         # What such a model remembers is its own; some can be truncated, not all.
-        return structs.replace(OPEN_TRAITS, duplex=duplex, rewinds=not duplex), False
-    return intersection(known), len(known) == len(told)
+        traits = structs.replace(OPEN_TRAITS, duplex=duplex, rewinds=not duplex)
+        return Common(traits, False, is_whole)
+    return Common(intersection(known), len(known) == len(present), is_whole)
+
+
+def _check_kinds(upstreams: Sequence[Upstream], told: Sequence[Told]) -> None:
+    kinds: dict[str, str] = {}
+    for upstream, one in zip(upstreams, told, strict=True):
+        if one.is_duologue:
+            kind = "full-duplex" if one.traits.duplex else "not full-duplex"
+        elif upstream.duplex:
+            kind = "full-duplex as vLLM-Omni is"
+        elif one.is_away:
+            continue  # it will be asked again
+        else:
+            kind = "not full-duplex"
+        kinds.setdefault(kind, upstream.name)
+    if len(kinds) > 1:
+        each = ", ".join(f"{name} is {kind}" for kind, name in kinds.items())
+        raise ConfigFault(f"upstream: the servers must be of one kind, but {each}")
 
 
 def intersection(traits: Sequence[Traits]) -> Traits:

@@ -35,6 +35,14 @@ REASONS = {
 }
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What an upstream says it is; nothing, where it is no duologue or `is_away`."""
+
+    traits: Traits = OPEN_TRAITS
+    is_duologue: bool = False
+    is_away: bool = False
+
+
 class Upstream:
     """One upstream: its address, key and model.
 
@@ -58,9 +66,9 @@ class Upstream:
         self.url = urlunsplit(("ws" + http[4:], parts.netloc, f"{path}/realtime", query, ""))
         self.models_url = urlunsplit((http, parts.netloc, f"{path}/models", "", ""))
         self.name = parts.netloc
+        """Host and port: what a log may show."""
         self.duplex = "duplex=1" in parts.query.split("&")
         """Whether the address asks for a model that listens while it speaks (vLLM-Omni)."""
-        """Host and port: what a log may show."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -100,26 +108,32 @@ class Upstream:
         logger.error("upstream %s: broke", self.name, exc_info=error)
         return EngineFault("The connection to the upstream broke.")
 
-    async def traits(self) -> tuple[Traits, bool]:
-        """What the upstream says it is, and whether it is another duologue. Never raises."""
+    async def traits(self) -> Told:
+        """What the upstream says it is. Never raises."""
         try:
             async with httpx2.AsyncClient(timeout=MODELS_TIMEOUT_S) as client:
                 answer = await client.get(self.models_url, headers=self.headers)
+            if answer.status_code >= 500:
+                logger.warning("upstream %s is not ready: %d", self.name, answer.status_code)
+                return Told(is_away=True)
             listed = answer.json()["data"] if answer.status_code == 200 else []
-            return _traits(listed, self.model)
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError, OSError) as fault:
+            return _told(listed, self.model)
+        except (httpx2.TransportError, OSError) as fault:
+            logger.warning("upstream %s cannot be asked: %s", self.name, type(fault).__name__)
+            return Told(is_away=True)
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as fault:
             kind = type(fault).__name__
             logger.warning("upstream %s does not tell its models: %s", self.name, kind)
-            return OPEN_TRAITS, False
+            return Told()
 
 
-def _traits(listed: list[Any], model: str | None) -> tuple[Traits, bool]:
+def _told(listed: list[Any], model: str | None) -> Told:
     described = [one for one in listed if isinstance(one, dict) and "duologue" in one]
     named = [one for one in described if one.get("id") == model]
     for one in named or described:
         shown = msgspec.convert(one["duologue"]["traits"], EngineTraits)
-        return _traits_shown(shown), True
-    return OPEN_TRAITS, False
+        return Told(_traits_shown(shown), is_duologue=True)
+    return Told()
 
 
 def _traits_shown(shown: EngineTraits) -> Traits:
