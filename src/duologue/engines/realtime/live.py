@@ -17,9 +17,10 @@ from msgspec import structs
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
-from duologue.engines.realtime.asks import FORMAT, response_of, session_of
+from duologue.engines.realtime.asks import FORMAT, negotiated, response_of, session_of
 from duologue.engines.realtime.link import Link, Order
-from duologue.engines.realtime.reply import Made, failure
+from duologue.engines.realtime.reply import failure
+from duologue.engines.realtime.runs import asked_in
 from duologue.engines.realtime.speech import Speech
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.turns import Turns
@@ -43,7 +44,6 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def __init__(self, ask: Ask, *args: Any, omni: bool, **options: Any) -> None:
         self._omni = omni
-        self._truncates = not omni
         self._events: asyncio.Queue[LiveEvent | EngineFault | None] | None = None
         self._heard = 0
         self._sent = 0
@@ -51,10 +51,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._is_behind = False
         self._owed: Ask | None = None
         """A nudge that came while there was no upstream session."""
-        self._written: dict[str, UpstreamEvent] = {}
-        """What it wrote down of turns that the core has not put yet."""
         self._acked_ms = 0
         super().__init__(ask, *args, **options)
+        self._conversation.truncates = not omni
 
     # What a live talk is told
 
@@ -81,14 +80,21 @@ class RealtimeLiveTalk(RealtimeTalk):
         if not self._omni or not self._speech.last:
             return
         made, response_id = self._speech.last
-        if (known := self._mirror.sounding(item_id)) and known is not made:
+        if (known := self._conversation.mirror.sounding(item_id)) and known is not made:
             return  # of a reply before: what it played is told by its truncation, if at all
         played_ms = audio.ms_of_samples(samples)
         if played_ms < self._acked_ms + ACK_EVERY_MS and samples < made.samples:
             return
         self._acked_ms = played_ms
-        fields = {"item_id": made.ids[0], "played_ms": played_ms, "committed_ms": played_ms}
-        self._send("ack", item_id, "playback.ack", response_id=response_id, **fields)
+        self._send(
+            "ack",
+            item_id,
+            "playback.ack",
+            response_id=response_id,
+            item_id=made.ids[0],
+            played_ms=played_ms,
+            committed_ms=played_ms,
+        )
 
     def nudge(self, ask: Ask) -> None:
         """See `LiveTalk.nudge`. Without an upstream session it waits for the next one."""
@@ -98,7 +104,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         if self._omni:
             self._send("nudge", "", "response.create")
             return
-        response = response_of(self._with_voice(ask), self._mirror.told)
+        response = response_of(self._with_voice(ask), self._configured)
         self._send("nudge", "", "response.create", response=response)
 
     def hush(self) -> None:
@@ -183,7 +189,8 @@ class RealtimeLiveTalk(RealtimeTalk):
             case "error":
                 await self._object(event.error or Fault(), event.response_id)
             case "session.created" if self._omni:
-                self._negotiate(event.session)
+                wanted, self._conversation.truncates = negotiated(event.session)
+                self._send("negotiate", "", "session.update", session=wanted)
                 await super()._take(event)
             case _:
                 await super()._take(event)
@@ -205,27 +212,12 @@ class RealtimeLiveTalk(RealtimeTalk):
         sent_ms = audio.ms_of_samples(self._sent)
         return lost_ms + (sent_ms if upstream_ms is None else upstream_ms)
 
-    def _negotiate(self, session: Any) -> None:
-        """Ask for what the model says it can do (vLLM-Omni's `capabilities`)."""
-        shown = session.get("capabilities") if isinstance(session, dict) else None
-        capabilities = shown if isinstance(shown, dict) else {}
-        interrupts = capabilities.get("supports_barge_in") is True
-        self._truncates = capabilities.get("supports_audio_truncate", interrupts) is True
-        wanted: dict[str, Any] = {"playback_commit_policy": "ack_only"}
-        if interrupts:
-            wanted |= {
-                "turn_detection": {"type": "server_vad"},
-                "overlap_policy": "barge_in_on_speech",
-            }
-        self._send("negotiate", "", "session.update", session=wanted)
-
     async def _respond(self, event: UpstreamEvent) -> None:
         response = event.response
         response_id = (response.id if response else "") or event.response_id
         if event.type == "response.created":
-            asked = ((response.metadata if response else None) or {}).get("duologue_ask")
-            if not any(run.name == asked for run in self._waiting):
-                reads = input_tokens(self._ask, self._history.items)
+            if not self._runs.awaits(asked_in(event)):
+                reads = input_tokens(self._ask, self._conversation.items)
                 self._speech.begin(response_id, reads)
                 self._acked_ms = 0
                 await self._tell(Floor("reply_starts", self._at_ms(None)))
@@ -236,11 +228,9 @@ class RealtimeLiveTalk(RealtimeTalk):
             await self._tell(said)
 
     def _transcribed(self, event: UpstreamEvent) -> None:
-        if self._turns.awaits(event.item_id):
-            self._written[event.item_id] = event
-            return
-        name = self._turns.name(event.item_id)
-        super()._transcribed(structs.replace(event, item_id=name))
+        if not self._turns.keeps(event):
+            name = self._turns.name(event.item_id)
+            super()._transcribed(structs.replace(event, item_id=name))
 
     def _refused(self, error: Fault) -> None:
         if (error.event_id or "").startswith(("nudge", "ack", "negotiate")):
@@ -262,13 +252,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         if found is None:
             return False
         made, response_id = found
-        self._mirror.learn(item.id, made, item.call.call_id if item.call else None)
-        text = item.parts[0].text or "" if item.parts else ""
-        if not made.is_call and not (made.done and text == made.text):
-            if self._speech.is_of(response_id):
-                self._speech.hush()
-            if self._mirror.sounding(item.id):
-                self._truncate(item.id, made, made.end_ms(text))
+        if self._speech.is_of(response_id) and not made.is_all_of(item):
+            self._speech.hush()
+        self._conversation.learn(item, made)
         return True
 
     def _claim_turn(self, item: Item) -> None:
@@ -278,19 +264,9 @@ class RealtimeLiveTalk(RealtimeTalk):
             if self._transcripts is not None:
                 self._transcripts.settle(self, item.id, "")
             return
-        self._mirror.hears(item.id, upstream_id)
-        written = self._written.pop(upstream_id, None)
-        for name in [name for name in self._written if not self._turns.awaits(name)]:
-            del self._written[name]  # the client has withdrawn the turn
-        if written is not None:
+        self._conversation.mirror.hears(item.id, upstream_id)
+        if written := self._turns.written_of(upstream_id):
             self._transcribed(written)
-
-    def _truncate(self, item_id: str, made: Made, end_ms: int) -> None:
-        if self._truncates:
-            super()._truncate(item_id, made, end_ms)
-
-    def _replace(self, item_id: str) -> None:
-        """The model has said it: another text in its place is no memory of it."""
 
     # The upstream session
 
@@ -300,7 +276,6 @@ class RealtimeLiveTalk(RealtimeTalk):
             self._pace, ends=not self._omni, cancel=self._cancel_response, told=self._told
         )
         self._turns = Turns()
-        self._written.clear()
         return super()._reach()
 
     def _cancel_response(self, response_id: str) -> None:
@@ -310,7 +285,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         transcriber = self._transcripts.model if self._transcripts is not None else None
         session = session_of(self._ask, transcriber)
         del session["audio"]["input"]["turn_detection"]  # the upstream's model takes the turns
-        self._mirror.told = self._ask
+        self._configured = self._ask
         link.send(Order({"type": "session.update", "event_id": "configure", "session": session}))
 
     def _lost(self, fault: EngineFault) -> None:

@@ -4,15 +4,13 @@ Ids of ours go in, the upstream's come out. What the upstream made itself has na
 there, which are learnt when the core puts the item; all else is sent under ours.
 """
 
-from duologue.core.talk import Ask
 from duologue.engines.realtime.reply import Made
 
 
 class Mirror:
-    """The names in one session of the upstream, and the settings that it was told."""
+    """The names in one session of the upstream."""
 
     def __init__(self) -> None:
-        self.told: Ask | None = None
         self._ids: dict[str, tuple[str, ...]] = {}
         self._calls: dict[str, str] = {}
         self._made: dict[str, Made] = {}

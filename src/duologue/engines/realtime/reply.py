@@ -57,6 +57,11 @@ class Made:
         text = item.parts[0].text or "" if item.parts else ""
         return not self.is_call and self.text.startswith(text)
 
+    def is_all_of(self, item: Item) -> bool:
+        """Whether the core has all of it."""
+        text = item.parts[0].text or "" if item.parts else ""
+        return self.is_call or (self.done and text == self.text)
+
     def _said(self, chars: int) -> int:
         """The end of the last whole word in the first `chars` characters."""
         head = self.text[:chars]

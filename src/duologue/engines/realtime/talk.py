@@ -10,31 +10,26 @@ so that an error of the upstream finds what it refuses:
 import asyncio
 import itertools
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from msgspec import structs
 
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
-from duologue.engines.history import History
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.asks import check_format, check_kind, response_of, session_of
-from duologue.engines.realtime.items import is_long, wire_item
+from duologue.engines.realtime.conversation import Conversation
+from duologue.engines.realtime.items import is_long
 from duologue.engines.realtime.link import Link, Lost, Order, Take
-from duologue.engines.realtime.mirror import Mirror
-from duologue.engines.realtime.recent_sound import RecentSound
-from duologue.engines.realtime.reply import Made, Reply
+from duologue.engines.realtime.reply import Reply
 from duologue.engines.realtime.run import Run
+from duologue.engines.realtime.runs import Runs
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
 
 logger = logging.getLogger(__name__)
-
-UNSETTLED = 64
-"""Responses whose end the upstream may owe us; of an older one it is not awaited any more."""
 
 TRANSCRIBED = "conversation.item.input_audio_transcription."
 
@@ -65,6 +60,8 @@ class RealtimeTalk:
     ) -> None:
         self._voices = voices
         self._ask = self._with_voice(ask)
+        self._configured: Ask | None = None
+        """What the upstream session was told of, unless it has refused that."""
         self._open_link = open_link
         self._told = told
         self._gone = gone
@@ -72,13 +69,9 @@ class RealtimeTalk:
         self._pace = pace
         self._transcripts = transcripts
         self._silence_s = silence_s
-        self._history = History()
-        self._sound = RecentSound(self._history)
+        self._conversation = Conversation(self._send, replaces=not self.duplex)
         self._numbers = itertools.count(1)
-        self._waiting: deque[Run] = deque()
-        """Runs whose `response.created` has not come."""
-        self._runs: dict[str, Run] = {}
-        """Runs that are not settled, by the upstream's id."""
+        self._runs = Runs(self._send)
         self._kept: Run | None = None
         """The last run in the default conversation."""
         self._refusal: EngineFault | None = None
@@ -86,7 +79,6 @@ class RealtimeTalk:
         self._closed = False
         self._begun = asyncio.Event()
         self._fault: EngineFault | None = None
-        self._mirror = Mirror()
         self._link: Link | None = None
         self._reach()
 
@@ -115,29 +107,21 @@ class RealtimeTalk:
 
     def put(self, item: Item, after: str | None = None) -> None:
         """See `Talk.put`. What the upstream made itself is only named."""
-        self._history.put(item, after)
-        self._sound.put(item)
+        self._conversation.put(item, after)
         if self._transcripts is not None and item.role == "user":
             self._transcripts.expect(self, item)
-        if not self._claim(item) and self._link is not None:
-            self._create(self._link, item, self._anchor(after))
+        if not self._claim(item):
+            self._conversation.tell(item, after)
 
     def drop(self, item_id: str) -> None:
         """See `Talk.drop`."""
-        self._history.drop(item_id)
-        self._sound.drop(item_id)
         if self._transcripts is not None:
             self._transcripts.forget(self, item_id)
-        self._delete(item_id)
+        self._conversation.drop(item_id)
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
         """See `Talk.cut`. The upstream cuts what it has said; other text is replaced."""
-        self._history.cut(item_id, text)
-        self._sound.drop(item_id)
-        if made := self._mirror.sounding(item_id):
-            self._truncate(item_id, made, end_ms)
-        else:
-            self._replace(item_id)
+        self._conversation.cut(item_id, end_ms, text)
 
     # Replies
 
@@ -152,7 +136,7 @@ class RealtimeTalk:
                     return
         finally:
             run.close()
-            self._cancel(run)
+            self._runs.cancel(run)
 
     async def aclose(self) -> None:
         """End the upstream session."""
@@ -168,7 +152,7 @@ class RealtimeTalk:
     def _begin(self, ask: Ask) -> Run:
         link = self._link or self._reach()
         ask = self._with_voice(ask)
-        reads = input_tokens(ask, self._history.items if ask.context is None else ask.context)
+        reads = input_tokens(ask, self._conversation.items if ask.context is None else ask.context)
         reply = Reply(self._pace, reads)
         run = Run(f"ask {next(self._numbers)}", ask, reply, self._told)
         if self._refusal is not None:
@@ -181,11 +165,11 @@ class RealtimeTalk:
                 self._discard(self._kept)
                 before = self._kept.settled
             self._kept = run
-        response = response_of(ask, self._mirror.told)
+        response = response_of(ask, self._configured)
         response["metadata"] = {"duologue_ask": run.name}
         if ask.context is not None:
-            response["input"] = [self._reference(item) for item in ask.context]
-        self._waiting.append(run)
+            response["input"] = [self._conversation.reference(item) for item in ask.context]
+        self._runs.add(run)
         lengthy = any(map(is_long, ask.context or ()))
         event = {"type": "response.create", "event_id": run.name, "response": response}
         link.send(Order(event, is_long=lengthy, after=before))
@@ -196,18 +180,6 @@ class RealtimeTalk:
         if self._voices is None or ask.voice in self._voices:
             return ask
         return structs.replace(ask, voice="")
-
-    def _cancel(self, run: Run) -> None:
-        """Have the upstream stop, unless it has."""
-        if run.cancelled or run.settled.is_set() or self._link is None:
-            return
-        if not run.response_id and not run.ask.keep:
-            return  # it has no name yet: stopped when it gets one
-        run.cancelled = True
-        event = {"type": "response.cancel", "event_id": f"cancel {run.name}"}
-        if run.response_id:
-            event["response_id"] = run.response_id
-        self._link.send(Order(event))
 
     def _discard(self, run: Run) -> None:
         """What the core never put is not in its conversation."""
@@ -226,65 +198,17 @@ class RealtimeTalk:
         if made is None:
             return False
         self._kept.unclaimed.remove(made)
-        self._mirror.learn(item.id, made, item.call.call_id if item.call else None)
-        text = item.parts[0].text or "" if item.parts else ""
-        if not made.is_call and not (made.done and text == made.text):
-            self._cancel(self._kept)
-            if self._mirror.sounding(item.id):
-                self._truncate(item.id, made, made.end_ms(text))
-            else:
-                self._replace(item.id)
+        if not made.is_all_of(item):
+            self._runs.cancel(self._kept)
+        self._conversation.learn(item, made)
         return True
 
-    def _anchor(self, after: str | None) -> str | None:
-        """`previous_item_id` for an item after `after`; None is the end."""
-        if after is None:
-            return None
-        return self._mirror.last_id(after) if after else "root"
-
-    def _create(self, link: Link, item: Item, previous_id: str | None) -> None:
-        event: dict[str, Any] = {
-            "type": "conversation.item.create",
-            "event_id": f"put {item.id}",
-            "item": {"id": item.id, **wire_item(item, self._mirror.call_name)},
-        }
-        if previous_id is not None:
-            event["previous_item_id"] = previous_id
-        self._mirror.sent(item.id)
-        link.send(Order(event, is_long=is_long(item)))
-
-    def _delete(self, item_id: str) -> None:
-        for upstream_id in self._mirror.forget(item_id):
-            self._send("drop", item_id, "conversation.item.delete", item_id=upstream_id)
-
-    def _truncate(self, item_id: str, made: Made, end_ms: int) -> None:
-        self._send(
-            "cut",
-            item_id,
-            "conversation.item.truncate",
-            item_id=made.ids[0],
-            content_index=made.content_index,
-            audio_end_ms=end_ms,
-        )
-
-    def _replace(self, item_id: str) -> None:
-        """Have the item anew, as it is now, in its place."""
-        item, before = self._history.find(item_id)
-        if item is None or self._link is None:
-            return
-        self._delete(item_id)
-        self._create(self._link, item, self._anchor(before))
-
-    def _reference(self, item: Item) -> dict[str, Any]:
-        """An item of a context: by name where the upstream has its sound or image."""
-        known = self._mirror.last_id(item.id)
-        if known and any(part.pcm or part.image_url for part in item.parts):
-            return {"type": "item_reference", "id": known}
-        return wire_item(item, self._mirror.call_name)
-
-    def _send(self, what: str, name: str, kind: str, **fields: Any) -> None:
+    def _send(
+        self, what: str, name: str, kind: str, *, is_long: bool = False, **fields: Any
+    ) -> None:
         if self._link is not None:
-            self._link.send(Order({"type": kind, "event_id": f"{what} {name}", **fields}))
+            event = {"type": kind, "event_id": f"{what} {name}", **fields}
+            self._link.send(Order(event, is_long=is_long))
 
     # The upstream session
 
@@ -292,18 +216,16 @@ class RealtimeTalk:
         """Begin an upstream session, with the history there is."""
         if self._closed:
             raise EngineFault("The conversation is over.")
-        self._mirror = Mirror()
         self._kept = None
         link = self._link = self._open_link(self._take, self._lost)
         self._configure(link)
-        for item in self._history.items:
-            self._create(link, item, None)
+        self._conversation.begin()
         return link
 
     def _configure(self, link: Link) -> None:
         transcriber = self._transcripts.model if self._transcripts is not None else None
         session = session_of(self._ask, transcriber)
-        self._mirror.told = self._ask
+        self._configured = self._ask
         link.send(Order({"type": "session.update", "event_id": "configure", "session": session}))
 
     def _lost(self, fault: EngineFault) -> None:
@@ -311,10 +233,7 @@ class RealtimeTalk:
         self._link = None
         self._fault = fault
         self._begun.set()
-        for run in (*self._waiting, *self._runs.values()):
-            run.fail(fault)
-        self._waiting.clear()
-        self._runs.clear()
+        self._runs.fail(fault)
         if self._transcripts is not None:
             self._transcripts.fail(self, fault)
 
@@ -339,25 +258,12 @@ class RealtimeTalk:
             raise
 
     async def _respond(self, event: UpstreamEvent) -> None:
-        response_id = event.response.id if event.response else event.response_id
-        run = self._runs.get(response_id)
-        if run is None and event.type == "response.created":
-            metadata = (event.response.metadata if event.response else None) or {}
-            named = (run for run in self._waiting if run.name == metadata.get("duologue_ask"))
-            run = next(named, self._waiting[0] if self._waiting else None)
-            if run is not None:
-                self._waiting.remove(run)
-                self._runs[response_id] = run
-                if len(self._runs) > UNSETTLED:
-                    self._runs.pop(next(iter(self._runs)))
-                run.response_id = response_id
-                if run.closed:
-                    self._cancel(run)
+        run = self._runs.of(event)
         if run is None:
-            return  # one that nobody here asked for
+            return
         await run.take(event)
         if run.reply.over:
-            self._runs.pop(response_id, None)
+            self._runs.settle(run)
 
     def _transcribed(self, event: UpstreamEvent) -> None:
         if self._transcripts is None:
@@ -378,24 +284,19 @@ class RealtimeTalk:
         match what:
             case "configure":
                 logger.warning("the upstream refuses the settings of a session: %s", message)
-                self._mirror.told = None  # so that a reply says, and is refused, them all
+                self._configured = None  # so that a reply says, and is refused, them all
             case "cut":
                 logger.info("the upstream does not truncate, the item is replaced: %s", message)
-                self._replace(name)
+                self._conversation.replace(name)
             case "put":
-                self._mirror.forget(name)
+                self._conversation.mirror.forget(name)
                 self._refuse_item(fault)
             case "drop" | "cancel":
                 logger.debug("the upstream had nothing to %s: %s", what, message)
             case "ask":
-                named = [run for run in self._waiting if run.name == error.event_id]
-                for run in named:
-                    self._waiting.remove(run)
-                    run.fail(fault)
+                self._runs.refuse(error.event_id or "", fault)
             case _:
-                if self._waiting:
-                    self._waiting.popleft().fail(fault)
-                elif self._link is not None:
+                if not self._runs.refuse_next(fault) and self._link is not None:
                     self._link.said = fault
                     logger.warning("the upstream reports an error: %s", message)
 
@@ -405,5 +306,5 @@ class RealtimeTalk:
         if run is None or run.settled.is_set() or run.closed:
             self._refusal = fault
             return
-        self._cancel(run)
+        self._runs.cancel(run)
         run.fail(fault)

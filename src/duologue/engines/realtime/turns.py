@@ -10,6 +10,7 @@ from collections import deque
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Item
+from duologue.engines.realtime.wire import UpstreamEvent
 
 UNNAMED = 64
 """Turns that the core may yet put."""
@@ -30,6 +31,7 @@ class Turns:
         self._spoken = ""
         self._part: str | None = None
         """Our first item of the turn under way."""
+        self._written: dict[str, UpstreamEvent] = {}
 
     def begin(self, upstream_id: str, at_ms: int) -> None:
         """A turn begins."""
@@ -62,8 +64,21 @@ class Turns:
         self._named[upstream_id] = item.id
         return upstream_id
 
-    def awaits(self, upstream_id: str) -> bool:
-        """Whether a turn may yet get an item."""
+    def keeps(self, written: UpstreamEvent) -> bool:
+        """Whether what was written down of a turn is kept here: that may yet get an item."""
+        awaited = self._awaits(written.item_id)
+        if awaited:
+            self._written[written.item_id] = written
+        return awaited
+
+    def written_of(self, upstream_id: str) -> UpstreamEvent | None:
+        """What was kept of a turn that has got its item."""
+        written = self._written.pop(upstream_id, None)
+        for name in [name for name in self._written if not self._awaits(name)]:
+            del self._written[name]  # the client has withdrawn the turn
+        return written
+
+    def _awaits(self, upstream_id: str) -> bool:
         is_spoken = self._began_ms is not None and upstream_id == self._spoken
         return (is_spoken and self._part is None) or any(
             upstream_id == name for name, _ in self._waiting
