@@ -9,6 +9,7 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunner
 from openai import AsyncOpenAI
 
+from duologue.core import inputs
 from duologue.engines.scripted import tone
 from duologue.errors import ConfigFault
+from duologue.events import ClientEvent, ResponseCancel
+from duologue.runtime.recorder import read_tape
 from duologue.testing.duplex_stand_in import DuplexStandIn
 from live_server import KEY, UPSTREAM_KEY, call, front, http_get, scripted, serving, ws_url
 from oracle import validate_server_event
@@ -184,6 +188,40 @@ async def test_a_model_on_a_server_of_another_kind_and_its_end() -> None:
                 done = (await spoken.until("response.done")).response
                 assert done.status == "completed"
                 microphone.cancel()
+
+
+async def test_a_reply_that_is_cancelled_before_its_first_word_is_cancelled_behind(
+    tmp_path: Path,
+) -> None:
+    script = """
+        duplex = true
+        transcripts = ["Tea?", "Coffee?"]
+        replies = [{ when = "Tea", text = "Oh", first_delay_ms = 60000 }, { text = "Fine." }]
+    """
+    behind = scripted(script=script, api_key=UPSTREAM_KEY, record_dir=str(tmp_path))
+    async with serving(behind) as upstream, serving(front(ws_url(upstream, ""))) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with (
+            client.realtime.connect(model="gpt-realtime") as connection,
+            asyncio.timeout(20),
+        ):
+            spoken = Spoken(connection)
+            await spoken.say(tone(400) + SILENCE)
+            await spoken.until("response.created")
+            await connection.response.cancel()
+            cancelled = (await spoken.until("response.done")).response
+            assert cancelled.status_details.reason == "client_cancelled"
+            await spoken.say(tone(400) + SILENCE)
+            done = (await spoken.until("response.done")).response
+            assert done.output[0].content[0].transcript == "Fine."
+    assert len([event for event in received(tmp_path) if isinstance(event, ResponseCancel)]) == 1
+
+
+def received(directory: Path) -> list[ClientEvent]:
+    """What the one session recorded there was sent."""
+    (path,) = directory.glob("*.jsonl")
+    entries = (entry for _, entry in read_tape(path)[1])
+    return [entry.event for entry in entries if isinstance(entry, inputs.Received)]
 
 
 @asynccontextmanager
