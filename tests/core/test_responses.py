@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Call, Done, Say, Truncation
+from duologue.core.talk import Call, Done, Say, TranscriptionAsk, Truncation
+from duologue.core.transcription_models import LOGPROBS
 from duologue.events import (
     ConversationItemAdded,
     ConversationItemRetrieved,
@@ -335,6 +336,25 @@ def test_reasoning_effort_is_shown_once_somebody_has_set_it(effort: str) -> None
     assert not t.events(SessionCreated)[0].session.reasoning
     assert t.events(SessionUpdated)[0].session.reasoning.effort == effort
     assert t.events(Error)[0].error.param == "session.reasoning.effort"
+
+
+def test_the_engine_is_told_how_hard_to_think_and_how_to_write_the_user_down() -> None:
+    t = Timeline()
+    for text in ("One.", "Two.", "Three."):
+        t.engine.says(text)
+    t.client_sends(0.1, create())
+    t.client_sends(
+        2.0, update(reasoning={}, audio={"input": {"transcription": {"model": "whisper-1"}}})
+    )
+    t.client_sends(2.1, create(reasoning={"effort": "low"}))
+    t.client_sends(4.0, update(reasoning={"effort": "high"}, include=[LOGPROBS]))
+    t.client_sends(4.1, create())
+    t.run(6.0)
+    plain, low, high = t.engine.asks
+    assert (plain.reasoning, plain.transcription) == (None, None)
+    assert (low.reasoning, low.transcription) == ("low", TranscriptionAsk("whisper-1"))
+    assert high.reasoning == "high"
+    assert high.transcription == TranscriptionAsk("whisper-1", logprobs=True)
 
 
 @pytest.mark.conformance("C-066")

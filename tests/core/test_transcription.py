@@ -100,7 +100,8 @@ def test_language_prompt_and_keywords_reach_the_transcriber() -> None:
     t.client_sends(1.0, COMMIT)
     t.run(2.0)
     ((_, ask),) = t.transcriptions
-    assert (ask.language, ask.languages, ask.prompt) == ("en", ("en", "de"), "A talk. Ada")
+    assert (ask.language, ask.languages, ask.hints) == ("en", ("en", "de"), "A talk. Ada")
+    assert (ask.prompt, ask.keywords) == ("A talk.", ("Ada",))
     assert not ask.logprobs and not ask.partial and not ask.prefix
 
 

@@ -11,13 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from duologue.core import inputs
 from duologue.core.kinds import make_session
 from duologue.core.outputs import Send
 from duologue.engines.scripted import tone
-from duologue.events import ConversationItemRetrieve, ConversationItemRetrieved, MessageItem
+from duologue.events import (
+    ConversationItemRetrieve,
+    ConversationItemRetrieved,
+    MessageItem,
+    ResponseCreate,
+    SessionUpdate,
+)
 from duologue.events.client import ClientEvent
 from duologue.runtime.ids import IdSource
 from duologue.runtime.recorder import read_tape
@@ -249,3 +257,78 @@ async def test_a_full_server_behind_is_told_at_the_door_of_the_one_in_front() ->
                     refused = (await second.receive())["error"]
                     assert refused["code"] == "session_limit_reached"
                     assert (await second.closed())[0] == 1013
+
+
+WRITTEN = {
+    "model": "gpt-4o-transcribe",
+    "language": "en",
+    "prompt": "A talk about ships.",
+    "keywords": ["Ada", "Turing"],
+}
+LOGPROBS = ["item.input_audio_transcription.logprobs"]
+
+
+def plainly(event: Any) -> Any:
+    """As it is on the wire."""
+    return msgspec.json.decode(msgspec.json.encode(event))
+
+
+async def transcript_of(client: Caller) -> dict[str, Any]:
+    await append(client, SPEECH)
+    return await client.next("conversation.item.input_audio_transcription.completed")
+
+
+async def test_how_the_user_is_written_down_is_said_to_the_one_behind(tmp_path: Path) -> None:
+    async with behind(record_dir=str(tmp_path)) as upstream:
+        async with serving(front(ws_url(upstream, ""))) as base_url, call(base_url) as client:
+            wanted = {"audio": {"input": {"transcription": WRITTEN}}, "include": LOGPROBS}
+            await client.send("session.update", session={"type": "realtime", **wanted})
+            first = await transcript_of(client)
+            plain = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}, "include": None}
+            await client.send("session.update", session={"type": "realtime", **plain})
+            second = await transcript_of(client)
+            off = {"audio": {"input": {"transcription": None}}}
+            await client.send("session.update", session={"type": "realtime", **off})
+            await append(client, SPEECH)
+            await client.next("response.done")
+    assert (first["transcript"], first["languages"]) == ("Hello there.", [{"code": "en"}])
+    assert [one["token"].strip() for one in first["logprobs"]] == ["Hello", "there."]
+    assert "logprobs" not in second and "languages" not in second
+    updates = [event.session for event in Tape(tmp_path).events(SessionUpdate)]
+    told = [one for one in updates if one.audio.input.transcription is not UNSET]
+    shown = [plainly(one.audio.input.transcription) for one in told]
+    assert shown == [WRITTEN, {"model": "whisper-1"}, None]
+    assert [one.include for one in told] == [tuple(LOGPROBS), None, UNSET]
+
+
+async def test_every_setting_of_a_session_and_a_response_is_said_to_the_one_behind(
+    tmp_path: Path,
+) -> None:
+    async with behind(record_dir=str(tmp_path)) as upstream:
+        async with serving(front(ws_url(upstream, ""))) as base_url, call(base_url) as client:
+            tool = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+            session: dict[str, Any] = {
+                "instructions": "Be brief.",
+                "tools": [tool],
+                "tool_choice": "none",
+                "parallel_tool_calls": False,
+                "reasoning": {"effort": "low"},
+                "max_output_tokens": 100,
+                "truncation": "disabled",
+                "audio": {"output": {"speed": 1.25}},
+            }
+            await client.send("session.update", session={"type": "realtime", **session})
+            await say(client, "one")
+            await ask(client, parallel_tool_calls=True, reasoning={"effort": "high"})
+            again = {"type": "realtime", "parallel_tool_calls": True}
+            await client.send("session.update", session=again)
+            await ask(client)
+    tape = Tape(tmp_path)
+    first, second = [event.session for event in tape.events(SessionUpdate)][-2:]
+    shown = plainly(first)
+    assert shown["audio"]["output"]["speed"] == session.pop("audio")["output"]["speed"]
+    assert {key: shown[key] for key in session} == session
+    own, plain = [event.response for event in tape.events(ResponseCreate)]
+    assert (own.parallel_tool_calls, own.reasoning.effort) == (True, "high")
+    assert second.parallel_tool_calls is True
+    assert (plain.parallel_tool_calls, plain.reasoning) == (UNSET, UNSET)

@@ -14,8 +14,8 @@ from msgspec import UNSET, structs
 
 from duologue.core.budget import check_output_limit, check_truncation, engine_truncation
 from duologue.core.prompts import PromptLayer, Prompts, fields_of_session, filled, laid_under
-from duologue.core.talk import Ask, Item, Tool
-from duologue.core.transcription_models import TranscriptionModels
+from duologue.core.talk import Ask, Effort, Item, Tool, TranscriptionAsk
+from duologue.core.transcription_models import LOGPROBS, TranscriptionModels
 from duologue.errors import Refusal
 from duologue.events import (
     Audio,
@@ -195,6 +195,8 @@ class Settings:
             truncation=engine_truncation(session.truncation),
             context=context,
             keep=change.conversation == "auto",
+            reasoning=self._effort(change),
+            transcription=self._transcription(),
         )
 
     def prompted(self, params: ResponseCreateParams) -> ResponseCreateParams:
@@ -221,6 +223,17 @@ class Settings:
             for s in (self, trial)
         )
         return None if before == after else trial.ask(ResponseCreateParams(), None)
+
+    def _effort(self, change: ResponseCreateParams) -> Effort | None:
+        reasoning = change.reasoning or self.session.reasoning
+        return (reasoning.effort or None) if reasoning else None
+
+    def _transcription(self) -> TranscriptionAsk | None:
+        wanted = self.session.audio.input.transcription
+        if wanted is None:
+            return None
+        logprobs = LOGPROBS in (self.session.include or ())
+        return self._transcription_models.ask(wanted, logprobs=logprobs)
 
     def check_tools(self, tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]:
         """The tools as they may be shown, if the engine can call every one of them."""

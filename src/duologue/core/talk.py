@@ -16,6 +16,9 @@ from duologue.events import LogProb
 Counts = Mapping[str, int]
 """Tokens by modality: "text", "audio", "image"."""
 
+Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
+"""How hard a reasoning model thinks (reference, section 2.1)."""
+
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """One part of an item; `text` beside `pcm` is its transcript, where one is known.
@@ -74,13 +77,39 @@ class Truncation(msgspec.Struct, frozen=True, omit_defaults=True):
     limit_tokens: int | None = None
 
 
+class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the user's speech shall be written down for the client (the side-channel transcript).
+
+    `languages` are those it may be in; `prompt` says what it is about, `keywords` are words that
+    it may hold. `prefix` was told to the client already: the transcript
+    must begin with it, to the letter. `partial` asks for a hypothesis on sound that still
+    grows: it gives way to everything that somebody waits for.
+    """
+
+    model: str
+    language: str | None = None
+    languages: tuple[str, ...] = ()
+    prompt: str | None = None
+    keywords: tuple[str, ...] = ()
+    logprobs: bool = False
+    prefix: str = ""
+    partial: bool = False
+
+    @property
+    def hints(self) -> str | None:
+        """Prompt and keywords as one text, for models that take one."""
+        return " ".join(filter(None, (self.prompt, ", ".join(self.keywords)))) or None
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What one reply shall be like: session settings merged with those of `response.create`.
 
     `tool_choice` is "auto", "none", "required" or the name of one tool prefixed "function:".
     `context` None means the conversation that was put; a tuple stands in its place.
     `keep` False is an out-of-band reply: it leaves no trace in the model's state.
-    `parallel_calls` False admits one function call at most.
+    `parallel_calls` False admits one function call at most. `reasoning` is how hard the model
+    shall think, None as it is wont to. `transcription` is how the client wants the user's speech
+    written down, for an engine that does so itself; None: not at all.
     """
 
     instructions: str = ""
@@ -94,6 +123,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     truncation: Truncation = Truncation()
     context: tuple[Item, ...] | None = None
     keep: bool = True
+    reasoning: Effort | None = None
+    transcription: TranscriptionAsk | None = None
 
 
 class Began(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -188,23 +219,6 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 LiveEvent = Floor | Heard | ReplyEvent | Failed
-
-
-class TranscriptionAsk(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the user's speech shall be written down for the client (the side-channel transcript).
-
-    `languages` are those it may be in. `prefix` was told to the client already: the transcript
-    must begin with it, to the letter. `partial` asks for a hypothesis on sound that still
-    grows: it gives way to everything that somebody waits for.
-    """
-
-    model: str
-    language: str | None = None
-    languages: tuple[str, ...] = ()
-    prompt: str | None = None
-    logprobs: bool = False
-    prefix: str = ""
-    partial: bool = False
 
 
 class TranscriptPart(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from duologue.core.inputs import Transcribed, TranscribedPart, TranscriptionFail
 from duologue.core.live_transcript import LiveTranscript, join, whole
 from duologue.core.outputs import Cancel, Transcribe
 from duologue.core.talk import Transcript
-from duologue.core.transcription_models import TranscriptionModels, interval_ms
+from duologue.core.transcription_models import LOGPROBS, TranscriptionModels, interval_ms
 from duologue.core.user_turn import UserTurn
 from duologue.events import (
     AudioTranscription,
@@ -33,8 +33,6 @@ from duologue.events import (
     TranscriptionError,
     TranscriptionLanguage,
 )
-
-LOGPROBS: Include = "item.input_audio_transcription.logprobs"
 
 
 class _Job:

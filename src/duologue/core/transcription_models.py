@@ -12,7 +12,9 @@ from msgspec import UNSET, structs
 
 from duologue.core.talk import TranscriptionAsk
 from duologue.errors import Refusal
-from duologue.events import AudioTranscription
+from duologue.events import AudioTranscription, Include
+
+LOGPROBS: Include = "item.input_audio_transcription.logprobs"
 
 STREAMING = ("gpt-realtime-whisper", "gpt-live-transcribe")
 """Names that applications choose to see words while they are spoken (GAP-48)."""
@@ -76,12 +78,12 @@ class TranscriptionModels(msgspec.Struct, frozen=True, kw_only=True):
     def ask(self, settings: AudioTranscription, *, logprobs: bool) -> TranscriptionAsk:
         """What the transcriber is asked under complete `settings`."""
         assert settings.model is not UNSET
-        hints = [settings.prompt or "", ", ".join(settings.keywords or ())]
         return TranscriptionAsk(
             model=self.find(settings.model) or self.default,
             language=_code(settings.language) if settings.language else None,
             languages=tuple(map(_code, settings.languages or ())),
-            prompt=" ".join(filter(None, hints)) or None,
+            prompt=settings.prompt or None,
+            keywords=settings.keywords or (),
             logprobs=logprobs,
         )
 

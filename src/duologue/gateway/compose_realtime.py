@@ -48,7 +48,8 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))
-    transcripts = None if ears else Transcripts(is_open=is_open)
+    # A model that is asked in the background reads what was said, whatever the client reads.
+    transcripts = None if ears else Transcripts(is_open=is_open, always=bool(config.delegate))
     engine = RealtimeEngine(
         upstreams,
         common.traits,

@@ -49,7 +49,7 @@ class WhisperTranscriber:
         how = Hearing(
             language=ask.language,
             languages=ask.languages,
-            prompt=ask.prompt,
+            prompt=ask.hints,
             logprobs=ask.logprobs,
         )
         precedence = Precedence.PARTIAL if ask.partial else Precedence.TRANSCRIPT

@@ -181,3 +181,8 @@ def test_sizes_are_counted_by_modality() -> None:
     item = Item("u", "user", (Part(None, tone(800)), Part("12345678")))
     assert item_tokens(item) == {"text": 4 + 2, "audio": 10}
     assert input_tokens(Ask(instructions="1234"), [item]) == {"text": 5 + 6, "audio": 10}
+
+
+def test_how_hard_to_think_is_said_only_where_somebody_has_said_it() -> None:
+    assert body(Ask(reasoning="low"))["reasoning_effort"] == "low"
+    assert "reasoning_effort" not in body(Ask())

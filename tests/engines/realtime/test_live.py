@@ -37,12 +37,14 @@ Events = AsyncGenerator[LiveEvent, None]
 
 
 @asynccontextmanager
-async def talking(address: str, **options: Any) -> AsyncIterator[tuple[RealtimeLiveTalk, Events]]:
+async def talking(
+    address: str, ask: Ask = SPEAK, **options: Any
+) -> AsyncIterator[tuple[RealtimeLiveTalk, Events]]:
     traits = structs.replace(OPEN_TRAITS, duplex=True, rewinds=False)
     engine = RealtimeEngine([Upstream(address, KEY)], traits, **options)
-    talk = cast(RealtimeLiveTalk, await engine.open(SPEAK))
+    talk = cast(RealtimeLiveTalk, await engine.open(ask))
     try:
-        async with asyncio.timeout(15), aclosing(cast(Events, talk.live(SPEAK))) as events:
+        async with asyncio.timeout(15), aclosing(cast(Events, talk.live(ask))) as events:
             yield talk, events
     finally:
         await engine.aclose()
@@ -75,13 +77,13 @@ async def written(transcripts: Transcripts, name: str, sound: bytes) -> str:
     """What the upstream wrote down of an item."""
     ask = TranscriptionAsk("whisper-1")
     (transcript,) = [one async for one in transcripts.transcribe(name, sound, ask)]
-    return transcript.text
+    return getattr(transcript, "text", "")
 
 
-async def begun(stand_in: DuplexStandIn) -> Session:
+async def begun(stand_in: DuplexStandIn, updates: int = 2) -> Session:
     """The next session, once it has been negotiated: the turns count from then on."""
     session = await stand_in.sessions.get()
-    await session.until("session.update", 2)
+    await session.until("session.update", updates)
     return session
 
 
@@ -89,8 +91,9 @@ async def test_it_takes_the_turns_and_answers() -> None:
     stand_in = DuplexStandIn()
     transcripts = Transcripts()
     async with stand_in.serving() as address:
-        async with talking(address, transcripts=transcripts) as (talk, events):
-            session = await begun(stand_in)
+        ask = structs.replace(SPEAK, transcription=TranscriptionAsk("whisper-1", language="en"))
+        async with talking(address, ask, transcripts=transcripts) as (talk, events):
+            session = await begun(stand_in, updates=3)
             talk.hear(SILENCE + tone(400) + SILENCE)
             starts, stops = await until(events, "user_stops")
             assert isinstance(starts, Floor) and abs(starts.at_ms - 500) <= 40
@@ -101,7 +104,9 @@ async def test_it_takes_the_turns_and_answers() -> None:
             talk.put(answer("It is sunny today"))
             assert await written(transcripts, "turn", tone(400)) == "what is the weather"
             assert not session.all_seen("conversation.item.create"), "it has heard and said both"
-            first, second = session.all_seen("session.update")
+            first, heard, second = session.all_seen("session.update")
+            asked = heard["session"]["audio"]["input"]["transcription"]
+            assert asked == {"model": "whisper-1", "language": "en"}
             assert "turn_detection" not in first["session"]["audio"]["input"]
             assert second["session"]["turn_detection"] == {"type": "server_vad"}
             assert second["session"]["playback_commit_policy"] == "ack_only"

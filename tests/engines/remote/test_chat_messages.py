@@ -49,3 +49,8 @@ def test_an_image_that_nobody_read_is_said_to_be_unseen() -> None:
 def test_without_instructions_and_sound_there_is_no_system_message() -> None:
     assert request(TEXT, [])["messages"] == []
     assert "spoken" in request(Ask(), [])["messages"][0]["content"]
+
+
+def test_how_hard_to_think_is_said_only_where_somebody_has_said_it() -> None:
+    assert request(Ask(reasoning="high"), [])["reasoning_effort"] == "high"
+    assert "reasoning_effort" not in request(Ask(), [])

@@ -49,6 +49,8 @@ def render(ask: Ask, items: Sequence[Item], model: Model, limit: str = LIMITS[0]
         body |= _voice(ask.voice, model)
     if ask.max_tokens is not None:
         body[limit] = ask.max_tokens
+    if ask.reasoning is not None:
+        body["reasoning_effort"] = ask.reasoning
     if ask.tools:
         body["tools"] = [tool_of(tool) for tool in ask.tools]
         body["tool_choice"] = tool_choice(ask.tool_choice)

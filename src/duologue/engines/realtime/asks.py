@@ -11,15 +11,21 @@ from duologue.errors import EngineFault
 
 FORMAT = {"type": "audio/pcm", "rate": 24000}
 
+OWN_VOICE = "voice_"
+"""How the id of a voice begins that the upstream's owner has had made (reference, section 2.1)."""
 
-def session_of(ask: Ask, transcription_model: str | None) -> dict[str, Any]:
-    """The whole session: our server owns the floor, so the upstream detects no turns."""
-    transcription = {"model": transcription_model} if transcription_model else None
+
+def session_of(ask: Ask, told: Ask | None) -> dict[str, Any]:
+    """The whole session: our server owns the floor, so the upstream detects no turns.
+
+    `told` is what it was told before, None if nothing. What it shall write down of the user is not
+    in it, see `hearing.py`.
+    """
     return {
         "type": "realtime",
-        **_settings(ask),
+        **_settings(ask, told),
         "audio": {
-            "input": {"format": FORMAT, "turn_detection": None, "transcription": transcription},
+            "input": {"format": FORMAT, "turn_detection": None},
             "output": {"format": FORMAT, "speed": ask.speed, **_voice(ask)},
         },
         "truncation": _truncation(ask.truncation),
@@ -28,12 +34,12 @@ def session_of(ask: Ask, transcription_model: str | None) -> dict[str, Any]:
 
 def response_of(ask: Ask, told: Ask | None) -> dict[str, Any]:
     """What `response.create` says of an ask, where the session was `told` another (None: none)."""
-    wanted, known = _settings(ask), _settings(told) if told else {}
+    wanted, known = _settings(ask, told), _settings(told, None) if told else {}
     changed = {key: value for key, value in wanted.items() if known.get(key) != value}
     output: dict[str, Any] = {}
     if told is None or ask.voice != told.voice:
         output |= _voice(ask)
-    if told is not None and ask.speed != told.speed:
+    if ask.speed != (told.speed if told else 1.0):
         output["speed"] = ask.speed
     if output:
         changed["audio"] = {"output": output}
@@ -80,7 +86,8 @@ def negotiated(session: Any) -> tuple[dict[str, Any], bool]:
     return wanted, capabilities.get("supports_audio_truncate", interrupts) is True
 
 
-def _settings(ask: Ask) -> dict[str, Any]:
+def _settings(ask: Ask, told: Ask | None) -> dict[str, Any]:
+    """What only some models know is said where it differs from what they would do anyway."""
     settings: dict[str, Any] = {
         "output_modalities": ["audio"] if ask.speak else ["text"],
         "instructions": ask.instructions,
@@ -88,12 +95,16 @@ def _settings(ask: Ask) -> dict[str, Any]:
         "tool_choice": _choice(ask.tool_choice),
         "max_output_tokens": ask.max_tokens or "inf",
     }
-    if not ask.parallel_calls:
-        settings["parallel_tool_calls"] = False
+    if ask.parallel_calls != (told.parallel_calls if told else True):
+        settings["parallel_tool_calls"] = ask.parallel_calls
+    if ask.reasoning is not None:
+        settings["reasoning"] = {"effort": ask.reasoning}
     return settings
 
 
 def _voice(ask: Ask) -> dict[str, Any]:
+    if ask.voice.startswith(OWN_VOICE):
+        return {"voice": {"id": ask.voice}}
     return {"voice": ask.voice} if ask.voice else {}
 
 

@@ -261,8 +261,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         upstream_id = self._turns.claim(item)
         if upstream_id is None:
             # The upstream has written this down with another item, or not at all.
-            if self._transcripts is not None:
-                self._transcripts.settle(self, item.id, "")
+            self._hearing.wrote_nothing(item.id)
             return
         self._conversation.mirror.hears(item.id, upstream_id)
         if written := self._turns.written_of(upstream_id):
@@ -282,11 +281,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._send("cancel", response_id, "response.cancel", response_id=response_id)
 
     def _configure(self, link: Link) -> None:
-        transcriber = self._transcripts.model if self._transcripts is not None else None
-        session = session_of(self._ask, transcriber)
+        session = session_of(self._ask, self._configured)
         del session["audio"]["input"]["turn_detection"]  # the upstream's model takes the turns
-        self._configured = self._ask
-        link.send(Order({"type": "session.update", "event_id": "configure", "session": session}))
+        self._tell_settings(link, session)
 
     def _lost(self, fault: EngineFault) -> None:
         super()._lost(fault)

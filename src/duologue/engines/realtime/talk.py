@@ -4,7 +4,7 @@ The history is kept here as it was put, dropped and cut, so that an upstream ses
 is opened again with it by the next ask. Every order carries in its `event_id` what it is about,
 so that an error of the upstream finds what it refuses:
 
-    configure | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
+    configure | hearing | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.asks import check_format, check_kind, response_of, session_of
 from duologue.engines.realtime.conversation import Conversation
+from duologue.engines.realtime.hearing import WRITTEN, Hearing, why_not
 from duologue.engines.realtime.items import is_long
 from duologue.engines.realtime.link import Link, Lost, Order, Take
 from duologue.engines.realtime.reply import Reply
@@ -30,8 +31,6 @@ from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
 
 logger = logging.getLogger(__name__)
-
-TRANSCRIBED = "conversation.item.input_audio_transcription."
 
 
 class RealtimeTalk:
@@ -67,7 +66,7 @@ class RealtimeTalk:
         self._gone = gone
         self._mistaken = mistaken
         self._pace = pace
-        self._transcripts = transcripts
+        self._hearing = Hearing(transcripts, self)
         self._silence_s = silence_s
         self._conversation = Conversation(self._send, replaces=not self.duplex)
         self._numbers = itertools.count(1)
@@ -108,15 +107,13 @@ class RealtimeTalk:
     def put(self, item: Item, after: str | None = None) -> None:
         """See `Talk.put`. What the upstream made itself is only named."""
         self._conversation.put(item, after)
-        if self._transcripts is not None and item.role == "user":
-            self._transcripts.expect(self, item)
+        self._hearing.expect(item)
         if not self._claim(item):
             self._conversation.tell(item, after)
 
     def drop(self, item_id: str) -> None:
         """See `Talk.drop`."""
-        if self._transcripts is not None:
-            self._transcripts.forget(self, item_id)
+        self._hearing.forget(item_id)
         self._conversation.drop(item_id)
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
@@ -144,8 +141,7 @@ class RealtimeTalk:
             return
         self._closed = True
         self._gone()
-        if self._transcripts is not None:
-            self._transcripts.leave(self)
+        self._hearing.leave()
         if self._link is not None:
             await self._link.aclose()
 
@@ -217,16 +213,22 @@ class RealtimeTalk:
         if self._closed:
             raise EngineFault("The conversation is over.")
         self._kept = None
+        self._configured = None
+        self._hearing.begin()
         link = self._link = self._open_link(self._take, self._lost)
         self._configure(link)
         self._conversation.begin()
         return link
 
     def _configure(self, link: Link) -> None:
-        transcriber = self._transcripts.model if self._transcripts is not None else None
-        session = session_of(self._ask, transcriber)
+        session = session_of(self._ask, self._configured)
+        self._tell_settings(link, session)
+
+    def _tell_settings(self, link: Link, session: dict[str, Any]) -> None:
         self._configured = self._ask
         link.send(Order({"type": "session.update", "event_id": "configure", "session": session}))
+        if heard := self._hearing.update(self._ask):
+            link.send(Order({"type": "session.update", "event_id": "hearing", "session": heard}))
 
     def _lost(self, fault: EngineFault) -> None:
         logger.warning("an upstream session ended: %s", fault)
@@ -234,13 +236,12 @@ class RealtimeTalk:
         self._fault = fault
         self._begun.set()
         self._runs.fail(fault)
-        if self._transcripts is not None:
-            self._transcripts.fail(self, fault)
+        self._hearing.lost(fault)
 
     async def _take(self, event: UpstreamEvent) -> None:
         if event.type == "error":
             self._refused(event.error or Fault())
-        elif event.type.startswith(TRANSCRIBED):
+        elif event.type.startswith(WRITTEN):
             self._transcribed(event)
         elif event.type == "session.created":
             self._check_kind(event.session)
@@ -266,15 +267,7 @@ class RealtimeTalk:
             self._runs.settle(run)
 
     def _transcribed(self, event: UpstreamEvent) -> None:
-        if self._transcripts is None:
-            return
-        if event.type.endswith("completed"):
-            self._transcripts.settle(self, event.item_id, event.transcript or "")
-        elif event.type.endswith("failed"):
-            fault = event.error or Fault()
-            said = self._told(fault.message or "It gave no reason.")
-            message = f"The upstream could not transcribe: {said}"
-            self._transcripts.settle(self, event.item_id, EngineFault(message))
+        self._hearing.take(event, self._told(why_not(event)))
 
     def _refused(self, error: Fault) -> None:
         """The upstream refuses an order, or says what is wrong with the session."""
@@ -285,6 +278,9 @@ class RealtimeTalk:
             case "configure":
                 logger.warning("the upstream refuses the settings of a session: %s", message)
                 self._configured = None  # so that a reply says, and is refused, them all
+            case "hearing":
+                logger.warning("the upstream does not transcribe as it was asked to: %s", message)
+                self._hearing.refused(fault)
             case "cut":
                 logger.info("the upstream does not truncate, the item is replaced: %s", message)
                 self._conversation.replace(name)

@@ -8,6 +8,8 @@ only: no hypotheses while somebody speaks, no sessions that only transcribe.
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 
+from msgspec import structs
+
 from duologue.audio import pcm as audio
 from duologue.core.talk import Item, Transcript, TranscriptionAsk, TranscriptPart
 from duologue.core.transcription_models import TranscriptionModels
@@ -23,21 +25,21 @@ class _Heard:
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
-        self.result: str | EngineFault = ""
+        self.result: Transcript | EngineFault | None = None
 
-    def tell(self, result: str | EngineFault) -> None:
+    def tell(self, result: Transcript | EngineFault) -> None:
         if not self.told.is_set():
             self.result = result
             self.told.set()
 
 
 class Transcripts:
-    """Satisfies `Transcriber`. `model` is the name that the upstream is asked for."""
+    """Satisfies `Transcriber`. `always`: not only where the client wants to read them."""
 
     def __init__(
-        self, model: str = "whisper-1", *, is_open: bool = False, patience_s: float = PATIENCE_S
+        self, *, is_open: bool = False, always: bool = False, patience_s: float = PATIENCE_S
     ) -> None:
-        self.model = model
+        self.always = always
         self.models = TranscriptionModels(is_open=is_open)
         self._patience_s = patience_s
         self._known: dict[tuple[str, bytes], dict[Hashable, _Heard]] = {}
@@ -49,7 +51,7 @@ class Transcripts:
             self._sounds[talk, item.id] = pcm
             self._known.setdefault((item.id, pcm), {})[talk] = _Heard()
 
-    def settle(self, talk: Hashable, item_id: str, heard: str | EngineFault) -> None:
+    def settle(self, talk: Hashable, item_id: str, heard: Transcript | EngineFault) -> None:
         """The upstream has written it down, or could not."""
         pcm = self._sounds.get((talk, item_id))
         if pcm is not None:
@@ -96,4 +98,9 @@ class Transcripts:
             raise EngineFault("The upstream does not transcribe in time.") from None
         if isinstance(heard.result, EngineFault):
             raise heard.result
-        yield Transcript(heard.result, seconds, ask.language)
+        assert heard.result is not None, "told without a result"
+        told = structs.replace(heard.result, seconds=seconds)
+        language = told.language or ask.language
+        yield structs.replace(
+            told, language=language, logprobs=told.logprobs if ask.logprobs else None
+        )

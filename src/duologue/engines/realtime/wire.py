@@ -101,6 +101,8 @@ class UpstreamEvent(Struct, frozen=True):
     response: UpstreamResponse | None = None
     error: Fault | None = None
     session: Any = None
+    languages: Any = None
+    logprobs: Any = None
 
 
 class _Named(Struct, frozen=True):

@@ -38,6 +38,8 @@ def request(ask: Ask, items: Sequence[Item], *, hears: bool = False) -> dict[str
     body: dict[str, Any] = {"messages": [*head(ask), *_joined(messages(items, hears=hears))]}
     if hears:  # some of these models have a voice of their own, which is not asked for
         body["modalities"] = ["text"]
+    if ask.reasoning is not None:
+        body["reasoning_effort"] = ask.reasoning
     if ask.tools:
         body["tools"] = [tool_of(tool) for tool in ask.tools]
         body["tool_choice"] = tool_choice(ask.tool_choice)
