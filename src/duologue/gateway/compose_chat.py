@@ -12,6 +12,7 @@ from duologue.engines.chat.request import Model
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_ears
 from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
+from duologue.gateway.compose_upstream import further_fields
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.transcriber import WhisperTranscriber
@@ -44,7 +45,17 @@ def chat_engine(config: ServerConfig) -> ChatEngine:
         raise ConfigFault("upstream: the engine chat needs the URL of a model server")
     if not config.upstream_model:
         raise ConfigFault("upstream_model: the engine chat needs the name of a model")
-    model = Model(config.upstream_model, _names(config.upstream_voices), config.upstream_dialect)
+    if config.upstream_voice_sample is not None:
+        raise ConfigFault(
+            "upstream_voice_sample: the protocol of the engine chat has no place for it; what a "
+            "model server has for that may stand in upstream_extra"
+        )
+    model = Model(
+        config.upstream_model,
+        _names(config.upstream_voices),
+        config.upstream_dialect,
+        further_fields(config),
+    )
     return ChatEngine(
         urls,
         model,

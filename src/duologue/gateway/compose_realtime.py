@@ -17,6 +17,7 @@ from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_ears
 from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
+from duologue.gateway.compose_upstream import opening_fields
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.transcriber import WhisperTranscriber
@@ -45,6 +46,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         return common
 
     common = await ask()
+    opening = await asyncio.to_thread(opening_fields, config)
     is_open = config.unknown_model == "lenient"
     activity, turn_end = await make_activity(config), await make_turn_end(config)
     ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))
@@ -58,6 +60,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         silence_s=config.upstream_timeout_s,
         ask_again=ask,
         is_whole=common.is_whole,
+        opening=opening,
     )
     return Parts(
         engine,

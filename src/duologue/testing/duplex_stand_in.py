@@ -36,8 +36,12 @@ PERSONAPLEX = MINICPM | {"supports_barge_in": False, "supports_audio_truncate": 
 class DuplexStandIn:
     """The server: `words` are what it says to each turn, one a unit of 100 ms."""
 
-    def __init__(self, words: str = "It is sunny today", **capabilities: Any) -> None:
+    def __init__(
+        self, words: str = "It is sunny today", *, needs_voice: bool = False, **capabilities: Any
+    ) -> None:
         self.words = words.split()
+        self.needs_voice = needs_voice
+        """It begins no session without `ref_audio`, as MiniCPM-o's deployment."""
         self.capabilities = {**MINICPM, **capabilities}
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
 
@@ -134,6 +138,15 @@ class Session:
                     await self._refuse(event, "unsupported_truncate")
 
     async def _update(self, event: dict[str, Any]) -> None:
+        has_voice = str(event["session"].get("ref_audio", "")).startswith("data:audio/")
+        if self.server.needs_voice and not self._is_open and not has_voice:
+            why = "native duplex audio output requires ref_audio"
+            await self._send("error", error=why, code="ref_audio_required")
+            await self.socket.close(1008)
+            return
+        if self._is_open and "ref_audio" in event["session"]:
+            await self._refuse(event, "ref_audio_update_unsupported")
+            return
         turns = event["session"].get("turn_detection")
         if turns and not self.server.capabilities["supports_barge_in"]:
             await self._refuse(event, "unsupported_turn_detection")

@@ -7,6 +7,7 @@ import wave
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from duologue.core.talk import Ask, CallPart, Item, Part, Tool
 from duologue.engines.chat.request import PENDING, Model, render
@@ -186,3 +187,9 @@ def test_sizes_are_counted_by_modality() -> None:
 def test_how_hard_to_think_is_said_only_where_somebody_has_said_it() -> None:
     assert body(Ask(reasoning="low"))["reasoning_effort"] == "low"
     assert "reasoning_effort" not in body(Ask())
+
+
+def test_further_fields_of_the_owner_are_sent_and_change_nothing_of_ours() -> None:
+    extra = {"chat_template_kwargs": {"use_tts_template": True}, "stream": False}
+    sent = body(Ask(), model=structs.replace(OMNI, extra=extra))
+    assert sent["chat_template_kwargs"] == {"use_tts_template": True} and sent["stream"] is True

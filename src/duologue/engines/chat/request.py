@@ -5,7 +5,7 @@ The rules of the format that a conversation need not know are kept here: a call 
 its result at once, and no call is without one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -29,16 +29,21 @@ PENDING = "(There is no result yet.)"
 
 
 class Model(msgspec.Struct, frozen=True):
-    """What is asked for: the name upstream, its voices, the dialect of the request."""
+    """What is asked for: the name upstream, its voices, the dialect of the request.
+
+    `extra` are further fields of each request, by the owner; what is our own to say stays so.
+    """
 
     name: str
     voices: tuple[str, ...] = ()
     dialect: Dialect = "omni"
+    extra: Mapping[str, Any] = {}
 
 
 def render(ask: Ask, items: Sequence[Item], model: Model, limit: str = LIMITS[0]) -> bytes:
     """The body of the request, as JSON; `limit` is one of `LIMITS`."""
     body: dict[str, Any] = {
+        **model.extra,
         "model": model.name,
         "messages": list(_messages(ask.instructions, items)),
         "modalities": ["text", "audio"] if ask.speak else ["text"],

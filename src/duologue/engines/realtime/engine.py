@@ -6,7 +6,7 @@ for a while. A talk stays there until its session ends.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from duologue.core.talk import Ask
@@ -45,7 +45,8 @@ class RealtimeEngine:
     Without `transcripts` the upstream need not transcribe. `connect_s` is how long it may take
     to begin a session, `silence_s` how long a reply may stand still, `settle_s` how long a
     cancelled one may hold up the next. `ask_again` is how upstreams are asked once more what they
-    are; unless given, it is known.
+    are; unless given, it is known. `opening` are further fields of each session there, told once,
+    when it is opened.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class RealtimeEngine:
         settle_s: float = SETTLE_S,
         ask_again: Callable[[], Awaitable[Common]] | None = None,
         is_whole: bool = True,
+        opening: Mapping[str, Any] | None = None,
     ) -> None:
         self.traits = traits
         self._aligned = aligned
@@ -67,6 +69,7 @@ class RealtimeEngine:
         self._connect_s = connect_s
         self._silence_s = silence_s
         self._settle_s = settle_s
+        self._opening = opening or {}
         self._open = dict.fromkeys(upstreams, 0)
         self._down_until = dict.fromkeys(upstreams, 0.0)
         self._told = upstreams[0].told
@@ -113,6 +116,7 @@ class RealtimeEngine:
             "pace": None if self._aligned else Pace(),
             "transcripts": self._transcripts,
             "silence_s": self._silence_s,
+            "opening": self._opening,
         }
         talk: RealtimeTalk
         if self.traits.duplex:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from duologue.core.talk import Ask, Item, Transcript, TranscriptionAsk
 from duologue.core.transcription_models import LOGPROBS
 from duologue.engines.realtime.transcripts import Transcripts
-from duologue.engines.realtime.wire import Fault, UpstreamEvent
+from duologue.engines.realtime.wire import UpstreamEvent
 from duologue.errors import EngineFault
 from duologue.events import LogProb
 
@@ -113,7 +113,7 @@ class Hearing:
 
 def why_not(event: UpstreamEvent) -> str:
     """The upstream's own reason for an item that it could not write down."""
-    return (event.error or Fault()).message or "It gave no reason."
+    return event.fault.message or "It gave no reason."
 
 
 def _settings(ask: TranscriptionAsk | None) -> dict[str, Any] | None:

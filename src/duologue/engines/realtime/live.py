@@ -187,7 +187,7 @@ class RealtimeLiveTalk(RealtimeTalk):
                 self._turns.end(event.item_id, end_ms)
                 await self._tell(Floor("user_stops", end_ms))
             case "error":
-                await self._object(event.error or Fault(), event.response_id)
+                await self._object(event.fault, event.response_id)
             case "session.created" if self._omni:
                 wanted, self._conversation.truncates = negotiated(event.session)
                 self._send("negotiate", "", "session.update", session=wanted)

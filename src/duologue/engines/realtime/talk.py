@@ -10,7 +10,7 @@ so that an error of the upstream finds what it refuses:
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from msgspec import structs
@@ -39,7 +39,7 @@ class RealtimeTalk:
     `open_link` begins a session of the upstream, `told` takes keys out of what that says, `gone`
     is called at the end, `mistaken` where the upstream is of another kind than `duplex` says.
     `voices` are those that it can be asked for (None: any). `transcripts`: the upstream writes
-    down what it hears.
+    down what it hears. `opening` are further fields of each session there.
     """
 
     duplex = False
@@ -56,6 +56,7 @@ class RealtimeTalk:
         pace: Pace | None,
         transcripts: Transcripts | None,
         silence_s: float,
+        opening: Mapping[str, Any],
     ) -> None:
         self._voices = voices
         self._ask = self._with_voice(ask)
@@ -68,6 +69,9 @@ class RealtimeTalk:
         self._pace = pace
         self._hearing = Hearing(transcripts, self)
         self._silence_s = silence_s
+        self._opening = opening
+        self._is_open = False
+        """Whether the upstream was told any settings: some can be told with the first only."""
         self._conversation = Conversation(self._send, replaces=not self.duplex)
         self._numbers = itertools.count(1)
         self._runs = Runs(self._send)
@@ -213,7 +217,7 @@ class RealtimeTalk:
         if self._closed:
             raise EngineFault("The conversation is over.")
         self._kept = None
-        self._configured = None
+        self._configured, self._is_open = None, False
         self._hearing.begin()
         link = self._link = self._open_link(self._take, self._lost)
         self._configure(link)
@@ -225,8 +229,13 @@ class RealtimeTalk:
         self._tell_settings(link, session)
 
     def _tell_settings(self, link: Link, session: dict[str, Any]) -> None:
+        is_long = False
+        if not self._is_open:
+            session, is_long = {**self._opening, **session}, bool(self._opening)
+            self._is_open = True
         self._configured = self._ask
-        link.send(Order({"type": "session.update", "event_id": "configure", "session": session}))
+        event = {"type": "session.update", "event_id": "configure", "session": session}
+        link.send(Order(event, is_long=is_long))
         if heard := self._hearing.update(self._ask):
             link.send(Order({"type": "session.update", "event_id": "hearing", "session": heard}))
 
@@ -240,7 +249,7 @@ class RealtimeTalk:
 
     async def _take(self, event: UpstreamEvent) -> None:
         if event.type == "error":
-            self._refused(event.error or Fault())
+            self._refused(event.fault)
         elif event.type.startswith(WRITTEN):
             self._transcribed(event)
         elif event.type == "session.created":

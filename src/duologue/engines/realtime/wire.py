@@ -99,10 +99,18 @@ class UpstreamEvent(Struct, frozen=True):
     name: str | None = None
     item: UpstreamItem | None = None
     response: UpstreamResponse | None = None
-    error: Fault | None = None
+    error: Fault | str | None = None
+    code: str | None = None
     session: Any = None
     languages: Any = None
     logprobs: Any = None
+
+    @property
+    def fault(self) -> Fault:
+        """Of an `error`, or of what failed; vLLM-Omni tells some as bare text beside a code."""
+        if isinstance(self.error, str):
+            return Fault(code=self.code, message=self.error)
+        return self.error or Fault()
 
 
 class _Named(Struct, frozen=True):
