@@ -4,13 +4,17 @@ import logging
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from duologue.config import ServerConfig, load
+from duologue.core.talk import Ask, Began, Item, Part
 from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import compose
 from duologue.gateway.compose_chat import chat_engine
+from duologue.gateway.compose_parts import make_mind
 from duologue.gateway.provision import specs
+from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
 
 GOOD: dict[str, Any] = {
     "engine": "chat",
@@ -26,6 +30,33 @@ def test_an_engine_is_made_of_its_settings_and_no_language_model_or_voice_is_fet
     assert (traits.voices, traits.context_tokens) == (("ethan", "chelsie"), 9000)
     assert set(specs(config)) == {"activity", "turn_end", "ear"}
     assert "mind" in specs(ServerConfig())
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "per_s"),
+    [("Qwen/Qwen2.5-Omni-7B", None, 25.0), ("m", None, 12.5), ("Qwen2.5-Omni", 10.0, 10.0)],
+)
+async def test_a_second_of_sound_counts_by_the_setting_or_the_name_of_the_model(
+    model: str, setting: float | None, per_s: float
+) -> None:
+    upstream = ChatStandIn(Answer(sound_ms=100))
+    item = Item("u", "user", (Part(pcm=bytes(48_000 * 2)),))
+    async with standing_in(upstream) as url:
+        config = ServerConfig(
+            engine="chat", upstream=url, upstream_model=model, audio_tokens_per_s=setting
+        )
+        llm = {"engine": "light", "llm": f"{url}#{model}", "llm_hears": True}
+        engine = chat_engine(config)
+        mind = await make_mind(structs.replace(config, **llm), None)
+        talk, thinking = await engine.open(Ask()), mind.open()
+        talk.put(item)
+        first = await anext(aiter(talk.reply(Ask())))
+        think = await thinking.prepare(Ask(), [item])
+        second = await anext(aiter(think()))
+        await engine.aclose()
+        await mind.aclose()
+    assert isinstance(first, Began) and isinstance(second, Began)
+    assert first.input["audio"] == second.input["audio"] == 2 * per_s
 
 
 async def test_without_models_of_its_own_it_judges_turns_by_loudness() -> None:

@@ -23,6 +23,7 @@ BUILT_IN_ENGINES = ("light", "chat", "realtime", "moshi", "scripted")
 """Names that no installed package can take."""
 
 Count = Annotated[int, Meta(ge=1)]
+PerSecond = Annotated[float, Meta(gt=0)]
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,8 +231,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="Whether the model of `llm`, which must be a URL then, is one that takes "
             "sound and answers in text (Ultravox, Voxtral): it is sent what the user said as "
-            "sound, not the transcript, which is made for the client only. A second of sound "
-            "counts as 12.5 of `context_tokens`."
+            "sound, not the transcript, which is made for the client only. How much sound "
+            "`context_tokens` hold is a matter of `audio_tokens_per_s`."
         ),
     ] = False
     delegate: Annotated[
@@ -303,11 +304,17 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             ge=1024,
             description="Tokens that one conversation of `light` or `chat` may hold, prompt and "
             "reply together; the model's own limit bounds it. With the default models of `light` "
-            "each costs 28 KiB of memory for every session that can be open, and one more. In "
-            "`chat` a second of the user's sound counts as 12.5. So many the model of `delegate` "
-            "is given at most, too.",
+            "each costs 28 KiB of memory for every session that can be open, and one more. "
+            "So many the model of `delegate` is given at most, too.",
         ),
     ] = 4096
+    audio_tokens_per_s: Annotated[
+        PerSecond | None,
+        Meta(
+            description="Tokens that a second of the user's sound takes in the model of `chat`, or "
+            "of `llm` with `llm_hears`. Unset: 25 for Qwen2.5-Omni, 12.5 for all others.",
+        ),
+    ] = None
     script: Annotated[
         str | None,
         Meta(

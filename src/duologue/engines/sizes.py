@@ -1,11 +1,13 @@
 """How much of a model's window an item takes: an estimate, for the tokenizer is the upstream's.
 
-Items come in, tokens by modality go out. The estimate decides what of a long history is sent,
-and it is the usage of a reply whose upstream tells none.
+Items come in, tokens by modality go out; `per_s` is what a model makes of a second of sound.
+The estimate decides what of a long history is sent, and it is the usage of a reply whose
+upstream tells none.
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from math import ceil
 
 import msgspec
 
@@ -18,8 +20,11 @@ BYTES_PER_TOKEN = 4
 MESSAGE_TOKENS = 4
 """What the frame of a message costs."""
 
-AUDIO_TOKEN_MS = 80
-"""The user's sound that one token stands for: 12.5 a second, as in Qwen3-Omni. Qwen2.5-Omni: 25."""
+AUDIO_TOKENS_PER_S = 12.5
+"""Tokens of a second of the user's sound, as in Qwen3-Omni and Voxtral."""
+
+OWN_AUDIO_TOKENS_PER_S = {"qwen2.5-omni": 25.0}
+"""Of models that are known to take more, by a part of their name."""
 
 IMAGE_TOKENS = 1000
 """An image of about a megapixel."""
@@ -30,19 +35,26 @@ def text_tokens(text: str) -> int:
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
-def sound_tokens(pcm: bytes) -> int:
+def audio_tokens_per_s(model: str) -> float:
+    """Tokens of a second of sound for a model of that name."""
+    name = model.lower()
+    own = (value for part, value in OWN_AUDIO_TOKENS_PER_S.items() if part in name)
+    return next(own, AUDIO_TOKENS_PER_S)
+
+
+def sound_tokens(pcm: bytes, per_s: float = AUDIO_TOKENS_PER_S) -> int:
     """The tokens of the user's sound."""
-    return -(-audio.ceil_ms_of_samples(audio.samples(pcm)) // AUDIO_TOKEN_MS)
+    return ceil(audio.ceil_ms_of_samples(audio.samples(pcm)) * per_s / 1000)
 
 
-def item_tokens(item: Item) -> Counter[str]:
+def item_tokens(item: Item, per_s: float = AUDIO_TOKENS_PER_S) -> Counter[str]:
     """The tokens of an item as it is sent, by modality."""
     counts = Counter(text=MESSAGE_TOKENS)
     if item.call is not None:
         counts["text"] += text_tokens(item.call.name + item.call.arguments)
     for part in item.parts:
         if part.pcm and item.role == "user":
-            counts["audio"] += sound_tokens(part.pcm)
+            counts["audio"] += sound_tokens(part.pcm, per_s)
         elif part.image_url:
             counts["image"] += IMAGE_TOKENS
         else:
@@ -50,9 +62,9 @@ def item_tokens(item: Item) -> Counter[str]:
     return counts
 
 
-def size(item: Item) -> int:
+def size(item: Item, per_s: float = AUDIO_TOKENS_PER_S) -> int:
     """The tokens of an item as it is sent."""
-    return item_tokens(item).total()
+    return item_tokens(item, per_s).total()
 
 
 def head_tokens(ask: Ask) -> int:
@@ -64,9 +76,11 @@ def head_tokens(ask: Ask) -> int:
     return text_tokens(ask.instructions) + MESSAGE_TOKENS + tools
 
 
-def input_tokens(ask: Ask, items: Iterable[Item]) -> dict[str, int]:
+def input_tokens(
+    ask: Ask, items: Iterable[Item], per_s: float = AUDIO_TOKENS_PER_S
+) -> dict[str, int]:
     """What a reply reads, by modality."""
     counts = Counter(text=head_tokens(ask))
     for item in items:
-        counts.update(item_tokens(item))
+        counts.update(item_tokens(item, per_s))
     return dict(counts)

@@ -9,6 +9,7 @@ import asyncio
 from duologue.config import ServerConfig
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
+from duologue.engines.sizes import audio_tokens_per_s
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_ears
 from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
@@ -55,6 +56,7 @@ def chat_engine(config: ServerConfig) -> ChatEngine:
         _names(config.upstream_voices),
         config.upstream_dialect,
         further_fields(config),
+        config.audio_tokens_per_s or audio_tokens_per_s(config.upstream_model),
     )
     return ChatEngine(
         urls,

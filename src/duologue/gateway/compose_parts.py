@@ -54,10 +54,17 @@ async def make_mind(config: ServerConfig, path: Path | None) -> Mind:
     """
     if config.llm is not None and is_remote(config.llm):
         from duologue.engines.remote.chat_mind import ChatMind
+        from duologue.engines.sizes import audio_tokens_per_s
         from duologue.remote.server import RemoteServer
 
         server = RemoteServer(config.llm, "llm", "the language model's server", config.llm_key)
-        return ChatMind(server, context_tokens=config.context_tokens, hears=config.llm_hears)
+        return ChatMind(
+            server,
+            context_tokens=config.context_tokens,
+            hears=config.llm_hears,
+            audio_tokens_per_s=config.audio_tokens_per_s
+            or audio_tokens_per_s(server.address.model),
+        )
 
     from duologue.engines.light.mind import LlamaMind
     from duologue.engines.light.prompt_mind import PromptMind

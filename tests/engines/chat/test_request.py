@@ -12,7 +12,13 @@ from msgspec import structs
 from duologue.core.talk import Ask, CallPart, Item, Part, Tool
 from duologue.engines.chat.request import PENDING, Model, render
 from duologue.engines.scripted import tone
-from duologue.engines.sizes import input_tokens, item_tokens
+from duologue.engines.sizes import (
+    MESSAGE_TOKENS,
+    audio_tokens_per_s,
+    input_tokens,
+    item_tokens,
+    size,
+)
 
 OMNI = Model("qwen3-omni", ("ethan", "chelsie"))
 WEATHER = Tool("get_weather", "Tells the weather.", {"type": "object", "properties": {}})
@@ -193,3 +199,12 @@ def test_further_fields_of_the_owner_are_sent_and_change_nothing_of_ours() -> No
     extra = {"chat_template_kwargs": {"use_tts_template": True}, "stream": False}
     sent = body(Ask(), model=structs.replace(OMNI, extra=extra))
     assert sent["chat_template_kwargs"] == {"use_tts_template": True} and sent["stream"] is True
+
+
+def test_a_second_of_sound_is_what_the_model_makes_of_it() -> None:
+    item = Item("u", "user", (Part(pcm=tone(1010)),))
+    assert item_tokens(item)["audio"] == 13
+    assert item_tokens(item, 25.0)["audio"] == size(item, 25.0) - MESSAGE_TOKENS == 26
+    assert input_tokens(Ask(), [item], 25.0)["audio"] == 26
+    assert audio_tokens_per_s("Qwen/Qwen2.5-Omni-7B") == 25.0
+    assert audio_tokens_per_s("Qwen/Qwen3-Omni-30B-A3B-Instruct") == 12.5

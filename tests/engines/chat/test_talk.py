@@ -25,8 +25,8 @@ SHORT = Answer(sound_ms=200)
 
 
 @asynccontextmanager
-async def talking(*urls: str, **settings: Any) -> AsyncIterator[Talk]:
-    engine = ChatEngine(urls, Model("m", ("ethan",)), key=KEY, **settings)
+async def talking(*urls: str, model: Model | None = None, **settings: Any) -> AsyncIterator[Talk]:
+    engine = ChatEngine(urls, model or Model("m", ("ethan",)), key=KEY, **settings)
     try:
         yield await engine.open(Ask())
     finally:
@@ -224,6 +224,21 @@ async def test_what_was_cut_or_deleted_is_not_in_the_next_request() -> None:
     assert contents[0][1][0]["type"] == "input_audio"
     assert contents[1] == ["Aside"]
     assert stand_in.keys == [f"Bearer {KEY}"] * 2
+
+
+@pytest.mark.parametrize(("per_s", "kept"), [(12.5, 6), (25.0, 3)])
+async def test_how_much_sound_is_kept_is_a_matter_of_what_the_model_makes_of_it(
+    per_s: float, kept: int
+) -> None:
+    stand_in = ChatStandIn(SHORT)
+    model = Model("m", audio_tokens_per_s=per_s)
+    limit = Truncation(kept_share=1.0, limit_tokens=815)
+    async with standing_in(stand_in) as url, talking(url, model=model) as talk:
+        for number in range(10):
+            talk.put(Item(f"u{number}", "user", (Part(pcm=bytes(10 * 48_000)),)))
+        began = (await replied(talk, Ask(truncation=limit)))[0]
+    assert isinstance(began, Began) and began.input["audio"] == kept * 10 * per_s
+    assert len(stand_in.requests[0]["messages"]) == kept
 
 
 async def test_a_long_history_loses_its_beginning_or_is_refused() -> None:

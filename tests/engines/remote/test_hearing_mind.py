@@ -262,6 +262,7 @@ def test_a_model_that_reads_gets_words_only() -> None:
     assert asked == {"messages": [{"role": "user", "content": "Is it?"}]}
     assert size(item) == FRAME_TOKENS + 2
     assert sizes(item, hears=True) == {"text": FRAME_TOKENS, "audio": 13}
+    assert size(item, hears=True, per_s=25.0) == FRAME_TOKENS + 25
 
 
 def test_sound_of_the_assistant_is_sent_as_its_words() -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from duologue.core.talk import Ask, CallPart, Item, Part
 from duologue.engines.completions import called, input_audio, tool_choice, tool_of
+from duologue.engines.sizes import AUDIO_TOKENS_PER_S
 
 Dialect = Literal["omni", "openai"]
 """Where the voice is named, and the format of sound that is asked for.
@@ -31,6 +32,7 @@ PENDING = "(There is no result yet.)"
 class Model(msgspec.Struct, frozen=True):
     """What is asked for: the name upstream, its voices, the dialect of the request.
 
+    `audio_tokens_per_s` is what it makes of a second of the user's sound.
     `extra` are further fields of each request, by the owner; what is our own to say stays so.
     """
 
@@ -38,6 +40,7 @@ class Model(msgspec.Struct, frozen=True):
     voices: tuple[str, ...] = ()
     dialect: Dialect = "omni"
     extra: Mapping[str, Any] = {}
+    audio_tokens_per_s: float = AUDIO_TOKENS_PER_S
 
 
 def render(ask: Ask, items: Sequence[Item], model: Model, limit: str = LIMITS[0]) -> bytes:

@@ -9,6 +9,7 @@ what was not heard or was deleted is simply not in it.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
 
@@ -83,7 +84,7 @@ class ChatTalk:
         kept = self._fit(ask, items, window)
         if window is self._window and len(kept) < len(items):
             self._forget_sound({item.id for item in items} - {item.id for item in kept})
-        counted = input_tokens(ask, kept)
+        counted = input_tokens(ask, kept, self._model.audio_tokens_per_s)
         yield Began(counted)
         bodies: dict[str, bytes] = {}
         renamed: dict[Upstream, str] = {}
@@ -132,7 +133,8 @@ class ChatTalk:
                 "no room for one"
             )
         most = self._traits.context_tokens // MESSAGE_TOKENS
-        return window.fit(newest(items, most), room, ask.truncation, size)
+        measure = partial(size, per_s=self._model.audio_tokens_per_s)
+        return window.fit(newest(items, most), room, ask.truncation, measure)
 
 
 async def _answered(

@@ -16,7 +16,7 @@ from typing import Any
 
 from duologue.core.talk import Ask, CallPart, Item, Part
 from duologue.engines.completions import Message, called, input_audio, tool_choice, tool_of
-from duologue.engines.sizes import sound_tokens
+from duologue.engines.sizes import AUDIO_TOKENS_PER_S, sound_tokens
 
 SPOKEN = (
     "You are the voice of a live spoken conversation: what you write is spoken aloud. Answer "
@@ -136,19 +136,22 @@ def tokens(text: str) -> int:
     return -(-len(text.encode()) // 3)
 
 
-def sizes(item: Item, *, hears: bool = False) -> dict[str, int]:
-    """About how many tokens an item has as a message, by modality; its frame is text."""
+def sizes(item: Item, *, hears: bool = False, per_s: float = AUDIO_TOKENS_PER_S) -> dict[str, int]:
+    """About how many tokens an item has as a message, by modality; its frame is text.
+
+    `per_s` are those of a second of sound, where the model `hears`.
+    """
     if hears and is_heard(item):
         text = " ".join(_words(part) for part in item.parts if not part.pcm)
-        sound = sum(sound_tokens(part.pcm) for part in item.parts if part.pcm)
+        sound = sum(sound_tokens(part.pcm, per_s) for part in item.parts if part.pcm)
         return {"text": tokens(text) + FRAME_TOKENS, "audio": sound}
     call = item.call.name + item.call.arguments if item.call else ""
     return {"text": tokens(call + text_of(item)) + FRAME_TOKENS}
 
 
-def size(item: Item, *, hears: bool = False) -> int:
+def size(item: Item, *, hears: bool = False, per_s: float = AUDIO_TOKENS_PER_S) -> int:
     """About how many tokens an item has as a message."""
-    return sum(sizes(item, hears=hears).values())
+    return sum(sizes(item, hears=hears, per_s=per_s).values())
 
 
 def head_size(ask: Ask) -> int:

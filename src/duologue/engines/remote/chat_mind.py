@@ -32,6 +32,7 @@ from duologue.engines.composed.parts import (
 )
 from duologue.engines.remote import chat_messages, forced_call
 from duologue.engines.remote.chat_stream import ChatStream, ChatUsage, PromptDetails
+from duologue.engines.sizes import AUDIO_TOKENS_PER_S
 from duologue.engines.window import Window, too_long
 from duologue.remote.server import RemoteServer
 
@@ -68,12 +69,21 @@ class _Server:
 class ChatMind:
     """Satisfies `Mind`; the server is its own. `context_tokens` is what it is trusted to hold.
 
-    One that `hears` is sent the user's sound: its model must take `input_audio`.
+    One that `hears` is sent the user's sound: its model must take `input_audio`, and makes
+    `audio_tokens_per_s` of a second of it.
     """
 
-    def __init__(self, server: RemoteServer, *, context_tokens: int, hears: bool = False) -> None:
+    def __init__(
+        self,
+        server: RemoteServer,
+        *,
+        context_tokens: int,
+        hears: bool = False,
+        audio_tokens_per_s: float = AUDIO_TOKENS_PER_S,
+    ) -> None:
         self.context_tokens = context_tokens
         self.hears = hears
+        self._per_s = audio_tokens_per_s
         self._server = _Server(server)
 
     async def warm(self) -> None:
@@ -81,7 +91,7 @@ class ChatMind:
 
     def open(self) -> "ChatTalk":
         """A conversation; the upstream has no places to be leased."""
-        return ChatTalk(self._server, self.context_tokens, hears=self.hears)
+        return ChatTalk(self._server, self.context_tokens, hears=self.hears, per_s=self._per_s)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -91,11 +101,12 @@ class ChatMind:
 class ChatTalk:
     """Satisfies `MindTalk`: the cut through one history."""
 
-    def __init__(self, server: _Server, context_tokens: int, *, hears: bool) -> None:
+    def __init__(self, server: _Server, context_tokens: int, *, hears: bool, per_s: float) -> None:
         self._known = server
         self._server = server.remote
         self._context_tokens = context_tokens
         self._hears = hears
+        self._per_s = per_s
         self._window = Window()
         self._lock = threading.Lock()
 
@@ -133,11 +144,11 @@ class ChatTalk:
                 "that a conversation may have: there is no room for one"
             )
         with self._lock:
-            size = partial(chat_messages.size, hears=self._hears)
+            size = partial(chat_messages.size, hears=self._hears, per_s=self._per_s)
             items = window.fit(items, room, ask.truncation, size)
         counted = Counter(text=head)
         for item in items:
-            counted.update(chat_messages.sizes(item, hears=self._hears))
+            counted.update(chat_messages.sizes(item, hears=self._hears, per_s=self._per_s))
         left = max(1, self._context_tokens - counted.total())
         body = {
             "model": self._server.address.model,
