@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from duologue.config import ServerConfig
 from duologue.engines.scripted import Script
 from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.compose import compose, script
@@ -89,3 +90,22 @@ async def test_a_voice_that_another_duologue_does_not_have_stops_the_start() -> 
         with pytest.raises(ConfigFault, match="voice: 'nobody' is not allowed; allowed: tone"):
             async with serving(front(ws_url(upstream, ""), voice="nobody")):
                 raise AssertionError("it started")
+
+
+def children() -> set[str]:
+    """The processes that this one has begun."""
+    return set(Path("/proc/thread-self/children").read_text().split())
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not Path("/proc/thread-self/children").exists(), reason="Linux tells it so")
+@pytest.mark.parametrize("engine", ["light", "chat", "realtime"])
+async def test_a_start_that_fails_leaves_no_process_behind(engine: str, tmp_path: Path) -> None:
+    """The voice activity is there already when the speech recognition cannot be read."""
+    for name in ("silero-vad", "smart-turn-v3.2"):
+        weights(name)
+    before = children()
+    upstream = {"upstream": "http://127.0.0.1:9/v1", "upstream_model": "m"}
+    with pytest.raises(ModelFault):
+        await compose(ServerConfig(engine=engine, stt=str(tmp_path), **upstream))
+    assert children() == before

@@ -5,6 +5,7 @@ only when it is the one configured, so that `scripted` runs where no weights can
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -138,37 +139,35 @@ async def _light(config: ServerConfig) -> Parts:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from duologue.engines.composed.engine import ComposedEngine
     from duologue.engines.composed.translator import ComposedTranslator
-    from duologue.gateway.compose_parts import (
-        make_activity,
-        make_ears,
-        make_mind,
-        make_mouth,
-        make_turn_end,
-    )
+    from duologue.gateway.compose_parts import make_listeners, make_mind, make_mouth
     from duologue.hearing.transcriber import WhisperTranscriber
     from duologue.seeing.eye import RapidOcrEye
 
     names = transcription_names(config)
     paths, ear_paths = await asyncio.to_thread(resolve_all, config)
-    activity, turn_end = await make_activity(config), await make_turn_end(config)
-    ears, closers = await make_ears(config, ear_paths)
-    own, ear = next(iter(ears.items()))
-    mouth = await make_mouth(config, _file(paths.get("mouth"), ".onnx"))
-    mind = await make_mind(config, _file(paths.get("mind"), ".gguf"))
-    engine = ComposedEngine(ear, mind, mouth, RapidOcrEye())
-    await engine.warm()
+    async with contextlib.AsyncExitStack() as made:  # of a start that fails nothing is left
+        listeners = await make_listeners(config, ear_paths)
+        made.push_async_callback(listeners.aclose)
+        own, ear = next(iter(listeners.ears.items()))
+        mouth = await make_mouth(config, _file(paths.get("mouth"), ".onnx"))
+        made.push_async_callback(mouth.aclose)
+        mind = await make_mind(config, _file(paths.get("mind"), ".gguf"))
+        made.push_async_callback(mind.aclose)
+        engine = ComposedEngine(ear, mind, mouth, RapidOcrEye())
+        await engine.warm()
+        made.pop_all()
     is_open = config.unknown_model == "lenient"
     return Parts(
         engine,
-        WhisperTranscriber(ears, names, is_open=is_open),
-        activity,
+        WhisperTranscriber(listeners.ears, names, is_open=is_open),
+        listeners.activity,
         DeepFilterReduction(),
-        turn_end,
+        listeners.turn_end,
         clean_images(config),
         ComposedTranslator(ear, mouth) if len(ear.languages) > 1 else None,
         f"The speech model {own} of this server knows one language only, or is elsewhere. "
         "Translation needs one here that knows many, such as that of the profile default.",
-        closers,
+        listeners.closers,
         mouth,
     )
 

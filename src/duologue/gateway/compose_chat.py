@@ -12,7 +12,7 @@ from duologue.engines.chat.request import Model
 from duologue.engines.sizes import audio_tokens_per_s
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_ears
-from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
+from duologue.gateway.compose_parts import make_listeners
 from duologue.gateway.compose_upstream import further_fields
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
@@ -22,20 +22,22 @@ from duologue.hearing.transcriber import WhisperTranscriber
 async def compose_chat(config: ServerConfig) -> Parts:
     """Load the local parts, off the event loop. Raises `ConfigFault`, `ModelFault`."""
     engine = await asyncio.to_thread(chat_engine, config)
-    names = transcription_names(config)
-    ear_paths = await asyncio.to_thread(resolve_ears, config)
-    activity, turn_end = await make_activity(config), await make_turn_end(config)
-    ears, closers = await make_ears(config, ear_paths)
+    try:
+        names = transcription_names(config)
+        own = await make_listeners(config, await asyncio.to_thread(resolve_ears, config))
+    except BaseException:
+        await engine.aclose()
+        raise
     return Parts(
         engine,
-        WhisperTranscriber(ears, names, is_open=config.unknown_model == "lenient"),
-        activity,
+        WhisperTranscriber(own.ears, names, is_open=config.unknown_model == "lenient"),
+        own.activity,
         DeepFilterReduction(),
-        turn_end,
+        own.turn_end,
         clean_images(config),
         None,
         "The engine `chat` does not translate; the engine `light` does.",
-        closers=closers,
+        closers=own.closers,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_all
-from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
+from duologue.gateway.compose_parts import make_listeners
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.transcriber import WhisperTranscriber
@@ -29,21 +29,20 @@ async def compose_moshi(config: ServerConfig) -> Parts:
     try:
         names = transcription_names(config)
         _, ear_paths = await asyncio.to_thread(resolve_all, config)
-        activity, turn_end = await make_activity(config), await make_turn_end(config)
-        ears, closers = await make_ears(config, ear_paths)
+        own = await make_listeners(config, ear_paths)
     except BaseException:
         await engine.aclose()
         raise
     return Parts(
         engine,
-        WhisperTranscriber(ears, names, is_open=config.unknown_model == "lenient"),
-        activity,
+        WhisperTranscriber(own.ears, names, is_open=config.unknown_model == "lenient"),
+        own.activity,
         DeepFilterReduction(),
-        turn_end,
+        own.turn_end,
         clean_images(config),
         None,
         "The engine `moshi` does not translate; the engine `light` does.",
-        closers=closers,
+        closers=own.closers,
     )
 
 

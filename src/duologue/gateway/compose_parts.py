@@ -6,6 +6,8 @@ What a part needs is imported only when it is the one configured.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from duologue.config import ServerConfig
@@ -39,6 +41,36 @@ async def make_turn_end(config: ServerConfig) -> TurnEnd:
     from duologue.hearing.turn_end import SmartTurnEnd
 
     return await SmartTurnEnd.load(only(path, ".onnx"))
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """What listens beside an engine; `closers` are those of the ears."""
+
+    activity: VoiceActivity
+    turn_end: TurnEnd
+    ears: dict[str, WhisperEar]
+    closers: tuple[Close, ...]
+
+    async def aclose(self) -> None:
+        """Free it all, where what it was for could not be had."""
+        for close in (*self.closers, self.turn_end.aclose, self.activity.aclose):
+            await close()
+
+
+async def make_listeners(config: ServerConfig, paths: Mapping[str, Path | None]) -> Listeners:
+    """Voice activity, turn ends and the ears of `paths`; of a start that fails nothing is left.
+
+    Raises `ConfigFault`, `ModelFault`.
+    """
+    async with AsyncExitStack() as made:
+        activity = await make_activity(config)
+        made.push_async_callback(activity.aclose)
+        turn_end = await make_turn_end(config)
+        made.push_async_callback(turn_end.aclose)
+        ears, closers = await make_ears(config, paths)
+        made.pop_all()
+    return Listeners(activity, turn_end, ears, closers)
 
 
 async def _local(config: ServerConfig, role: Role) -> Path | None:
@@ -89,21 +121,31 @@ async def make_ears(
     """
     ears: dict[str, WhisperEar] = {}
     closers: list[Close] = []
-    for spec, path in paths.items():
-        if path is not None:
-            ears[spec] = await WhisperEar.load(path)
-            closers.append(ears[spec].aclose)
-            continue
-
-        from duologue.hearing.remote import WORKERS, RemoteSpeech
-        from duologue.remote.server import RemoteServer
-
-        # A key is for the one server that it was set for.
-        key = config.stt_key if spec == config.stt else None
-        speech = RemoteSpeech(RemoteServer(spec, "stt", "the speech recognition server", key))
-        ears[spec] = WhisperEar(speech, workers=WORKERS)
-        closers += (ears[spec].aclose, speech.aclose)
+    async with AsyncExitStack() as made:
+        for spec, path in paths.items():
+            ears[spec], closing = await _make_ear(config, spec, path)
+            for close in closing:
+                made.push_async_callback(close)
+            closers += closing
+        made.pop_all()
     return ears, tuple(closers)
+
+
+async def _make_ear(
+    config: ServerConfig, spec: str, path: Path | None
+) -> tuple[WhisperEar, tuple[Close, ...]]:
+    if path is not None:
+        ear = await WhisperEar.load(path)
+        return ear, (ear.aclose,)
+
+    from duologue.hearing.remote import WORKERS, RemoteSpeech
+    from duologue.remote.server import RemoteServer
+
+    # A key is for the one server that it was set for.
+    key = config.stt_key if spec == config.stt else None
+    speech = RemoteSpeech(RemoteServer(spec, "stt", "the speech recognition server", key))
+    ear = WhisperEar(speech, workers=WORKERS)
+    return ear, (ear.aclose, speech.aclose)
 
 
 async def make_mouth(config: ServerConfig, path: Path | None) -> Mouth:

@@ -8,6 +8,7 @@ used, none is fetched; where one is missing a plainer part stands in, and the lo
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +39,7 @@ async def compose_plugin(config: ServerConfig) -> Parts:
     setup = EngineSetup(config.engine, engine_settings(config.engine_config), config.max_sessions)
     make = await asyncio.to_thread(_load, config.engine)
     try:
-        made = await make(setup)
+        brought = await make(setup)
     except DuologueError:
         raise
     except Exception as fault:
@@ -46,23 +47,27 @@ async def compose_plugin(config: ServerConfig) -> Parts:
         raise ConfigFault(
             f"engine: {config.engine!r} could not be made: {type(fault).__name__}: {fault}"
         ) from fault
-    parts = made if isinstance(made, EngineParts) else EngineParts(made)
-    try:
+    parts = brought if isinstance(brought, EngineParts) else EngineParts(brought)
+    async with AsyncExitStack() as made:  # of a start that fails nothing is left
+        made.push_async_callback(parts.engine.aclose)
         config = await asyncio.to_thread(_without_what_is_missing, config)
         transcriber, closers = await _transcriber(config, parts.transcriber)
-        return Parts(
-            parts.engine,
-            transcriber,
-            await make_activity(config),
-            DeepFilterReduction(),
-            await make_turn_end(config),
-            clean_images(config),
-            why_no_translator=f"The engine {config.engine} of this server does not translate.",
-            closers=closers,
-        )
-    except BaseException:
-        await parts.engine.aclose()
-        raise
+        for close in closers:
+            made.push_async_callback(close)
+        activity = await make_activity(config)
+        made.push_async_callback(activity.aclose)
+        turn_end = await make_turn_end(config)
+        made.pop_all()
+    return Parts(
+        parts.engine,
+        transcriber,
+        activity,
+        DeepFilterReduction(),
+        turn_end,
+        clean_images(config),
+        why_no_translator=f"The engine {config.engine} of this server does not translate.",
+        closers=closers,
+    )
 
 
 def engine_settings(setting: str | None) -> dict[str, Any]:

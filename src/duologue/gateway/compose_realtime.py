@@ -16,7 +16,7 @@ from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_ears
-from duologue.gateway.compose_parts import make_activity, make_ears, make_turn_end
+from duologue.gateway.compose_parts import make_listeners
 from duologue.gateway.compose_upstream import opening_fields
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
@@ -48,10 +48,10 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     common = await ask()
     opening = await asyncio.to_thread(opening_fields, config)
     is_open = config.unknown_model == "lenient"
-    activity, turn_end = await make_activity(config), await make_turn_end(config)
-    ears, closers = await make_ears(config, await asyncio.to_thread(resolve_ears, config))
+    names = transcription_names(config)
+    own = await make_listeners(config, await asyncio.to_thread(resolve_ears, config))
     # A model that is asked in the background reads what was said, whatever the client reads.
-    transcripts = None if ears else Transcripts(is_open=is_open, always=bool(config.delegate))
+    transcripts = None if own.ears else Transcripts(is_open=is_open, always=bool(config.delegate))
     engine = RealtimeEngine(
         upstreams,
         common.traits,
@@ -64,13 +64,13 @@ async def compose_realtime(config: ServerConfig) -> Parts:
     )
     return Parts(
         engine,
-        transcripts or WhisperTranscriber(ears, transcription_names(config), is_open=is_open),
-        activity,
+        transcripts or WhisperTranscriber(own.ears, names, is_open=is_open),
+        own.activity,
         DeepFilterReduction(),
-        turn_end,
+        own.turn_end,
         clean_images(config),
         None,
         NO_TRANSLATOR,
-        closers=closers,
+        closers=own.closers,
         look=engine.look,
     )

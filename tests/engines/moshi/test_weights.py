@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,31 @@ def test_weights_that_are_missing_cut_off_or_not_whole(copy: Path) -> None:
     path.unlink()
     with pytest.raises(ModelFault, match="cannot be read"):
         load_weights(copy)
+
+
+def test_memory_that_is_too_small_is_told_before_anything_is_read(directory: Path) -> None:
+    told = r"the Moshi weights in .* \(`moshi_model`\) need 0\.0 GB of memory on the device cpu "
+    with pytest.raises(ModelFault, match=told + ".*: 0.0 GB are free"):
+        load_weights(directory, "cpu", free=lambda device: 1_000_000)
+    moshi = load_weights(directory, "cpu", free=lambda device: None).moshi
+    size = sum(p.numel() * 4 for p in (*moshi.parameters(), *moshi.buffers()))
+    assert load_weights(directory, "cpu", free=lambda device: size)
+
+
+def test_memory_that_does_not_last_is_told_with_the_model(copy: Path) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def read(path: Path, **options: object) -> None:
+        half = torch.zeros(1000)
+        held.append(weakref.ref(half))
+        torch.empty(10**15)
+
+    with pytest.raises(ModelFault, match=r"need 0\.0 GB of .* on the device cpu .*allocate memory"):
+        load_weights(copy, "cpu", read=read)
+    assert held[0]() is None, "what was read until then has been given back"
+    (copy / "model.safetensors").write_bytes(b"no safetensors")
+    with pytest.raises(ModelFault, match="need more memory than there is on the device cpu"):
+        load_weights(copy, "cpu", read=read)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

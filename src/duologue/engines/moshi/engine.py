@@ -4,15 +4,14 @@ A directory of weights goes in; talks come out. How many fit is measured before 
 """
 
 import asyncio
-import gc
 import logging
-import sys
 import time
 from collections.abc import Callable
 
 from duologue.core.talk import Ask
 from duologue.engines.moshi.clock import Clock
 from duologue.engines.moshi.frames import FRAME_MS, SILENCE, FrameModel
+from duologue.engines.moshi.memory import free_memory, is_of_memory
 from duologue.engines.moshi.talk import MoshiTalk
 from duologue.engines.moshi.text import Vocabulary
 from duologue.errors import ConfigFault
@@ -52,7 +51,7 @@ def fit(make: Callable[[int], FrameModel], slots: int) -> FrameModel:
                 slots // 2,
             )
         del model
-        _free()
+        free_memory()
         slots //= 2
 
 
@@ -62,23 +61,10 @@ def _tried(make: Callable[[int], FrameModel], slots: int) -> tuple[FrameModel | 
         model = make(slots)
         return model, _step_ms(model)
     except (MemoryError, RuntimeError) as error:
-        if not _is_of_memory(error):
+        if not is_of_memory(error):
             raise
         log.info("engine moshi: %s", error)
     return None, 0.0
-
-
-def _is_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. Torch has an error of its own for a GPU's, and none for the CPU's."""
-    told = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in told or "allocate memory" in told
-
-
-def _free() -> None:
-    """Give back what a model that is gone has held; torch keeps a GPU's memory for itself."""
-    gc.collect()
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.cuda.empty_cache()
 
 
 def _why_not(step_ms: float | None) -> str:

@@ -1,11 +1,14 @@
 """Moshi's weights from a directory: read, checked, put on the device.
 
 A path goes in; out comes the model as transformers builds it, and its vocabulary. What is not a
-whole Moshi with the codec that this engine streams is refused with a reason, before serving.
+whole Moshi with the codec that this engine streams is refused with a reason, before serving; so
+is one that memory does not last for.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from duologue.audio import pcm as audio
 from duologue.engines.moshi.frames import FRAME_MS
+from duologue.engines.moshi.memory import GB, free_bytes, free_memory, is_of_memory
 from duologue.engines.moshi.text import Vocabulary
 from duologue.errors import ConfigFault, ModelFault
 
@@ -30,28 +34,58 @@ class Weights:
     device: torch.device
 
 
-def load_weights(path: Path, device: Device = "auto", threads: int | None = None) -> Weights:
+def load_weights(
+    path: Path,
+    device: Device = "auto",
+    threads: int | None = None,
+    *,
+    free: Callable[[str], int | None] = free_bytes,
+    read: Callable[..., Any] = MoshiForConditionalGeneration.from_pretrained,
+) -> Weights:
     """The model in the directory `path`, in transformers' format. Blocks; never downloads.
 
     `threads` are those that torch uses on a CPU, in all of this process; None: one per core.
-    Raises `ModelFault`, `ConfigFault` for a device that is not there.
+    `free` tells the memory of a device, `read` is what reads. Raises `ModelFault`, also where
+    memory does not last, and `ConfigFault` for a device that is not there.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     where = _device(device)
     config = _config(path)
     vocabulary = _vocabulary(path)
+    # Half as many bytes to read for each frame; on a CPU that would cost time instead.
+    dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
+    needed = _needed_bytes(path, dtype.itemsize)
+    there = free(where.type)
+    if needed is not None and there is not None and there < needed:
+        # The kernel would not refuse it, but end this process in the middle.
+        raise ModelFault(_too_large(path, where, needed, f"{there / GB:.1f} GB are free"))
+    try:
+        return Weights(_moshi(read, path, config, dtype, where), vocabulary, where)
+    except Exception as error:
+        if not is_of_memory(error):
+            raise
+        reason = _line(error)
+    # Out here nothing refers to the error any more, and with it to what was read until then.
+    free_memory()
+    raise ModelFault(_too_large(path, where, needed, reason))
+
+
+def _moshi(
+    read: Callable[..., Any], path: Path, config: Any, dtype: torch.dtype, where: torch.device
+) -> Any:
     disable_progress_bar()
     try:
-        moshi, info = MoshiForConditionalGeneration.from_pretrained(
+        moshi, info = read(
             path,
             config=config,
             local_files_only=True,
             output_loading_info=True,
-            # Half as many bytes to read for each frame; on a CPU that would cost time instead.
-            dtype=torch.bfloat16 if where.type == "cuda" else torch.float32,
+            dtype=dtype,
         )
     except Exception as fault:  # its own kinds, safetensors', OSError
+        if is_of_memory(fault):
+            raise
         raise ModelFault(f"the Moshi weights in {path} cannot be read: {_line(fault)}") from fault
     absent = sorted(map(str, info["missing_keys"])) + sorted(map(str, info["mismatched_keys"]))
     if absent:
@@ -61,7 +95,40 @@ def load_weights(path: Path, device: Device = "auto", threads: int | None = None
         )
     moshi.eval().requires_grad_(False).to(where)
     moshi.audio_encoder.float()  # small, and what it hears and says is sound
-    return Weights(moshi, vocabulary, where)
+    return moshi
+
+
+def _needed_bytes(path: Path, itemsize: int) -> int | None:
+    """Memory of the weights, by the heads of their files; None where these do not tell.
+
+    A file begins with the length of its head, eight bytes, and the head: JSON with each
+    tensor's shape (the format of safetensors).
+    """
+    values = 0
+    try:
+        for name in _files(path):
+            with (path / name).open("rb") as file:
+                head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            values += sum(prod(one["shape"]) for key, one in head.items() if key != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+        return None  # what is wrong with it the reading tells
+    return values * itemsize or None
+
+
+def _files(path: Path) -> set[str]:
+    """The weights that are read: there may be others beside them."""
+    index = path / "model.safetensors.index.json"
+    if not index.is_file():
+        return {"model.safetensors"}
+    return set(map(str, json.loads(index.read_bytes())["weight_map"].values()))
+
+
+def _too_large(path: Path, where: torch.device, needed: int | None, reason: str) -> str:
+    need = "more memory than there is" if needed is None else f"{needed / GB:.1f} GB of memory"
+    return (
+        f"the Moshi weights in {path} (`moshi_model`) need {need} on the device {where.type} "
+        f"(`device`), and places for conversations beside: {reason}"
+    )
 
 
 def _device(device: Device) -> torch.device:
