@@ -69,6 +69,16 @@ class History:
             return None, ""
         return self._items[place], self._ids[place - 1] if place else ""
 
+    @property
+    def last(self) -> Item | None:
+        """The item at the end."""
+        return self._items[-1] if self._items else None
+
+    def lighten(self, item: Item) -> None:
+        """Have `item` stand for the one of its id, as which it reads: no edit, so no revision."""
+        if (place := self._find(item.id)) is not None:
+            self._items[place] = item
+
     def forget_sound(self, item_id: str, words: str | None = None) -> None:
         """Let an item's sound go and keep its words, or those given where it has none.
 

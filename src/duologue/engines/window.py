@@ -5,7 +5,7 @@ that the prompts of the following turns begin alike and the cache serves them. A
 result is kept is kept beside it, however old it is. Nothing is deleted from the conversation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from duologue.core.talk import Item, Truncation
 from duologue.errors import EngineFault
@@ -20,6 +20,11 @@ class Window:
 
     def __init__(self, dropped: frozenset[str] = frozenset()) -> None:
         self._dropped = dropped
+
+    @property
+    def dropped(self) -> Set[str]:
+        """The ids of the items that no reply will be made from any more."""
+        return self._dropped
 
     def copy(self) -> "Window":
         """The same cut for a reply that leaves no trace."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import gc
 import io
 import json
+import sys
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +21,7 @@ from duologue.engines.remote.chat_mind import ChatMind
 from duologue.errors import EngineFault
 from duologue.remote.server import RemoteServer
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
-from engines.composed.engine_kit import events, text
+from engines.composed.engine_kit import events, rest, text
 from engines.composed.parts_kit import (
     ScriptedEar,
     ScriptedEye,
@@ -223,6 +225,24 @@ async def test_old_sound_that_has_no_room_is_left_out_or_the_reply_fails() -> No
     users = [m for m in upstream.requests[0]["messages"] if m["role"] == "user"]
     kept = [pcm_of(m["content"][0])[-2] for m in users if isinstance(m["content"], list)]
     assert 0 < len(kept) < 4 and kept == list(range(8 - len(kept), 8))
+
+
+async def test_sound_that_has_no_room_any_more_is_not_kept_either() -> None:
+    upstream = ChatStandIn(saying("Yes."))
+    sounds = [SECOND * 10 + bytes([number, 1]) for number in range(8)]
+    async with talking(upstream, context_tokens=1024) as (talk, _):
+        for number, pcm in enumerate(sounds):
+            talk.put(Item(f"u{number}", "user", (Part(pcm=pcm),)))
+            talk.put(said(f"a{number}", f"Answer {number}."))
+        await events(talk.reply(Ask()))
+        del pcm
+        await rest()
+        gc.collect()  # replies and their tasks refer to each other
+        held = [sys.getrefcount(pcm) > 3 for pcm in sounds]
+        await events(talk.reply(Ask()))
+    assert 0 < sum(held) < 4 and held == sorted(held)
+    first, second = (request["messages"] for request in upstream.requests)
+    assert first == second
 
 
 @pytest.mark.parametrize(

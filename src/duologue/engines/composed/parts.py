@@ -4,7 +4,7 @@
 nothing here knows Whisper, llama.cpp, hibari or RapidOCR. Sound is 24 kHz mono s16le.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -90,6 +90,10 @@ class MindTalk(Protocol):
 
         `instead`: what is being read is no beginning of it. A mind that cannot need not.
         """
+
+    @property
+    def left_out(self) -> Set[str]:
+        """The ids of items that had no room and that no reply will read any more."""
 
     def forget(self, item_id: str) -> None:
         """An item was deleted: another may have its id."""

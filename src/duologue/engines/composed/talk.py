@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from duologue.core.talk import Ask, Item
+from duologue.core.talk import Ask, Item, Part
 from duologue.engines.composed.parts import Ear, Eye, Mind, MindTalk, Mouth
 from duologue.engines.composed.precedence import Precedence
 from duologue.engines.composed.reply import Plan, Reply
@@ -65,6 +65,8 @@ class ComposedTalk:
         self._history = History()
         self._transcripts = Transcripts(ear, self._tasks)
         self._sights = Sights(eye, self._tasks)
+        self._heavy: set[str] = set()
+        """Items of the history that have sound or images."""
         self._is_closed = False
         self._expected: Item | None = None
         self._guess: Guess | None = None
@@ -98,6 +100,9 @@ class ComposedTalk:
         """Note an item; one that was expected makes the guess on it good."""
         guess, before = self._guess, self._history.revision
         last = self._history.put(item, after)
+        if any(part.pcm or part.image_url for part in item.parts):
+            self._heavy.add(item.id)
+        self._lighten()
         self._sights.begin(item)
         if self._expected is not None and self._expected.id == item.id:
             expected, self._expected = self._expected, None
@@ -117,6 +122,7 @@ class ComposedTalk:
     def drop(self, item_id: str) -> None:
         """Note that an item was deleted; unknown ids are passed over."""
         if (item := self._history.drop(item_id)) is not None:
+            self._heavy.discard(item_id)
             self._mind.forget(item_id)
             self._transcripts.forget(item)
             self._sights.forget(item)
@@ -156,6 +162,7 @@ class ComposedTalk:
     async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
         """What the mind makes of `items`, once they are what it takes."""
         think = await self._mind.prepare(ask, await self._understood(items))
+        self._lighten()
         return Plan(think, self._transcripts.at_s(items[-1]) if items else None)
 
     async def _understood(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -164,6 +171,29 @@ class ComposedTalk:
         return await self._sights.read(
             newest if self._hears else await self._transcripts.read(newest)
         )
+
+    def _lighten(self) -> None:
+        """Let go what no reply reads any more: an hour of sound is 170 MB.
+
+        Of what the window has dropped that is all but the words; of sound that is written down
+        for a mind that reads, the sound.
+        """
+        left_out = self._mind.left_out
+        for item_id in tuple(self._heavy):
+            item, _ = self._history.find(item_id)
+            assert item is not None, "what is dropped is no longer among them"
+            if item_id in left_out:
+                self._sights.forget(item)
+                light = msgspec.structs.replace(item, parts=tuple(Part(p.text) for p in item.parts))
+            elif self._hears or item is self._history.last:
+                continue
+            elif (written := self._transcripts.written(item)) is None:
+                continue
+            else:
+                light = written
+            self._history.lighten(light)
+            if not any(part.image_url for part in light.parts):
+                self._heavy.discard(item_id)
 
     def _newest(self, items: tuple[Item, ...]) -> Sequence[Item]:
         """What of a very long history may find room at all."""

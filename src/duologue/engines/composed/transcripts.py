@@ -5,7 +5,9 @@ text never goes back into the history: it is a by-product of hearing.
 """
 
 import asyncio
+import itertools
 import logging
+import traceback
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -47,10 +49,26 @@ class Transcripts:
 
     def forget(self, item: Item) -> None:
         """Withdraw an item: its sound was not what will be put, or it was deleted."""
-        for key, _ in _unheard(item):
-            if (task := self._work.pop(key, None)) is not None:
-                task.cancel()
-                self._ear.forget(key)
+        for count in itertools.count():
+            key = _key(item, count)
+            if (task := self._work.pop(key, None)) is None:
+                return
+            task.cancel()
+            self._ear.forget(key)
+
+    def written(self, item: Item) -> Item | None:
+        """The item as it reads, without any sound; None while that is not known yet.
+
+        For an item that is not the last any more: what could not be understood stays so.
+        """
+        texts: dict[int, str] = {}
+        for key, part in _unheard(item):
+            task = self._work.get(key)
+            if task is None or not task.done():
+                return None
+            texts[id(part)] = (not _failed(task) and task.result().text) or NOT_UNDERSTOOD
+        parts = (Part(texts.get(id(p), p.text), None, p.image_url) for p in item.parts)
+        return msgspec.structs.replace(item, parts=tuple(parts))
 
     async def read(self, items: Sequence[Item]) -> tuple[Item, ...]:
         """The items with text for every sound, waiting for what is under way.
@@ -112,8 +130,13 @@ def _unheard(item: Item) -> Iterator[tuple[str, Part]]:
     count = 0
     for part in item.parts:
         if part.pcm is not None and part.text is None:
-            yield (item.id if count == 0 else f"{item.id}#{count}"), part
+            yield _key(item, count), part
             count += 1
+
+
+def _key(item: Item, count: int) -> str:
+    """How the ear knows the sound of that number; most items have one."""
+    return item.id if count == 0 else f"{item.id}#{count}"
 
 
 def _failed(task: asyncio.Task[Heard]) -> bool:
@@ -124,3 +147,4 @@ def _retrieve(task: asyncio.Task[Heard]) -> None:
     """Look at a failure, so that asyncio does not call it lost: a reply may never ask."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("transcription failed: %s", error)
+        traceback.clear_frames(error.__traceback__)  # they refer to the sound

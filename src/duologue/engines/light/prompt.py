@@ -10,7 +10,7 @@ Words of users and tools cannot end their own message: control tokens are broken
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from duologue.core.talk import Ask, Item, Tool
 from duologue.engines.light.examples import LONG_EXAMPLES, PLAIN_EXAMPLES, TOOL_EXAMPLES
@@ -60,6 +60,11 @@ class Prompts:
     def copy(self) -> "Prompts":
         """Prompts for a reply that leaves no trace: the same cut, moved by nobody else."""
         return Prompts(self._count, self._context_tokens, self._window.copy())
+
+    @property
+    def dropped(self) -> Set[str]:
+        """See `Window.dropped`."""
+        return self._window.dropped
 
     def forget(self, item_id: str) -> None:
         """An item was deleted."""

@@ -8,7 +8,7 @@ of it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Protocol, cast
@@ -100,6 +100,11 @@ class PromptTalk:
     ) -> None:
         """Prefill instructions, tools and what of the history is settled."""
         self._place.warm(lambda: self._ahead(ask, items), instead=instead)
+
+    @property
+    def left_out(self) -> Set[str]:
+        """See `MindTalk.left_out`."""
+        return self._prompts.dropped
 
     def forget(self, item_id: str) -> None:
         """See `MindTalk.forget`."""

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import aclosing
 from functools import partial
 
@@ -122,6 +122,11 @@ class ChatTalk:
         self, ask: Ask, items: Callable[[], Awaitable[Sequence[Item]]], *, instead: bool = False
     ) -> None:
         """Not over there: it would cost the owner a request for every turn."""
+
+    @property
+    def left_out(self) -> Set[str]:
+        """See `MindTalk.left_out`."""
+        return self._window.dropped
 
     def forget(self, item_id: str) -> None:
         """See `MindTalk.forget`."""
