@@ -59,6 +59,7 @@ class RealtimeEngine:
         connect_s: float = CONNECT_S,
         silence_s: float = SILENCE_S,
         settle_s: float = SETTLE_S,
+        look_s: float = LOOK_S,
         ask_again: Callable[[], Awaitable[Common]] | None = None,
         is_whole: bool = True,
         opening: Mapping[str, Any] | None = None,
@@ -77,6 +78,7 @@ class RealtimeEngine:
         self._ask_again = ask_again
         self._is_whole = is_whole
         """Whether all upstreams have said what they are, as far as they do."""
+        self._look_s = look_s
         self._looking = asyncio.Lock()
         self._look_at = 0.0
 
@@ -90,10 +92,10 @@ class RealtimeEngine:
             if self._ask_again is None or self._is_whole or clock() < self._look_at:
                 return self.traits
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(self._look_s):
                     common = await self._ask_again()
             except TimeoutError:
-                self._look_at = clock() + LOOK_S  # those who wait behind need not, too
+                self._look_at = clock() + self._look_s  # those who wait behind need not, too
                 return self.traits
             except ConfigFault as fault:
                 logger.error("no session can begin: %s", fault)
