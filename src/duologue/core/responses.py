@@ -18,12 +18,10 @@ from duologue.core.outputs import Cancel, DropAudio, Respond, Unasked
 from duologue.core.playout import Playout
 from duologue.core.rate_limits import UNLIMITED, Allowance
 from duologue.core.response import ResponseMachine, ResponseSettings
-from duologue.core.settings import Settings, check_tool_choice
+from duologue.core.settings import Settings
 from duologue.core.talk import Began, Call, Done, Say
 from duologue.errors import Refusal
 from duologue.events import (
-    FunctionChoice,
-    FunctionTool,
     InputItem,
     ItemReference,
     ResponseAudio,
@@ -205,15 +203,9 @@ class Responses:
         tools = self._settings.session.tools
         if params.tools is not UNSET:
             tools = self._settings.check_tools(params.tools, "response.tools")
-        choice = params.tool_choice or self._settings.session.tool_choice
-        check_tool_choice(choice, "response.tool_choice")
-        names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-        if isinstance(choice, FunctionChoice) and choice.name not in names:
-            raise Refusal(
-                "invalid_value",
-                f"Tool choice '{choice.name}' is not one of the tools.",
-                "response.tool_choice",
-            )
+        if params.tool_choice is not UNSET:
+            param = "response.tool_choice"
+            self._settings.check_tool_choice(params.tool_choice, tools, param)
         self._settings.check_response(params)
         voice = params.audio.output.voice if params.audio and params.audio.output else UNSET
         if voice:

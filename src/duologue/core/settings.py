@@ -6,6 +6,7 @@ key, tagged objects are replaced as a unit. From the settings come the engine's 
 """
 
 import re
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, Literal
 
@@ -14,20 +15,17 @@ from msgspec import UNSET, structs
 
 from duologue.core.budget import check_output_limit, check_truncation, engine_truncation
 from duologue.core.prompts import PromptLayer, Prompts, fields_of_session, filled, laid_under
-from duologue.core.talk import Ask, Effort, Item, Tool, TranscriptionAsk
+from duologue.core.talk import Ask, Effort, Item, TranscriptionAsk
+from duologue.core.tools import check_tool_choice, check_tools, engine_tools, kept_choice
 from duologue.core.transcription_models import LOGPROBS, TranscriptionModels
 from duologue.errors import Refusal
 from duologue.events import (
     Audio,
     AudioInput,
     AudioOutput,
-    FunctionChoice,
-    FunctionTool,
     InputImage,
     InputItem,
     MaxOutputTokens,
-    McpChoice,
-    McpTool,
     MessageItem,
     NoiseReduction,
     OutputModalities,
@@ -137,10 +135,7 @@ class Settings:
         fields = present(change) | unset
         if "model" in fields:
             fields["model"] = self._check_model(fields["model"])
-        if "tools" in fields:
-            fields["tools"] = self.check_tools(fields["tools"], "session.tools")
-        if "tool_choice" in fields:
-            check_tool_choice(fields["tool_choice"], "session.tool_choice")
+        self._choose_tools(fields)
         if "output_modalities" in fields:
             self._check_modalities(fields["output_modalities"], "session.output_modalities")
         if "tracing" in fields:
@@ -176,7 +171,10 @@ class Settings:
         voice = output.voice if output and output.voice else session.audio.output.voice
         speed = output.speed if output and output.speed else session.audio.output.speed
         modalities = change.output_modalities or session.output_modalities
-        tools = session.tools if change.tools is UNSET else change.tools
+        tools, choice = engine_tools(
+            session.tools if change.tools is UNSET else change.tools,
+            change.tool_choice or session.tool_choice,
+        )
         limit = change.max_output_tokens or session.max_output_tokens
         parallel = change.parallel_tool_calls
         if parallel is UNSET:
@@ -185,8 +183,8 @@ class Settings:
             instructions=(
                 session.instructions if change.instructions is UNSET else change.instructions
             ),
-            tools=tuple(_tool(tool) for tool in tools if isinstance(tool, FunctionTool)),
-            tool_choice=_choice(change.tool_choice or session.tool_choice),
+            tools=tools,
+            tool_choice=choice,
             parallel_calls=parallel is not False,
             voice=voice.id if isinstance(voice, VoiceId) else voice,
             speed=speed,
@@ -243,6 +241,13 @@ class Settings:
             raise Refusal("invalid_value", message, param)
         return checked
 
+    def check_tool_choice(
+        self, choice: ToolChoice, tools: Sequence[ToolEcho], param: str, *, waits: bool = False
+    ) -> None:
+        """Refuse a choice that `tools` cannot satisfy, or that waits for tools in vain."""
+        waits = waits and self._config.calls_functions
+        check_tool_choice(choice, tools, param, waits=waits)
+
     def check_content(self, item: InputItem, param: str) -> None:
         """Refuse an item with an image where the engine could make nothing of it."""
         if self._config.takes_images or not isinstance(item, MessageItem):
@@ -259,6 +264,17 @@ class Settings:
         if change.max_output_tokens is not UNSET:
             room = self._config.context_tokens
             check_output_limit(change.max_output_tokens, room, "response.max_output_tokens")
+
+    def _choose_tools(self, fields: dict[str, Any]) -> None:
+        """Check the tools and the choice in an update's fields, each by the other."""
+        if "tools" in fields:
+            fields["tools"] = self.check_tools(fields["tools"], "session.tools")
+        tools = fields.get("tools", self.session.tools)
+        if "tool_choice" in fields:
+            param = "session.tool_choice"
+            self.check_tool_choice(fields["tool_choice"], tools, param, waits=True)
+        else:
+            fields["tool_choice"] = kept_choice(self.session.tool_choice, tools)
 
     def _check_budget(self, change: RealtimeSessionUpdate) -> None:
         limit = change.max_output_tokens or self.session.max_output_tokens
@@ -325,24 +341,6 @@ class Settings:
         return merged
 
 
-def check_tools(tools: tuple[WireTool, ...], param: str) -> tuple[ToolEcho, ...]:
-    """The tools as they may be shown, if this server can offer every one of them."""
-    names: set[str] = set()
-    for index, tool in enumerate(tools):
-        if isinstance(tool, McpTool):
-            raise Refusal(
-                "invalid_value",
-                "Remote MCP servers are not supported by this version of the server.",
-                f"{param}[{index}].type",
-            )
-        if tool.name in names:
-            raise Refusal(
-                "invalid_value", f"Duplicate tool name: '{tool.name}'.", f"{param}[{index}].name"
-            )
-        names.add(tool.name)
-    return tuple(tool for tool in tools if isinstance(tool, FunctionTool))
-
-
 def check_model_owns_floor(turn_detection: TurnDetection | None, param: str) -> None:
     """Refuse turn detection that would take the floor from a full-duplex model.
 
@@ -365,16 +363,6 @@ def check_model_owns_floor(turn_detection: TurnDetection | None, param: str) -> 
             )
 
 
-def check_tool_choice(choice: ToolChoice, param: str) -> None:
-    """Refuse a choice that no tool of this server can satisfy."""
-    if isinstance(choice, McpChoice):
-        raise Refusal(
-            "invalid_value",
-            "Remote MCP servers are not supported by this version of the server.",
-            f"{param}.type",
-        )
-
-
 def present(change: msgspec.Struct) -> dict[str, Any]:
     """The fields of a partial update that are there."""
     pairs = ((name, getattr(change, name)) for name in change.__struct_fields__)
@@ -386,17 +374,6 @@ def keep_strength(wanted: NoiseReduction, current: NoiseReduction | None) -> Noi
     if wanted.strength is not UNSET:
         return wanted
     return structs.replace(wanted, strength=current.strength if current else 1.0)
-
-
-def _tool(tool: FunctionTool) -> Tool:
-    return Tool(tool.name, tool.description or "", tool.parameters or {})
-
-
-def _choice(choice: ToolChoice) -> str:
-    if isinstance(choice, FunctionChoice):
-        return f"function:{choice.name}"
-    assert isinstance(choice, str)
-    return choice
 
 
 def _limit(limit: MaxOutputTokens) -> int | None:
