@@ -2,6 +2,7 @@
 
 import pytest
 
+from duologue.core.inputs import Lost, Resumed
 from duologue.core.talk import Call, Done, Say
 from duologue.events import (
     ConversationItemAdded,
@@ -225,3 +226,63 @@ def test_no_timeout_is_a_timeout_of_null() -> None:
     t.run(0.3)
     assert t.events(SessionUpdated)[1].session.audio.input.turn_detection.idle_timeout_ms is None
     assert t.events(Error) == [] and codes(t) == []
+
+
+def away(t: Timeline, start_s: float, end_s: float) -> None:
+    """The connection is lost, and the client comes back."""
+    t.enter(start_s, Lost())
+    t.enter(end_s, Resumed())
+    t.microphone = False
+
+
+def test_nobody_is_prompted_who_is_away_and_the_time_away_does_not_count() -> None:
+    t = idle()
+    greets(t)
+    away(t, 6.0, 40.0)  # 2.5 s before the timeout
+    t.run(42.4)
+    assert t.events(InputAudioBufferTimeoutTriggered) == []
+    t.run(43.0)
+    assert times(t, InputAudioBufferTimeoutTriggered) == [pytest.approx(40.0 + 2.5)]
+
+
+def test_while_the_client_is_away_only_the_session_s_end_is_waited_for() -> None:
+    t = idle()
+    greets(t)
+    t.enter(6.0, Lost())
+    t.enter(7.0, Lost())  # said twice: it is away since the first
+    t.run(8.0)
+    assert t.session.deadline == t.config.max_s
+    t.enter(9.0, Resumed())
+    t.microphone = False
+    t.run(9.5)
+    assert t.session.deadline == pytest.approx(9.0 + 2.5)
+
+
+def test_what_was_said_while_the_client_was_away_is_played_when_it_is_back() -> None:
+    t = idle()
+    greets(t)
+    away(t, 0.3, 60.3)  # the reply of 3 s is generated from 0.5 on
+    t.run(70.0)
+    assert t.events(ResponseDone)[0].response.status == "completed"
+    found = times(t, InputAudioBufferTimeoutTriggered)
+    assert found == [pytest.approx(60.3 + 3 + 5)]
+
+
+def test_the_silence_of_who_was_away_begins_when_playing_has_ended_for_them() -> None:
+    t = idle()
+    greets(t)
+    away(t, 2.0, 30.0)
+    t.run(30.0)
+    t.microphone = True
+    t.run(37.0)
+    (event,) = t.events(InputAudioBufferTimeoutTriggered)
+    assert times(t, InputAudioBufferTimeoutTriggered) == [pytest.approx(30.0 + 1.5 + 5)]
+    assert event.audio_end_ms - event.audio_start_ms == pytest.approx(5000, abs=32)
+
+
+def test_a_connection_that_takes_the_place_of_a_live_one_was_never_away() -> None:
+    t = idle()
+    greets(t)
+    t.enter(6.0, Resumed())
+    t.run(9.0)
+    assert times(t, InputAudioBufferTimeoutTriggered) == [pytest.approx(8.5)]

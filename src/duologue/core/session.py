@@ -190,8 +190,9 @@ class Session:
             case Tick():
                 self._batch.refusing(lambda: self._tick(now), None)
             case Lost():
-                pass  # nobody needs to know
+                self._idle.leave(now)
             case Resumed():
+                self._idle.come_back(now)
                 self._batch.send(SessionCreated, session=self._settings.session)
             case Disconnected():
                 self._ends_at = None
