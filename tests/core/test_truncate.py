@@ -2,15 +2,18 @@
 
 import pytest
 
-from duologue.core.talk import Done, Say
+from duologue.core.talk import Call, Done, Say
 from duologue.events import (
     ConversationItemRetrieved,
     ConversationItemTruncated,
     Error,
+    InputAudioBufferTimeoutTriggered,
     ResponseDone,
+    ResponseOutputAudioDelta,
+    ResponseOutputAudioTranscriptDelta,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import codes, truncate, update
+from session_kit import codes, detect, times, truncate, update
 
 WORDS = "One two three four five."
 
@@ -91,6 +94,56 @@ def test_truncating_while_it_is_generated_fixes_the_boundary() -> None:
     t.run(3.0)
     assert t.events(ResponseDone)[0].response.status == "completed"
     assert t.engine.history[-1].parts[0].text == "One"
+
+
+def test_what_comes_after_the_cut_is_not_sent_and_the_words_go_on() -> None:
+    t = Timeline()
+    t.engine.says(WORDS, after_s=0.1, step_s=0.2)  # at 0.2, 0.4, …
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(0.5)
+    item_id = t.mirror.order[-1]
+    t.client_sends(0.55, truncate(item_id, 200))
+    t.run(3.0)
+    assert [round(at, 2) for at in times(t, ResponseOutputAudioDelta)] == [0.2, 0.4]
+    assert "".join(e.delta for e in t.events(ResponseOutputAudioTranscriptDelta)) == WORDS
+    assert t.types()[-6:-1] == [
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+    ]
+    response = t.events(ResponseDone)[0].response
+    assert response.output[0].content[0].transcript == "One"
+    assert response.usage.output_token_details.audio_tokens == 400 // 50  # what was sent
+
+
+def test_the_next_item_of_the_response_sounds_again() -> None:
+    t = Timeline()
+    call = (Call(0, name="look", delta="{}"), Call(0, final=True))
+    sound = bytes(9600)
+    t.engine.answers(
+        Say("One", sound, 3), Say(" two", sound, 7), *call, Say("Three", sound, 5), Done(),
+        step_s=0.2,
+    )  # fmt: skip
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(0.5)
+    t.client_sends(0.5, truncate(t.mirror.order[-1], 100))
+    t.run(3.0)
+    sounded = [event.item_id for event in t.events(ResponseOutputAudioDelta)]
+    said = [item.id for item in t.events(ResponseDone)[0].response.output if item.id in sounded]
+    assert sounded == said and len(said) == 2
+
+
+def test_a_client_that_cuts_and_hears_no_more_is_idle_from_then_on() -> None:
+    t = Timeline()
+    t.client_sends(0.05, detect("server_vad", idle_timeout_ms=5000))
+    t.engine.says(WORDS, after_s=0.1, step_s=0.2, word_ms=1000)  # done at 1.2
+    t.client_sends(0.1, {"type": "response.create"})
+    t.run(0.5)
+    t.client_sends(0.55, truncate(t.mirror.order[-1], 200))
+    t.run(7.0)
+    assert times(t, InputAudioBufferTimeoutTriggered) == [pytest.approx(1.2 + 5)]
 
 
 @pytest.mark.conformance("C-124")

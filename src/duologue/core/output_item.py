@@ -107,13 +107,18 @@ class MessageOutput:
         part = AudioPart() if spoken else TextPart()
         self._batch.send(ResponseContentPartAdded, **self._ids, part=part)
 
+    @property
+    def sounds(self) -> bool:
+        """Whether its sound goes to the listener: not what comes after a cut (GAP-12)."""
+        return self._spoken and (self._place.playout is not None or self.ledger.kept is None)
+
     def say(self, piece: Say) -> None:
         """Grow by a piece of text and sound."""
         self.ledger.say(piece.text, piece.pcm if self._spoken else b"", piece.voiced)
         if piece.text:
             kind = ResponseOutputAudioTranscriptDelta if self._spoken else ResponseOutputTextDelta
             self._batch.send(kind, **self._ids, delta=piece.text)
-        if piece.pcm and self._spoken:
+        if piece.pcm and self.sounds:
             if playout := self._place.playout:
                 playout.play(self._place.response_id, self.entry, piece.pcm)
             else:

@@ -1,9 +1,9 @@
 """What may leave a session. The runner carries outputs out in the order they are returned.
 
-`Send`, `DropAudio` and `Close` go to the client, `Play` and `StopPlaying` to what plays for it;
-`Respond`, `Live`, `Transcribe`, `Translate`, `ScoreTurn` and `Cancel` start and stop jobs, whose
-results come back as inputs with the job's id; `Unasked` and `Spent` count; the rest are notes to
-the engine's `Talk` (`runtime/ports.py`), which return at once.
+`Send`, `DropAudio`, `DropItemAudio` and `Close` go to the client, `Play` and `StopPlaying` to what
+plays for it; `Respond`, `Live`, `Transcribe`, `Translate`, `ScoreTurn` and `Cancel` start and stop
+jobs, whose results come back as inputs with the job's id; `Unasked` and `Spent` count; the rest are
+notes to the engine's `Talk` (`runtime/ports.py`), which return at once.
 """
 
 import msgspec
@@ -23,6 +23,12 @@ class DropAudio(msgspec.Struct, frozen=True, tag=True):
     """Sound of this response that has not left yet must not leave any more (C-157)."""
 
     response_id: str
+
+
+class DropItemAudio(msgspec.Struct, frozen=True, tag=True):
+    """Sound of this item that has not left yet is beyond its cut and must not leave (GAP-12)."""
+
+    item_id: str
 
 
 class Play(msgspec.Struct, frozen=True, tag=True):
@@ -167,6 +173,7 @@ Note = Configure | Expect | Put | Drop | Cut | Hear | GoneOut | Nudge | Hush
 Output = (
     Send
     | DropAudio
+    | DropItemAudio
     | Play
     | StopPlaying
     | Close

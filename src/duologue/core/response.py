@@ -94,8 +94,8 @@ class ResponseMachine:
 
     @property
     def speaks(self) -> bool:
-        """Whether its sound goes to the client."""
-        return self._ask.speak
+        """Whether the sound that comes next goes to the client."""
+        return self._ask.speak and (self._message is None or self._message.sounds)
 
     def note_stage(self, stage: str, at: float) -> None:
         """Remember when a stage of the turn was first reached, in monotonic seconds."""
@@ -112,7 +112,7 @@ class ResponseMachine:
             item_id = self._new_id("item")
             self._message = MessageOutput(self._place(), item_id, spoken=self._ask.speak)
             self._entries.append(self._message.entry)
-        if piece.pcm and self._ask.speak:
+        if piece.pcm and self.speaks:
             self.voiced = True
             self.note_stage("first_audio", now)
             self._used.send(piece.pcm)

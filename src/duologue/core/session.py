@@ -44,7 +44,17 @@ from duologue.core.inputs import (
     TurnScored,
 )
 from duologue.core.items import complete_item, without_images
-from duologue.core.outputs import Configure, Cut, Drop, DropAudio, GoneOut, Output, Put, Send
+from duologue.core.outputs import (
+    Configure,
+    Cut,
+    Drop,
+    DropAudio,
+    DropItemAudio,
+    GoneOut,
+    Output,
+    Put,
+    Send,
+)
 from duologue.core.playout import Playout
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
@@ -434,6 +444,8 @@ class Session:
             stopped = self._playout.stop(response_id)
             self._playout.tell_cleared(stopped)
             end_ms = min(end_ms, audio.ms_of_samples(ledger.played or 0))
+        elif self._playout is None:
+            self._batch.add(DropItemAudio(entry.id))
         ledger.cut(audio.samples_of_ms(end_ms))
         heard = OutputAudio(transcript=ledger.heard_text)
         entry.item = structs.replace(entry.item, content=(heard,) if entry.item.content else ())

@@ -7,11 +7,12 @@
 The runner puts, one connection at a time takes; each begins with `session.created`. What is
 taken is in the client's sound formats, and so is the log: nothing is converted twice. A client
 that does not read fills it; then the session is closed rather than memory filled. Sound of an
-interrupted response can be dropped while it is still here (C-157).
+interrupted response, or of an item beyond its cut, can be dropped while it is still here (C-157).
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from duologue.events import ResponseOutputAudioDelta, SessionCreated
 from duologue.events.translation import (
@@ -75,12 +76,11 @@ class Outbox:
 
     def drop_audio(self, response_id: str) -> None:
         """Remove the sound of a response that has not been taken yet, nor send it again."""
-        self._events = self._without_sound(self._events, response_id)
-        self._again = self._without_sound(self._again, response_id)
-        for index, (event_id, sent) in enumerate(self._log):
-            if sent is not None and _is_sound_of(sent, response_id):
-                self._logged_bytes -= _size(sent) - EVENT_OVERHEAD_BYTES
-                self._log[index] = (event_id, None)
+        self._drop(lambda sound: sound.response_id == response_id)
+
+    def drop_item_audio(self, item_id: str) -> None:
+        """Remove the sound of one item likewise."""
+        self._drop(lambda sound: sound.item_id == item_id)
 
     def end(self, *, discard: bool = False) -> None:
         """Take no more events; the reader gets None after those held (none, if `discard`)."""
@@ -186,10 +186,22 @@ class Outbox:
             return await asyncio.to_thread(self._outgoing.convert, event)
         return self._outgoing.convert(event)
 
+    def _drop(self, falls: Callable[[ResponseOutputAudioDelta], bool]) -> None:
+        self._events = self._without_sound(self._events, falls)
+        self._again = self._without_sound(self._again, falls)
+        for index, (event_id, sent) in enumerate(self._log):
+            if isinstance(sent, ResponseOutputAudioDelta) and falls(sent):
+                self._logged_bytes -= _size(sent) - EVENT_OVERHEAD_BYTES
+                self._log[index] = (event_id, None)
+
     def _without_sound(
-        self, events: deque[AnyServerEvent], response_id: str
+        self, events: deque[AnyServerEvent], falls: Callable[[ResponseOutputAudioDelta], bool]
     ) -> deque[AnyServerEvent]:
-        kept = deque(event for event in events if not _is_sound_of(event, response_id))
+        kept = deque(
+            event
+            for event in events
+            if not (isinstance(event, ResponseOutputAudioDelta) and falls(event))
+        )
         self._held_bytes -= sum(map(_size, events)) - sum(map(_size, kept))
         return kept
 
@@ -208,7 +220,3 @@ def _size(event: AnyServerEvent) -> int:
     if isinstance(event, ResponseOutputAudioDelta | SessionOutputAudioDelta):
         return EVENT_OVERHEAD_BYTES + len(event.delta)
     return EVENT_OVERHEAD_BYTES
-
-
-def _is_sound_of(event: AnyServerEvent, response_id: str) -> bool:
-    return isinstance(event, ResponseOutputAudioDelta) and event.response_id == response_id

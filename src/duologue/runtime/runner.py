@@ -324,6 +324,8 @@ class Runner:
             match output:
                 case outputs.DropAudio(response_id):
                     self._outbox.drop_audio(response_id)
+                case outputs.DropItemAudio(item_id):
+                    self._outbox.drop_item_audio(item_id)
                 case outputs.Play(response_id, item_id, pcm):
                     assert self._speaker, "sound to be played in a session that plays none"
                     if not self._speaker.play(response_id, item_id, pcm) and not self._gone:
