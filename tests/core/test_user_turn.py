@@ -86,6 +86,20 @@ def test_speech_starts_by_the_padding_before_its_onset(
     assert 0 <= held_ms - (stopped.audio_end_ms - audio_start_ms) <= 32
 
 
+def test_the_longest_padding_leaves_room_for_any_wait_and_is_kept_whole() -> None:
+    t = vad(prefix_padding_ms=10_000)
+    t.microphone = False
+    window = AudioReceived(bytes(32 * BYTES_PER_MS), 0.0)
+    waited = LIMIT_MS // 32 + 32  # more than the buffer could hold
+    for n in range(waited):
+        t.enter(0.1 + 0.032 * n, window)
+    for n in range(waited, waited + 2):
+        t.enter(0.1 + 0.032 * n, AudioReceived(window.pcm, 1.0))
+    t.run(0.2 + 0.032 * (waited + 2))
+    (started,) = t.events(InputAudioBufferSpeechStarted)
+    assert started.audio_start_ms == waited * 32 - 10_000 and codes(t) == []
+
+
 @pytest.mark.conformance("C-084", "C-085")
 def test_offsets_keep_counting_across_commits_and_clears() -> None:
     t = vad()

@@ -307,6 +307,17 @@ def test_a_fault_is_told_by_the_path_the_client_wrote(
 
 
 @pytest.mark.parametrize(
+    ("name", "most"), [("prefix_padding_ms", 10_000), ("silence_duration_ms", 30_000)]
+)
+def test_times_of_turn_detection_have_their_limits(name: str, most: int) -> None:
+    decode(update(turn_detection={"type": "server_vad", name: most}))
+    with pytest.raises(Refusal) as caught:
+        decode(update(turn_detection={"type": "server_vad", name: most + 1}))
+    assert caught.value.code == "integer_above_max_value"
+    assert caught.value.param == f"session.turn_detection.{name}"
+
+
+@pytest.mark.parametrize(
     ("frame", "param"),
     [
         (update(audio={"output": {"voice": "sage"}}), "session.audio"),

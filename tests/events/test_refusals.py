@@ -226,6 +226,24 @@ def test_a_bad_choice_is_told_what_would_have_done():
         decode(realtime(output_modalities=["text", "audio"]))
 
 
+@pytest.mark.parametrize("kind", ["realtime", "transcription"])
+@pytest.mark.parametrize(
+    ("name", "most"), [("prefix_padding_ms", 10_000), ("silence_duration_ms", 30_000)]
+)
+def test_times_of_turn_detection_have_their_limits(kind, name, most):
+    def frame(ms):
+        detection = {"type": "server_vad", name: ms}
+        session = {"type": kind, "audio": {"input": {"turn_detection": detection}}}
+        return {"type": "session.update", "session": session}
+
+    for ms in (0, most):
+        assert getattr(decode(frame(ms)).session.audio.input.turn_detection, name) == ms
+    with refused("integer_above_max_value", f"{INPUT}.turn_detection.{name}"):
+        decode(frame(most + 1))
+    with refused("integer_below_min_value", f"{INPUT}.turn_detection.{name}"):
+        decode(frame(-1))
+
+
 @pytest.mark.conformance("C-049")
 @pytest.mark.parametrize(
     ("param", "raw"),

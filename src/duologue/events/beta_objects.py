@@ -24,13 +24,19 @@ from duologue.events.scalars import (
     Include,
     ItemStatus,
     MaxOutputTokens,
-    Milliseconds,
     Modality,
     ResponseStatus,
     Sound,
     Speed,
 )
-from duologue.events.session import Eagerness, Prompt, Threshold, Tracing
+from duologue.events.session import (
+    Eagerness,
+    PrefixPadding,
+    Prompt,
+    SilenceDuration,
+    Threshold,
+    Tracing,
+)
 from duologue.events.tools import FunctionChoice, FunctionTool
 
 BetaFormat = Literal["pcm16", "g711_ulaw", "g711_alaw"]
@@ -59,8 +65,8 @@ class BetaServerVad(Struct, frozen=True, kw_only=True, tag_field="type", tag="se
     """Turns found by the sound alone; the two switches are absent where there are no replies."""
 
     threshold: Threshold = 0.5
-    prefix_padding_ms: Milliseconds = 300
-    silence_duration_ms: Milliseconds = 500
+    prefix_padding_ms: PrefixPadding = 300
+    silence_duration_ms: SilenceDuration = 500
     create_response: bool | UnsetType = UNSET
     interrupt_response: bool | UnsetType = UNSET
 

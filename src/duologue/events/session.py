@@ -16,7 +16,6 @@ from duologue.events.scalars import (
     Include,
     Index,
     MaxOutputTokens,
-    Milliseconds,
     OutputModalities,
     Speed,
 )
@@ -62,6 +61,10 @@ class AudioTranscription(Struct, frozen=True, kw_only=True):
 
 
 Threshold = Annotated[float, Meta(ge=0, le=1)]
+PrefixPadding = Annotated[int, Meta(ge=0, le=10_000)]
+"""A listening session holds as much sound; the protocol names no limit."""
+SilenceDuration = Annotated[int, Meta(ge=0, le=30_000)]
+"""As long as the longest idle timeout; the protocol names no limit here either."""
 IdleTimeout = Annotated[int, Meta(ge=5000, le=30000)]
 Eagerness = Literal["low", "medium", "high", "auto"]
 
@@ -70,8 +73,8 @@ class ServerVad(Struct, frozen=True, kw_only=True, tag_field="type", tag="server
     """Turns found by the sound alone."""
 
     threshold: Threshold = 0.5
-    prefix_padding_ms: Milliseconds = 300
-    silence_duration_ms: Milliseconds = 500
+    prefix_padding_ms: PrefixPadding = 300
+    silence_duration_ms: SilenceDuration = 500
     idle_timeout_ms: IdleTimeout | None = None
     create_response: bool = True
     interrupt_response: bool = True
@@ -92,8 +95,8 @@ class TranscriptionServerVad(Struct, frozen=True, kw_only=True, tag_field="type"
     """`server_vad` of a transcription session: it makes no replies, so those keys are absent."""
 
     threshold: Threshold = 0.5
-    prefix_padding_ms: Milliseconds = 300
-    silence_duration_ms: Milliseconds = 500
+    prefix_padding_ms: PrefixPadding = 300
+    silence_duration_ms: SilenceDuration = 500
     idle_timeout_ms: IdleTimeout | UnsetType = UNSET
     create_response: bool | UnsetType = UNSET
     interrupt_response: bool | UnsetType = UNSET
