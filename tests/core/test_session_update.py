@@ -118,6 +118,31 @@ def test_reasoning_and_parallel_calls_are_shown_only_once_they_are_set() -> None
         assert (echo(t)["reasoning"], echo(t)["parallel_tool_calls"]) == ({"effort": effort}, False)
 
 
+@pytest.mark.conformance("C-066")
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("auto", {"workflow_name": "w"}),
+        ({"workflow_name": "w"}, "auto"),
+        ({"workflow_name": "w"}, {"workflow_name": "v"}),
+        ({"workflow_name": "w"}, {"workflow_name": "w", "group_id": "g"}),
+    ],
+)
+def test_tracing_is_what_it_was_first_until_it_is_cleared(first: Any, other: Any) -> None:
+    t = played(
+        update(tracing=first),
+        {**update(tracing=other, instructions="x"), "event_id": "mine"},
+        update(tracing=first),
+        update(tracing=None),
+        update(tracing=other),
+    )
+    assert refusal(t) == ("invalid_value", "session.tracing")
+    assert t.events(Error)[0].error.event_id == "mine"
+    shown = [msgspec.to_builtins(e.session) for e in t.events(SessionUpdated)]
+    assert [session["tracing"] for session in shown] == [first, first, None, other]
+    assert [session["instructions"] for session in shown] == [""] * 4
+
+
 @pytest.mark.conformance("C-060")
 def test_the_voice_can_be_changed_until_it_was_heard() -> None:
     def voice(name: str) -> dict[str, Any]:
