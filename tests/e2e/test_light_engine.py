@@ -157,6 +157,36 @@ async def test_what_is_written_in_an_image_reaches_the_model(serve_weights: Any)
             assert details.image_tokens + details.text_tokens == done.response.usage.input_tokens
 
 
+async def test_the_small_model_is_not_asked_what_it_cannot_see(serve_weights: Any) -> None:
+    weights("smollm2-135m-instruct-q4_1")
+    page = data_uri(file(drawn("Platform 9 departs at 14:25", "Bring your passport")))
+    blank = data_uri(file(drawn(paper="steelblue")))
+    config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
+    async with serve_weights(config) as base_url:
+        client = AsyncOpenAI(api_key=KEY, base_url=base_url)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+
+            async def ask(question: str, image: str | None = None) -> str:
+                content: Any = [{"type": "input_text", "text": question}]
+                if image is not None:
+                    content.append({"type": "input_image", "image_url": image})
+                await connection.conversation.item.create(
+                    item={"type": "message", "role": "user", "content": content}
+                )
+                await connection.response.create(response={"output_modalities": ["text"]})
+                done = await until(connection, "response.done", [])
+                text: str = done.response.output[0].content[0].text
+                return text
+
+            blind = "I can't see pictures, I can only read text in them"
+            read = f"{blind}. What I read is: Platform 9 departs at 14:25 Bring your passport."
+            for question in ("What does it say?", "What colour is the car?", "Is the man tall?"):
+                assert await ask(question, page) == read
+            assert await ask("And what animal is beside him?") == read
+            for question in ("What is in this picture?", "Which city is that?", ""):
+                assert await ask(question, blank) == f"{blind}, and there is none in this one."
+
+
 @pytest.mark.slow
 async def test_the_default_model_answers_from_an_image_and_says_that_it_cannot_see() -> None:
     for name in ("whisper-base", "qwen2.5-coder-1.5b-instruct-q4_k_m"):

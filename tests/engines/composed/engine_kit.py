@@ -30,8 +30,9 @@ class Bench:
     engine: ComposedEngine
     talk: ComposedTalk
 
-    async def start(self, script: Script, ask: Ask) -> None:
+    async def start(self, script: Script, ask: Ask, parameters: int) -> None:
         self.ear, self.mind, self.mouth = ScriptedEar(), ScriptedMind(script), ScriptedMouth()
+        self.mind.parameters = parameters
         self.eye = ScriptedEye()
         self.engine = ComposedEngine(self.ear, PromptMind(self.mind), self.mouth, self.eye)
         self.talk = await self.engine.open(ask)
@@ -46,11 +47,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(script: Script = "Yes.", ask: Ask | None = None) -> AsyncIterator[Bench]:
+async def bench(
+    script: Script = "Yes.", ask: Ask | None = None, *, parameters: int = 2_000_000_000
+) -> AsyncIterator[Bench]:
     """Checks at the end that nothing runs any more."""
     outside = asyncio.all_tasks()
     b = Bench()
-    await b.start(script, ask or Ask())
+    await b.start(script, ask or Ask(), parameters)
     yield b
     await b.engine.aclose()
     assert asyncio.all_tasks() == outside

@@ -151,6 +151,7 @@ class ScriptedLease:
 
 class ScriptedMind:
     context_tokens = 100_000
+    parameters = 2_000_000_000
 
     def __init__(self, script: Script = "Yes.", places: int = 4) -> None:
         self.script = script

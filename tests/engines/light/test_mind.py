@@ -217,6 +217,7 @@ async def test_a_context_is_no_longer_than_the_model_was_trained_for() -> None:
     path = weights("smollm2-135m-instruct-q4_1")
     made = await LlamaMind.load(path, places=1, context_tokens=10_000, threads=2)
     assert made.context_tokens == 8192
+    assert 134_000_000 < made.parameters < 136_000_000
     await made.aclose()
 
 

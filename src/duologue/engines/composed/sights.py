@@ -88,6 +88,15 @@ class Sights:
         return NOT_READ if task.cancelled() else task.result()
 
 
+def text_read(shown: str) -> str:
+    """What was read in an image, of the words that stand for it; "" if nothing was."""
+    for form in (READ, READ_IN_PART):
+        before, after = form.split("{text}")
+        if shown.startswith(before) and shown.endswith(after):
+            return shown.removeprefix(before).removesuffix(after)
+    return ""
+
+
 async def _read(eye: Eye, image_url: str) -> str:
     try:
         text = (await eye.read(image_url)).strip()

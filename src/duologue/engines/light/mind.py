@@ -82,9 +82,16 @@ class LlamaMind:
     """Satisfies `TextModel`. Make it with `load`."""
 
     def __init__(
-        self, server: xllamacpp.Server, tokenizer: Tokenizer, *, places: int, context_tokens: int
+        self,
+        server: xllamacpp.Server,
+        tokenizer: Tokenizer,
+        *,
+        places: int,
+        context_tokens: int,
+        parameters: int,
     ) -> None:
         self.context_tokens = context_tokens
+        self.parameters = parameters
         self.count_tokens = tokenizer.count
         self._server = server
         self._threads = ThreadPoolExecutor(places + 2, thread_name_prefix="mind")
@@ -110,11 +117,17 @@ class LlamaMind:
         key = secrets.token_urlsafe(32)
         server = await asyncio.to_thread(_load, model_path, places, context_tokens, threads, key)
         tokenizer = Tokenizer(str(server.listening_address), key)
-        longest = await asyncio.to_thread(tokenizer.trained_context_tokens)
+        longest, parameters = await asyncio.to_thread(tokenizer.size)
         if longest is not None and longest < context_tokens:
             logger.warning("the model's context is %d tokens, not %d", longest, context_tokens)
             context_tokens = longest
-        return cls(server, tokenizer, places=places, context_tokens=context_tokens)
+        return cls(
+            server,
+            tokenizer,
+            places=places,
+            context_tokens=context_tokens,
+            parameters=parameters,
+        )
 
     async def warm(self, prompt: str) -> None:
         """Have every slot read `prompt`, how all prompts begin: one now, the others in idle time.

@@ -8,6 +8,7 @@ of it.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
@@ -24,11 +25,13 @@ from duologue.engines.composed.parts import (
     Thought,
 )
 from duologue.engines.composed.tasks import Tasks
+from duologue.engines.light import unseen
 from duologue.engines.light.draft import Draft
 from duologue.engines.light.grammar import grammar
 from duologue.engines.light.place import Place
 from duologue.engines.light.prompt import COMMON, STOP, Prompts, guard
 from duologue.engines.light.text_model import Begun, Lease, Piece, TextModel
+from duologue.engines.light.unseen import LEAST_PARAMETERS
 from duologue.errors import EngineFault
 
 
@@ -84,6 +87,8 @@ class PromptTalk:
         self._tasks = Tasks()
         self._place = Place(lease, self._tasks)
         self._prompts = self._new_prompts()
+        self._is_trusted = not 0 < model.parameters < LEAST_PARAMETERS
+        """Whether the model says of pictures what it was told and no more."""
 
     async def prepare(self, ask: Ask, items: Sequence[Item]) -> Thinking:
         """See `MindTalk.prepare`."""
@@ -92,7 +97,11 @@ class PromptTalk:
         else:
             prompts = self._prompts if ask.keep else self._prompts.copy()
         place = self._place.taken if ask.keep and ask.context is None else self._apart
-        completion = await asyncio.to_thread(self._render, prompts, ask, items)
+        said = self._unseen(ask, items)
+        shown = items if self._is_trusted else unseen.for_model(items)
+        completion = await asyncio.to_thread(self._render, prompts, ask, shown)
+        if said is not None:
+            return partial(self._recite, said, completion)
         return partial(self._think, completion, place)
 
     def read_ahead(
@@ -116,7 +125,9 @@ class PromptTalk:
         await self._tasks.aclose()
 
     async def _ahead(self, ask: Ask, items: Callable[[], Awaitable[Sequence[Item]]]) -> str:
-        return await asyncio.to_thread(self._prompts.ahead, ask, await items(), KEPT_FOR_REPLY)
+        known = await items()
+        shown = known if self._is_trusted else unseen.for_model(known)
+        return await asyncio.to_thread(self._prompts.ahead, ask, shown, KEPT_FOR_REPLY)
 
     def _render(self, prompts: Prompts, ask: Ask, items: Sequence[Item]) -> _Completion:
         """In a worker thread: it measures text and checks the tools' schemas."""
@@ -131,6 +142,12 @@ class PromptTalk:
             calls=bool(ask.tools) and ask.tool_choice != "none",
         )
 
+    def _unseen(self, ask: Ask, items: Sequence[Item]) -> str | None:
+        """What is said of a picture by a model too small to be asked, unless it must call."""
+        if self._is_trusted or (ask.tools and ask.tool_choice not in ("auto", "none")):
+            return None
+        return unseen.answer(items)
+
     def _read_tokens(self, items: Sequence[Item], prompt: str) -> int:
         """Tokens of a prompt that are what was read in images."""
         read = [guard(p.text) for i in items for p in i.parts if p.image_url and p.text]
@@ -143,6 +160,21 @@ class PromptTalk:
     async def _apart(self) -> AsyncIterator[_Completer]:
         """The model without a lease: nothing of the talk's cache is touched."""
         yield self._model
+
+    async def _recite(
+        self, text: str, completion: _Completion
+    ) -> AsyncGenerator[Began | Thought | Finish, None]:
+        """Say `text`, word by word; the model reads and generates nothing, the images are read."""
+        yield Began(input={"image": completion.image_tokens})
+        tokens = 0
+        for word in re.findall(r"\s*\S+", text):
+            cost = await asyncio.to_thread(self._model.count_tokens, word)
+            if tokens + cost > completion.max_tokens:
+                yield Finish("length", tokens)
+                return
+            tokens += cost
+            yield Thought(word, tokens=cost)
+        yield Finish("stop", tokens)
 
     async def _think(
         self,

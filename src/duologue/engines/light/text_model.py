@@ -50,6 +50,9 @@ class TextModel(Protocol):
     context_tokens: int
     """Tokens one lease can hold, prompt and reply together."""
 
+    parameters: int
+    """How large it is; 0 if it does not say."""
+
     async def warm(self, prompt: str) -> None:
         """Read `prompt`, which all prompts begin with, ahead of every conversation."""
 

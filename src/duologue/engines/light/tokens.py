@@ -53,14 +53,17 @@ class Tokenizer:
                 self._known.popitem(last=False)
         return tokens
 
-    def trained_context_tokens(self) -> int | None:
-        """The longest context that the model was trained for, as its file says."""
+    def size(self) -> tuple[int | None, int]:
+        """The longest context that the model was trained for and its parameters, by its file.
+
+        None and 0 where it does not say.
+        """
         try:
             meta = self._ask("GET", "/v1/models")["data"][0]["meta"]
-            return int(meta["n_ctx_train"])
+            return int(meta["n_ctx_train"]), int(meta.get("n_params", 0))
         except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as fault:
-            log.warning("the model does not say how long its context may be: %s", fault)
-            return None
+            log.warning("the model does not say how large it and its context are: %s", fault)
+            return None, 0
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         with closing(http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)) as connection:
