@@ -152,6 +152,24 @@ def test_a_response_that_ends_says_what_it_used() -> None:
     assert t.spent == [17]
 
 
+@pytest.mark.parametrize("goodbye", [None, inputs.Dismissed("invalid_api_key", "Revoked.", 3000)])
+def test_a_response_that_the_end_of_its_session_cuts_off_says_what_it_had_used(
+    goodbye: inputs.Input | None,
+) -> None:
+    t = Timeline()
+    began = Began({"text": 10, "audio": 5})
+    t.engine.answers(began, Say("Yes.", tokens=2), Say(" No.", tokens=9), step_s=0.3)
+    t.engine.answers(began, step_s=0.3)
+    t.client_sends(0.1, create(output_modalities=["text"]))
+    t.client_sends(0.1, create(output_modalities=["text"], conversation="none"))
+    if goodbye:
+        t.enter(0.85, goodbye)
+    t.enter(0.9, inputs.Disconnected())
+    t.run(3.0)
+    assert sorted(t.spent) == [15, 17]
+    assert t.events(ResponseDone) == []  # nobody is there to be told
+
+
 def test_a_dismissed_session_is_told_why_and_closed() -> None:
     t = Timeline()
     t.enter(0.1, inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))

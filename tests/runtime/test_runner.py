@@ -1,12 +1,14 @@
 """The shell around a session: backpressure, a clean end, tapes that replay."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from duologue.core import inputs
+from duologue.core.outputs import Spent
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Item
@@ -30,10 +32,12 @@ from duologue.events import (
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
+    ResponseOutputItemAdded,
+    ResponseOutputTextDelta,
     SessionCreated,
 )
 from duologue.runtime.runner import Runner
-from duologue.testing.replay import replay
+from duologue.testing.replay import replay, replay_outputs
 from duologue.testing.timeline import wire_name
 from runner_kit import call
 from session_kit import add, create, update, user
@@ -222,6 +226,75 @@ async def test_a_session_that_ends_gives_back_what_it_had_reserved() -> None:
         c.runner.disconnect()
         await asyncio.wait_for(c.runner.ended(), 10)
         assert limiter.shown(asyncio.get_running_loop().time())[0].remaining == 5000
+
+
+def hang_up(runner: Runner) -> None:
+    runner.disconnect()
+
+
+def shut_down(runner: Runner) -> None:
+    runner.end(1001, "The server goes down.")
+
+
+def dismiss(runner: Runner) -> None:
+    runner.dismiss(inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))
+
+
+@pytest.mark.parametrize("leave", [hang_up, shut_down, dismiss])
+async def test_a_session_that_ends_in_mid_response_pays_for_what_that_has_used(
+    leave: Callable[[Runner], None], tmp_path: Path
+) -> None:
+    limiter = RateLimiter(tokens_per_minute=5000)
+    script = Script(replies=(ScriptedReply(text="a b", word_delay_ms=3_600_000),))
+    tape = tmp_path / "cut.tape"
+    async with call(script, limiter=limiter, tape=tape) as c:
+        await c.send(update(instructions="word " * 3000, output_modalities=["text"]))
+        await c.send(create())
+        await c.until(ResponseOutputTextDelta)
+        leave(c.runner)
+        await asyncio.wait_for(c.runner.ended(), 10)
+        left = limiter.shown(asyncio.get_running_loop().time())[0].remaining
+    assert 1900 <= left < 2010
+    assert [used.tokens for used in replay_outputs(tape) if isinstance(used, Spent)] == [3001]
+
+
+async def test_a_client_that_does_not_read_pays_for_what_it_did_not_wait_for() -> None:
+    limiter = RateLimiter(tokens_per_minute=5000)
+    script = Script(replies=(ScriptedReply(text="word " * 2000),))
+    async with call(script, limiter=limiter, outbox_bytes=1_000_000) as c:
+        await c.until(SessionCreated)
+        await c.send(update(instructions="word " * 3000))
+        await c.send(create())
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert c.runner.close_code == 1008
+        assert limiter.shown(asyncio.get_running_loop().time())[0].remaining < 2000
+
+
+async def test_a_session_that_an_engine_breaks_pays_for_what_was_used() -> None:
+    class Broken(ScriptedTalk):
+        def put(self, item: Item, after: str | None = None) -> None:
+            raise ValueError
+
+    limiter = RateLimiter(tokens_per_minute=5000)
+    engine = ScriptedEngine(Script(replies=(ScriptedReply("a b", word_delay_ms=3_600_000),)))
+    runner = Runner(
+        SessionConfig(id="sess_broken", model="scripted"),
+        Broken(engine),
+        ScriptedTranscriber(engine),
+        LoudnessActivity().open(),
+        LoudnessTurnEnd(),
+        limiter=limiter,
+    )
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run())
+        asked = create(instructions="word " * 3000, max_output_tokens=500)
+        await runner.receive(msgspec.convert(asked, ClientEvent))
+        while not isinstance(await runner.next_event(), ResponseOutputItemAdded):
+            pass
+        await runner.receive(msgspec.convert(add(user("Hi.")), ClientEvent))
+        await runner.ended()
+    assert runner.close_code == 1011
+    assert 1900 <= limiter.shown(asyncio.get_running_loop().time())[0].remaining < 2010
 
 
 async def test_a_dismissal_does_not_wait_in_line() -> None:

@@ -4,6 +4,7 @@ Engine events come in (`begin`, `say`, `call`, `finish`, `fail`) or the client's
 (`cancel`);
 server events leave through the batch. Opened items are always closed before the end, in
 order (G4–G8). The machine has two states, in progress and over; over takes nothing more.
+Where the session itself is over, a response ends without a word (`abandon`).
 
     say, call ──► in_progress ──finish──► completed | incomplete
                        │ ├──────fail────► failed
@@ -154,6 +155,11 @@ class ResponseMachine:
     def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
         """The client or the user's voice interrupts."""
         self._end("cancelled", "incomplete", CancelledDetails(reason=reason))
+
+    def abandon(self) -> None:
+        """The session is over: nothing more is told, but what was used counts."""
+        self.over = True
+        self._batch.add(Spent(self.job, self._used.usage().total_tokens))
 
     def _end(
         self, status: ResponseStatus, items: ItemStatus, details: StatusDetails | None

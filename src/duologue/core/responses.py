@@ -154,6 +154,12 @@ class Responses:
         if self.active is not None:
             self._stop(self.active, "turn_detected")
 
+    def abandon(self) -> None:
+        """The session is over: what its responses have used is used, though nobody is told."""
+        for response in list(self._by_job.values()):
+            response.abandon()
+            self._forget(response)
+
     def take(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
         """Take an event of a job; nothing if the job is over."""
         response = self._by_job.get(entry.job)

@@ -206,6 +206,8 @@ class Session:
                 self._batch.send(SessionCreated, session=self._settings.session)
             case Disconnected():
                 self._ends_at = None
+                self._owes_answer = False
+                self._responses.abandon()
         if self._owes_answer:
             self._batch.refusing(lambda: self._answer_late(now), None)
         batch = self._batch.drain()

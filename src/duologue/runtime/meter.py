@@ -6,6 +6,9 @@ core is told what is left. All of it happens within one turn of the loop, so no 
 can come between; and since it enters as inputs, it is on the tape.
 
     Respond ─► reserve        Spent ─► settle ─► LimitsUpdated
+
+A session that ends says of every response in progress what it has used. Of one that broke nobody
+can tell any more: what it had reserved stays taken.
 """
 
 from duologue.core import inputs
@@ -50,9 +53,3 @@ class Meter:
         self._settled = False
         shown = self._limiter.shown(now)
         return inputs.LimitsUpdated(shown) if shown else None
-
-    def abandon(self, now: float) -> None:
-        """The session is over: what it still had reserved goes back."""
-        for reserved in self._reserved.values():
-            self._limiter.settle(reserved, 0, now)
-        self._reserved.clear()

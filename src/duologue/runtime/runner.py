@@ -398,8 +398,11 @@ class Runner:
         if self._alarm is not None:
             self._alarm.cancel()
         self._outbox.end()
-        if self._meter:
-            self._meter.abandon(self._loop.time())
+        try:
+            # However it ended: what its responses have used is said, and stands on the tape.
+            self._enter(inputs.Disconnected(), self._loop.time())
+        except Exception:
+            logger.exception("session %s: broke at its end", self._session.id)
         self._inbox.close()  # so that none of them waits for a place in it
         await self._jobs.aclose()
         self._intake.close()
