@@ -66,6 +66,7 @@ SESSION_CHANGES = [
 REQUESTS = [
     create(),
     create(output_modalities=["text"]),
+    create(max_output_tokens=3),
     create(conversation="none", metadata={"a": "b"}),
     create(conversation="none", input=[]),
     {"type": "response.cancel"},

@@ -76,11 +76,10 @@ class IdleTimeout:
             self._away_s += now - self._away_at
             self._away_at = None
 
-    def plays(self, pcm: bytes, now: float) -> None:
-        """Sound of the conversation was sent."""
-        self._played_at = (
-            max(self._played_at, self._present(now)) + audio.samples(pcm) / audio.RATE_HZ
-        )
+    def plays(self, samples: int, now: float) -> None:
+        """So much sound of the conversation was sent."""
+        if samples:
+            self._played_at = max(self._played_at, self._present(now)) + samples / audio.RATE_HZ
 
     def sent(self, event: AnyServerEvent, now: float, *, speaking: bool) -> None:
         """Look at what goes to the client; `speaking` says whether the user is."""

@@ -112,19 +112,19 @@ class MessageOutput:
         """Whether its sound goes to the listener: not what comes after a cut (GAP-12)."""
         return self._spoken and (self._place.playout is not None or self.ledger.kept is None)
 
-    def say(self, piece: Say) -> None:
-        """Grow by a piece of text and sound."""
+    def say(self, piece: Say, sound: bytes) -> None:
+        """Grow by a piece of text and sound, of which `sound` may go to the client."""
         self.ledger.say(piece.text, piece.pcm if self._spoken else b"", piece.voiced)
         if piece.text:
             kind = ResponseOutputAudioTranscriptDelta if self._spoken else ResponseOutputTextDelta
             self._batch.send(kind, **self._ids, delta=piece.text)
-        if piece.pcm and self.sounds:
+        if sound:
             if playout := self._place.playout:
-                playout.play(self._place.response_id, self.entry, piece.pcm)
+                playout.play(self._place.response_id, self.entry, sound)
             else:
-                for chunk in audio.chunks(piece.pcm, DELTA_BYTES):
+                for chunk in audio.chunks(sound, DELTA_BYTES):
                     self._batch.send(ResponseOutputAudioDelta, **self._ids, delta=chunk)
-            self.ledger.send(audio.samples(piece.pcm))
+            self.ledger.send(audio.samples(sound))
         self._show("in_progress")
 
     def close(self, status: ItemStatus) -> None:
@@ -132,7 +132,7 @@ class MessageOutput:
         text = self.ledger.text
         if self._spoken:
             if status == "incomplete":
-                self.ledger.cut(self.ledger.generated)
+                self.ledger.cut(self.ledger.sent)
             self._batch.send(ResponseOutputAudioDone, **self._ids)
             self._batch.send(ResponseOutputAudioTranscriptDone, **self._ids, transcript=text)
             part: AudioPart | TextPart = AudioPart(transcript=text)

@@ -80,7 +80,7 @@ class ResponseMachine:
         self._speech_end = speech_end
         self._playout = playout
         self._stages: dict[str, float] = {}
-        self._used = UsageCount()
+        self._used = UsageCount(ask.max_tokens)
         self._entries: list[Entry] = []
         self._message: MessageOutput | None = None
         self._calls: dict[int, CallOutput] = {}
@@ -94,9 +94,9 @@ class ResponseMachine:
         return self._message.entry
 
     @property
-    def speaks(self) -> bool:
-        """Whether the sound that comes next goes to the client."""
-        return self._ask.speak and (self._message is None or self._message.sounds)
+    def samples(self) -> int:
+        """Of the sound that has gone to the client."""
+        return self._used.samples
 
     def note_stage(self, stage: str, at: float) -> None:
         """Remember when a stage of the turn was first reached, in monotonic seconds."""
@@ -108,20 +108,26 @@ class ResponseMachine:
 
     def say(self, piece: Say, now: float) -> None:
         """The engine said something."""
-        self._used.take(piece)
+        if not self._used.take(piece):
+            self._reach_limit()
+            return
         if self._message is None:
             item_id = self._new_id("item")
             self._message = MessageOutput(self._place(), item_id, spoken=self._ask.speak)
             self._entries.append(self._message.entry)
-        if piece.pcm and self.speaks:
+        given = piece.pcm if self._ask.speak and self._message.sounds else b""
+        if sound := self._used.send(given):
             self.voiced = True
             self.note_stage("first_audio", now)
-            self._used.send(piece.pcm)
-        self._message.say(piece)
+        self._message.say(piece, sound)
+        if len(sound) < len(given):
+            self._reach_limit()
 
     def call(self, piece: Call) -> None:
         """The engine wrote a piece of a function call."""
-        self._used.take(piece)
+        if not self._used.take(piece):
+            self._reach_limit()
+            return
         self._close_message("completed")
         output = self._calls.get(piece.index)
         if output is None:
@@ -137,15 +143,15 @@ class ResponseMachine:
 
     def finish(self, done: Done) -> None:
         """The engine is done."""
-        self._used.take(done)
+        fits = self._used.take(done)
         for stage, at in done.stages.items():
             self.note_stage(stage, at)
-        if done.reason == "completed":
+        if done.reason == "filtered":
+            self._end("incomplete", "incomplete", IncompleteDetails(reason="content_filter"))
+        elif done.reason == "length" or not fits:
+            self._reach_limit()
+        else:
             self._end("completed", "completed", None)
-            return
-        reason: Literal["max_output_tokens", "content_filter"]
-        reason = "max_output_tokens" if done.reason == "length" else "content_filter"
-        self._end("incomplete", "incomplete", IncompleteDetails(reason=reason))
 
     def fail(self, code: str, message: str, kind: str = "server_error") -> None:
         """The engine could not finish (reference 4.4: no `error` event beside it)."""
@@ -160,6 +166,9 @@ class ResponseMachine:
         """The session is over: nothing more is told, but what was used counts."""
         self.over = True
         self._batch.add(Spent(self.job, self._used.usage().total_tokens))
+
+    def _reach_limit(self) -> None:
+        self._end("incomplete", "incomplete", IncompleteDetails(reason="max_output_tokens"))
 
     def _end(
         self, status: ResponseStatus, items: ItemStatus, details: StatusDetails | None

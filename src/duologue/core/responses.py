@@ -178,6 +178,8 @@ class Responses:
             case ReplyEvent(event=Done() as done):
                 response.finish(done)
         if response.over:
+            if isinstance(entry, ReplyEvent) and not isinstance(entry.event, Done):
+                self._batch.add(Cancel(response.job))  # its limit ended it
             self._forget(response)
 
     def _stop(

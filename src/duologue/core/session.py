@@ -58,7 +58,7 @@ from duologue.core.outputs import (
 from duologue.core.playout import Playout
 from duologue.core.responses import Responses
 from duologue.core.settings import SessionConfig, Settings
-from duologue.core.talk import Ask, Say
+from duologue.core.talk import Ask
 from duologue.core.transcription import Transcription
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
@@ -355,10 +355,10 @@ class Session:
 
     def _reply(self, entry: ReplyEvent | ReplyFailed, now: float) -> None:
         active = self._responses.active
-        if self._playout is None and active and active.job == entry.job and active.speaks:
-            if isinstance(entry, ReplyEvent) and isinstance(entry.event, Say):
-                self._idle.plays(entry.event.pcm, now)
+        before = active.samples if active else 0
         self._responses.take(entry, now)
+        if self._playout is None and active:
+            self._idle.plays(active.samples - before, now)
 
     def _start_speech(self, *, interrupts: bool) -> None:
         if self._playout is not None:

@@ -4,6 +4,9 @@ Input comes from the engine (`Began`), which alone knows its tokenizer; text gen
 its events say they cost; sound is counted here, at the protocol's rate. So a response that is
 cancelled or fails has a true usage at once, without asking the engine again. The sums of
 reference section 6 hold by construction, whatever an engine says.
+
+The limit of a response (`max_output_tokens`) is on what is counted here, text and sound together,
+so no usage is ever above it: what does not fit is not counted, and must not be sent.
 """
 
 from duologue.audio import pcm as audio
@@ -13,26 +16,37 @@ from duologue.events import CachedTokensDetails, InputTokenDetails, OutputTokenD
 OUTPUT_AUDIO_TOKEN_MS = 50
 """The assistant's sound that one token stands for (reference, section 6)."""
 
+OUTPUT_AUDIO_TOKEN_SAMPLES = audio.samples_of_ms(OUTPUT_AUDIO_TOKEN_MS)
+
 
 class UsageCount:
-    """The running count of one response."""
+    """The running count of one response; `limit` is the most output tokens it may use."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
         self._input: Counts = {}
         self._cached: Counts = {}
         self._text_tokens = 0
-        self._samples = 0
+        self.samples = 0
+        """Of the sound that was sent to the client."""
 
-    def take(self, event: Began | Say | Call | Done) -> None:
-        """Count an event of the engine."""
+    def take(self, event: Began | Say | Call | Done) -> bool:
+        """Count an event of the engine; False when that is more than the limit leaves room for."""
         if isinstance(event, Began):
             self._input, self._cached = event.input, event.cached
-        else:
-            self._text_tokens += max(0, event.tokens)
+            return True
+        tokens, room = max(0, event.tokens), self._room
+        fits = room is None or tokens <= room
+        self._text_tokens += tokens if room is None or fits else room
+        return fits
 
-    def send(self, pcm: bytes) -> None:
-        """Count sound that was sent to the client."""
-        self._samples += audio.samples(pcm)
+    def send(self, pcm: bytes) -> bytes:
+        """Count sound that is about to be sent; returns what of it may be: the limit may end it."""
+        if self._limit is not None:
+            most = (self._limit - self._text_tokens) * OUTPUT_AUDIO_TOKEN_SAMPLES - self.samples
+            pcm = pcm[: most * audio.SAMPLE_BYTES]
+        self.samples += audio.samples(pcm)
+        return pcm
 
     def usage(self) -> Usage:
         """The usage object of what was counted so far."""
@@ -44,7 +58,7 @@ class UsageCount:
         )
         output = OutputTokenDetails(
             text_tokens=self._text_tokens,
-            audio_tokens=-(-audio.ceil_ms_of_samples(self._samples) // OUTPUT_AUDIO_TOKEN_MS),
+            audio_tokens=self._audio_tokens,
         )
         tokens_in = text + sound + image
         tokens_out = output.text_tokens + output.audio_tokens
@@ -61,6 +75,17 @@ class UsageCount:
             ),
             output_token_details=output,
         )
+
+    @property
+    def _audio_tokens(self) -> int:
+        return -(-self.samples // OUTPUT_AUDIO_TOKEN_SAMPLES)
+
+    @property
+    def _room(self) -> int | None:
+        """Output tokens that are left; None without a limit."""
+        if self._limit is None:
+            return None
+        return self._limit - self._text_tokens - self._audio_tokens
 
     def _cached_of(self, modality: str, most: int) -> int:
         return max(0, min(self._cached.get(modality, 0), most))

@@ -393,9 +393,8 @@ async def test_a_response_that_is_asked_for_is_refused_with_the_reason(engine: M
     ("ask", "names"),
     [
         (Ask(instructions="Be brief."), "instructions"),
-        (Ask(max_tokens=100), "max_output_tokens"),
         (Ask(speed=1.5), "speed"),
-        (Ask(tools=(Tool("look"),), speed=0.5, max_tokens=1), "tools, max_output_tokens, speed"),
+        (Ask(tools=(Tool("look"),), speed=0.5, max_tokens=1), "tools, speed"),
     ],
 )
 async def test_settings_that_have_no_effect_are_told_in_the_log(

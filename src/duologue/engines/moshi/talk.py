@@ -47,7 +47,6 @@ class MoshiTalk:
         asked = {
             "instructions": bool(ask.instructions),
             "tools": bool(ask.tools),
-            "max_output_tokens": ask.max_tokens is not None,
             "speed": ask.speed != 1.0,
         }
         if names := ", ".join(name for name, is_asked in asked.items() if is_asked):
