@@ -11,6 +11,9 @@ Errors are data on the wire (protocol reference, section 7). An impossible state
 `AssertionError`, which closes that one session.
 """
 
+SHOWN_CHARACTERS = 2000
+"""Of a message or a path that is told to a client, which may repeat what the client sent."""
+
 
 class DuologueError(Exception):
     """The root of the tree; `str()` is fit to be shown to whoever made the mistake."""
@@ -21,7 +24,8 @@ class Refusal(DuologueError):
 
     `code` is a code of the error catalogue, `param` the path of the bad field
     (`session.audio.output.speed`, `item.content[0].text`) or None. `type` is the kind of
-    error on the wire: whether the request was wrong or came too early.
+    error on the wire: whether the request was wrong or came too early. Of a message or a path
+    that has become long, as it repeats what the client sent, the middle is left out.
     """
 
     def __init__(
@@ -31,10 +35,10 @@ class Refusal(DuologueError):
         param: str | None = None,
         type: str = "invalid_request_error",
     ) -> None:
-        super().__init__(message)
+        super().__init__(message := _shown(message))
         self.code = code
         self.message = message
-        self.param = param
+        self.param = param if param is None else _shown(param)
         self.type = type
 
 
@@ -57,3 +61,10 @@ class ModelFault(DuologueError):
 
 class ConfigFault(DuologueError):
     """A setting has a value that it cannot have."""
+
+
+def _shown(text: str) -> str:
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    half = SHOWN_CHARACTERS // 2
+    return f"{text[:half]}…{text[-half:]}"

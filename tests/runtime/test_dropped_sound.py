@@ -25,7 +25,8 @@ from duologue.events import (
     ResponseOutputAudioTranscriptDelta,
     SessionCreated,
 )
-from duologue.runtime.outbox import EVENT_OVERHEAD_BYTES, Outbox
+from duologue.events.weight import EVENT_BYTES
+from duologue.runtime.outbox import Outbox
 from duologue.runtime.runner import Runner
 from session_kit import create, truncate
 
@@ -112,7 +113,7 @@ async def test_sound_that_waits_when_its_item_is_truncated_is_not_sent() -> None
 
 
 async def test_what_is_dropped_makes_room() -> None:
-    outbox = Outbox(2 * (EVENT_OVERHEAD_BYTES + 100))
+    outbox = Outbox(2 * (EVENT_BYTES + 100))
     assert outbox.put(sound("resp_1", 1)) and outbox.put(sound("resp_1", 2))
     assert not outbox.put(sound("resp_2", 3))
     outbox.drop_audio("resp_1")

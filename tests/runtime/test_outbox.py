@@ -17,8 +17,10 @@ from duologue.events import (
     ResponseOutputAudioDelta,
     ServerEvent,
     SessionCreated,
+    SessionUpdated,
 )
-from duologue.runtime.outbox import EVENT_OVERHEAD_BYTES, Outbox
+from duologue.events.weight import weight_of
+from duologue.runtime.outbox import Outbox
 
 
 def created(number: int) -> SessionCreated:
@@ -120,12 +122,44 @@ def test_after_the_event_a_client_names_all_others_come_once(
 
 
 async def test_the_log_forgets_the_oldest_and_says_so() -> None:
-    outbox = begun(log_bytes=3 * EVENT_OVERHEAD_BYTES)
+    outbox = begun(log_bytes=3 * weight_of(event("a")))
     for name in "abcdef":
         outbox.put(event(name))
     await taken(outbox, 7)
     assert not outbox.reaches("a") and not outbox.reaches("x")
     assert outbox.reaches("c") and outbox.reaches("f") and outbox.reaches(None)
+
+
+def told(number: int, characters: int) -> ServerEvent:
+    session = Settings(SessionConfig(id="sess_1", model="m")).session
+    session = structs.replace(session, instructions=str(number) * characters)
+    return SessionUpdated(event_id=f"u{number}", session=session)
+
+
+async def test_what_a_client_is_told_counts_with_all_its_text() -> None:
+    outbox = begun(limit_bytes=1_000_000)
+    assert await taken(outbox, 1) == ["created0"]
+    taken_in = [outbox.put(told(number, 300_000)) for number in range(5)]
+    assert taken_in == [True, True, True, False, False]
+    assert await taken(outbox, 3) == ["u0", "u1", "u2"]
+    assert outbox.put(told(5, 300_000))
+
+
+async def test_one_event_fits_however_large_it_is() -> None:
+    outbox = begun(limit_bytes=10_000)
+    await taken(outbox, 1)
+    assert outbox.put(told(0, 100_000)) and not outbox.put(event("a"))
+    assert await taken(outbox, 1) == ["u0"]
+    assert outbox.put(event("b")) and not outbox.put(told(1, 100_000))
+
+
+async def test_the_log_is_bounded_by_the_text_it_holds() -> None:
+    outbox = begun(log_bytes=500_000, limit_bytes=10_000_000)
+    for number in range(5):
+        outbox.put(told(number, 200_000))
+    outbox.put(event("a"))
+    await taken(outbox, 7)
+    assert not outbox.reaches("u2") and outbox.reaches("u3")
 
 
 async def test_without_a_log_nothing_is_kept() -> None:
@@ -154,8 +188,8 @@ async def test_bytes_are_counted_right_through_it_all() -> None:
     outbox = begun(limit_bytes=10_000)
     for _ in range(50):
         assert outbox.put(sound("s", 8000))
+        assert not outbox.put(sound("t", 8000))
         await taken(outbox, 2)
-        assert not outbox.put(sound("t", 10_000))
         outbox.hang_up()
         outbox.rewind(None)
         outbox.drop_audio("resp")

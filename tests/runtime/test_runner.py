@@ -92,6 +92,25 @@ async def test_a_client_that_does_not_read_loses_its_session_not_the_server_its_
         assert await c.runner.next_event() is None
 
 
+async def test_what_a_client_changes_without_reading_what_it_is_told_is_bounded() -> None:
+    async with call(outbox_bytes=1_000_000) as c:
+        await c.until(SessionCreated)
+        for number in range(40):
+            await c.send(update(instructions=str(number) * 100_000))
+        await asyncio.wait_for(c.runner.ended(), 10)
+        assert c.runner.close_code == 1008 and "too_slow" in c.runner.close_reason
+
+
+async def test_errors_that_nobody_reads_hold_little_of_what_was_wrong() -> None:
+    async with call(outbox_bytes=1_000_000) as c:
+        await c.until(SessionCreated)
+        for _ in range(40):
+            await c.send({"type": "conversation.item.retrieve", "item_id": "x" * 100_000})
+        for _ in range(40):
+            error = await c.until(Error)
+            assert len(error.error.message) < 3000  # type: ignore[union-attr]
+
+
 async def test_a_vanished_client_frees_the_engine_in_mid_reply() -> None:
     script = Script(replies=(ScriptedReply(text="a b", word_delay_ms=3_600_000),))
     async with call(script) as c:

@@ -5,14 +5,25 @@ import base64
 import json
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from starlette.websockets import WebSocket
 
 from duologue.config import ServerConfig
-from duologue.transports.websocket import CLOSE_REASON_BYTES, INLINE_CHARACTERS, close_reason
+from duologue.events import ServerEvent
+from duologue.events.dialect import Ga
+from duologue.transports.websocket import (
+    CLOSE_REASON_BYTES,
+    INLINE_CHARACTERS,
+    attend,
+    close_reason,
+)
 from live_server import KEY, Caller, call, http_get, scripted, serving, ws_url
+from runner_kit import call as runner_call
+from session_kit import add, update, user
 
 LONG_SPEECH = "replies = [{text = '" + "word " * 800 + "'}]"
 """800 words of a quarter of a second: 12 MB of audio deltas, more than sockets can hold."""
@@ -218,6 +229,52 @@ async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_rea
             assert chunk
             received += chunk
         deaf.close()
+
+
+class Threads(Ga):
+    """GA that notes in which thread which events are encoded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inline: dict[str, set[bool]] = {}
+
+    def encode(self, event: ServerEvent) -> tuple[str, ...]:
+        inline = threading.current_thread() is threading.main_thread()
+        self.inline.setdefault(f"{type(event).__name__}", set()).add(inline)
+        return super().encode(event)
+
+
+async def test_whatever_is_large_is_encoded_off_the_event_loop() -> None:
+    def frame(event: dict[str, object]) -> dict[str, object]:
+        return {"type": "websocket.receive", "text": json.dumps(event)}
+
+    text = "x" * 2 * INLINE_CHARACTERS
+    frames = asyncio.Queue[dict[str, object]]()
+    frames.put_nowait({"type": "websocket.connect"})
+    frames.put_nowait(frame(update(instructions=text)))
+    frames.put_nowait(frame(add(user(text))))
+    frames.put_nowait(frame({"type": "input_audio_buffer.clear"}))
+    sent: list[str] = []
+
+    async def send(message: Any) -> None:
+        if "text" in message:
+            sent.append(json.loads(message["text"])["type"])
+        if sent[-1:] == ["input_audio_buffer.cleared"]:
+            frames.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    dialect = Threads()
+    async with runner_call() as c:
+        socket = WebSocket({"type": "websocket"}, frames.get, send)
+        await socket.accept()
+        await attend(socket, c.runner, c.runner.attach(), dialect, send_timeout_s=20)
+    assert sent[-1] == "input_audio_buffer.cleared"
+    assert dialect.inline == {
+        "SessionCreated": {True},
+        "SessionUpdated": {False},
+        "ConversationItemAdded": {False},
+        "ConversationItemDone": {False},
+        "InputAudioBufferCleared": {True},
+    }
 
 
 def test_close_reasons_fit_their_frame_and_are_cut_between_characters() -> None:

@@ -392,10 +392,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     outbox_bytes: Annotated[
         Count,
         Meta(
-            description="What a session keeps for a client that reads slowly; beyond it the "
-            "session is closed."
+            description="Events that a session keeps for a client that reads slowly; beyond it "
+            "the session is closed. An item is told twice: twice `max_message_bytes` at least."
         ),
-    ] = 16 * MIB
+    ] = 64 * MIB
     send_timeout_s: Annotated[
         float, Meta(gt=0, description="A client that takes nothing for so long is dropped.")
     ] = 20.0

@@ -6,8 +6,9 @@
 
 The runner puts, one connection at a time takes; each begins with `session.created`. What is
 taken is in the client's sound formats, and so is the log: nothing is converted twice. A client
-that does not read fills it; then the session is closed rather than memory filled. Sound of an
-interrupted response, or of an item beyond its cut, can be dropped while it is still here (C-157).
+that does not read fills it; then the session is closed rather than memory filled. One event fits
+however large it is, since who is sent that need not be slow. Sound of an interrupted response, or
+of an item beyond its cut, can be dropped while it is still here (C-157).
 """
 
 import asyncio
@@ -15,15 +16,12 @@ from collections import deque
 from collections.abc import Callable
 
 from duologue.events import ResponseOutputAudioDelta, SessionCreated
-from duologue.events.translation import (
-    AnyServerEvent,
-    SessionOutputAudioDelta,
-    TranslationCreated,
-)
+from duologue.events.translation import AnyServerEvent, TranslationCreated
+from duologue.events.weight import EVENT_BYTES, weight_of
 from duologue.runtime.formats import Outgoing
 
-EVENT_OVERHEAD_BYTES = 512
-"""What any event is counted as, besides the sound in it."""
+_Held = tuple[AnyServerEvent, int]
+"""An event and its weight in bytes, found once."""
 
 
 class Outbox:
@@ -35,8 +33,8 @@ class Outbox:
     def __init__(self, limit_bytes: int, *, log_bytes: int = 0) -> None:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._events: deque[AnyServerEvent] = deque()
-        self._again: deque[AnyServerEvent] = deque()
+        self._events: deque[_Held] = deque()
+        self._again: deque[_Held] = deque()
         """What goes before those, converted already."""
         self._outgoing = Outgoing()
         self._taking = asyncio.Lock()
@@ -48,8 +46,8 @@ class Outbox:
         self._connection = 0
         self._log_bytes = log_bytes
         self._logged_bytes = 0
-        self._log: deque[tuple[str, AnyServerEvent | None]] = deque()
-        """Ids of what was sent, and what it was, unless it shall not be sent again."""
+        self._log: deque[tuple[str, AnyServerEvent | None, int]] = deque()
+        """Ids of what was sent, what it was, unless it shall not be sent again, and its weight."""
         self._leaving: AnyServerEvent | None = None
         """What the reader has taken and perhaps not yet sent."""
         self._in_doubt = False
@@ -60,17 +58,18 @@ class Outbox:
         self._begun = True
         if not self._ended:
             # What waits may be older than the formats that this one shows to a client come back.
-            (self._again if self._connection else self._events).appendleft(event)
-            self._held_bytes += _size(event)
+            size = weight_of(event)
+            (self._again if self._connection else self._events).appendleft((event, size))
+            self._held_bytes += size
         self._wake()
 
     def put(self, event: AnyServerEvent) -> bool:
         """Add an event; False when it does not fit, or the outbox has ended."""
-        size = _size(event)
-        if self._ended or self._held_bytes + size > self._limit_bytes:
+        size = weight_of(event)
+        if self._ended or (self._held_bytes and self._held_bytes + size > self._limit_bytes):
             return False
         self._held_bytes += size
-        self._events.append(event)
+        self._events.append((event, size))
         self._wake()
         return True
 
@@ -103,7 +102,7 @@ class Outbox:
         """Whether all that was sent after the event of that id is still known."""
         if after is None or (self._leaving is not None and self._leaving.event_id == after):
             return True
-        return any(event_id == after for event_id, _ in self._log)
+        return any(event_id == after for event_id, _, _ in self._log)
 
     def rewind(self, after: str | None) -> None:
         """Have sent again what was sent after event `after`, which must be known.
@@ -111,15 +110,15 @@ class Outbox:
         None: what the connection that is gone may have been unable to send.
         """
         while self._log:
-            event_id, event = self._log[-1]
+            event_id, event, size = self._log[-1]
             if event_id == after or (after is None and not self._in_doubt):
                 break
             self._in_doubt = False
             self._log.pop()
-            self._logged_bytes -= EVENT_OVERHEAD_BYTES if event is None else _size(event)
+            self._logged_bytes -= size
             if event is not None and not isinstance(event, SessionCreated):
-                self._again.appendleft(event)
-                self._held_bytes += _size(event)
+                self._again.appendleft((event, size))
+                self._held_bytes += size
         self._in_doubt = False
 
     async def get(self) -> AnyServerEvent | None:
@@ -134,8 +133,9 @@ class Outbox:
                 async with self._taking:  # the reader of a connection that is gone may be at it
                     event = await self._take()
                 if event is not None and connection != self._connection:
-                    self._again.append(event)  # behind what is sent again, before what waits
-                    self._held_bytes += _size(event)
+                    size = weight_of(event)
+                    self._again.append((event, size))  # behind what is sent again, before the rest
+                    self._held_bytes += size
                     return None
                 if event is not None:
                     break
@@ -168,18 +168,18 @@ class Outbox:
         """The next event where it is there and quickly converted, as most are."""
         if not self._begun or self._again or not self._events or self._taking.locked():
             return None
-        if self._outgoing.is_long(self._events[0]):
+        if self._outgoing.is_long(self._events[0][0]):
             return None
-        event = self._events.popleft()
-        self._held_bytes -= _size(event)
+        event, size = self._events.popleft()
+        self._held_bytes -= size
         return self._outgoing.convert(event)
 
     async def _take(self) -> AnyServerEvent | None:
         waiting = self._again or self._events
         if not waiting:
             return None
-        event = waiting.popleft()
-        self._held_bytes -= _size(event)
+        event, size = waiting.popleft()
+        self._held_bytes -= size
         if waiting is self._again:
             return event
         if self._outgoing.is_long(event):
@@ -189,34 +189,28 @@ class Outbox:
     def _drop(self, falls: Callable[[ResponseOutputAudioDelta], bool]) -> None:
         self._events = self._without_sound(self._events, falls)
         self._again = self._without_sound(self._again, falls)
-        for index, (event_id, sent) in enumerate(self._log):
+        for index, (event_id, sent, size) in enumerate(self._log):
             if isinstance(sent, ResponseOutputAudioDelta) and falls(sent):
-                self._logged_bytes -= _size(sent) - EVENT_OVERHEAD_BYTES
-                self._log[index] = (event_id, None)
+                self._logged_bytes -= size - EVENT_BYTES
+                self._log[index] = (event_id, None, EVENT_BYTES)
 
     def _without_sound(
-        self, events: deque[AnyServerEvent], falls: Callable[[ResponseOutputAudioDelta], bool]
-    ) -> deque[AnyServerEvent]:
-        kept = deque(
-            event
-            for event in events
-            if not (isinstance(event, ResponseOutputAudioDelta) and falls(event))
-        )
-        self._held_bytes -= sum(map(_size, events)) - sum(map(_size, kept))
+        self, held: deque[_Held], falls: Callable[[ResponseOutputAudioDelta], bool]
+    ) -> deque[_Held]:
+        kept: deque[_Held] = deque()
+        for one in held:
+            if isinstance(one[0], ResponseOutputAudioDelta) and falls(one[0]):
+                self._held_bytes -= one[1]
+            else:
+                kept.append(one)
         return kept
 
     def _note_sent(self) -> None:
         if self._leaving is None:
             return
-        self._log.append((self._leaving.event_id, self._leaving))
-        self._logged_bytes += _size(self._leaving)
+        size = weight_of(self._leaving)
+        self._log.append((self._leaving.event_id, self._leaving, size))
+        self._logged_bytes += size
         self._leaving = None
         while self._logged_bytes > self._log_bytes and len(self._log) > 1:
-            _, event = self._log.popleft()
-            self._logged_bytes -= EVENT_OVERHEAD_BYTES if event is None else _size(event)
-
-
-def _size(event: AnyServerEvent) -> int:
-    if isinstance(event, ResponseOutputAudioDelta | SessionOutputAudioDelta):
-        return EVENT_OVERHEAD_BYTES + len(event.delta)
-    return EVENT_OVERHEAD_BYTES
+            self._logged_bytes -= self._log.popleft()[2]

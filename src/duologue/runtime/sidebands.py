@@ -14,11 +14,12 @@ from collections.abc import Awaitable, Callable
 from duologue.core.inputs import BadEvent
 from duologue.events import SessionCreated, SessionUpdated
 from duologue.events.translation import AnyClientEvent, AnyServerEvent
+from duologue.events.weight import weight_of
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.line import Line
 
-WAITING_EVENTS = 4096
-"""Events that may wait for one that does not read."""
+WAITING_BYTES = 16 * 1024 * 1024
+"""Of events that may wait for one that does not read; a single one may be larger."""
 
 
 class _Waiting:
@@ -26,14 +27,17 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.ended = False
-        self._events: deque[AnyServerEvent] = deque()
+        self._events: deque[tuple[AnyServerEvent, int]] = deque()
+        self._held_bytes = 0
         self._ready = asyncio.Event()
 
     def put(self, event: AnyServerEvent) -> bool:
         """Add an event; False when it does not fit."""
-        if len(self._events) >= WAITING_EVENTS:
+        size = weight_of(event)
+        if self._held_bytes and self._held_bytes + size > WAITING_BYTES:
             return False
-        self._events.append(event)
+        self._held_bytes += size
+        self._events.append((event, size))
         self._ready.set()
         return True
 
@@ -49,7 +53,9 @@ class _Waiting:
                 return None
             self._ready.clear()
             await self._ready.wait()
-        return self._events.popleft()
+        event, size = self._events.popleft()
+        self._held_bytes -= size
+        return event
 
 
 class Sidebands:

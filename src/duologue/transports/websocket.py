@@ -15,17 +15,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from duologue.core.inputs import BadEvent
 from duologue.errors import Refusal
-from duologue.events import ConversationItemRetrieved
 from duologue.events.codec import event_id_of
 from duologue.events.dialect import Dialect
 from duologue.events.translation import AnyClientEvent
+from duologue.events.weight import weight_of
 from duologue.runtime.line import Line
 from duologue.runtime.runner import Runner
 
 logger = logging.getLogger(__name__)
 
 INLINE_CHARACTERS = 64 * 1024
-"""A frame up to this is decoded on the event loop: about 50 µs."""
+"""A frame up to this is decoded and encoded on the event loop: about 50 µs."""
 
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
@@ -104,7 +104,7 @@ async def _write(
     send_now = getattr(websocket.state, "send_now", None)
     try:
         while (event := await line.next_event()) is not None:
-            if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
+            if weight_of(event) > INLINE_CHARACTERS:
                 texts = await asyncio.to_thread(dialect.encode, event)
             else:
                 texts = dialect.encode(event)

@@ -11,10 +11,11 @@ import logging
 
 from duologue.core.inputs import BadEvent
 from duologue.errors import Refusal
-from duologue.events import ConversationItemRetrieved, Error, ErrorDetail
+from duologue.events import Error, ErrorDetail
 from duologue.events.codec import event_id_of
 from duologue.events.dialect import Dialect
 from duologue.events.translation import AnyClientEvent, AnyServerEvent
+from duologue.events.weight import weight_of
 from duologue.runtime.line import Line
 from duologue.runtime.runner import Runner
 from duologue.runtime.sidebands import Sidebands
@@ -24,6 +25,9 @@ from duologue.transports.webrtc.peer import Peer
 from duologue.transports.webrtc.playout import Playout
 
 logger = logging.getLogger(__name__)
+
+INLINE_BYTES = 64 * 1024
+"""An event up to this is encoded on the event loop: about 50 µs."""
 
 BINARY = BadEvent(
     "invalid_event", "Binary messages are not allowed: send every event as a text of JSON."
@@ -135,7 +139,7 @@ async def _write(
 
 
 async def _send(peer: Peer, dialect: Dialect, event: AnyServerEvent) -> None:
-    if isinstance(event, ConversationItemRetrieved):  # may hold minutes of sound
+    if weight_of(event) > INLINE_BYTES:
         texts = await asyncio.to_thread(dialect.encode, event)
     else:
         texts = dialect.encode(event)
