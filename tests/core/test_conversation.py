@@ -66,15 +66,15 @@ def test_sound_of_deleted_items_makes_room() -> None:
     it = Conversation("conv")
     for number in range(20):
         it.add(entry := message(f"i{number}", minute))
-        it.keep_sound(entry)
+        it.keep(entry)
     for number in range(10):
         it.remove(f"i{number}")
     for number in range(20, 30):
         it.add(entry := message(f"i{number}", minute))
-        it.keep_sound(entry)
+        it.keep(entry)
     assert all(entry.pcm for entry in it)
     it.add(entry := message("one more", minute))
-    it.keep_sound(entry)
+    it.keep(entry)
     assert [bool(entry.pcm) for entry in it] == [False] + [True] * 20
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from duologue.core import inputs
-from duologue.core.conversation import IMAGES_KEPT_CHARACTERS
-from duologue.core.talk import Done, Say
+from duologue.core.conversation import IMAGES_KEPT_CHARACTERS, TEXT_KEPT_BYTES
+from duologue.core.talk import Call, Done, Say
 from duologue.events import (
     ConversationItemAdded,
     ConversationItemDeleted,
@@ -301,6 +301,69 @@ def test_too_much_waiting_sound_is_refused_once() -> None:
 
 def _text(text: str) -> dict[str, str]:
     return {"type": "input_text", "text": text}
+
+
+THIRD = "x" * (TEXT_KEPT_BYTES // 3 - 2000)
+CALL = {"type": "function_call", "name": "f", "call_id": "c1", "arguments": "{}"}
+
+
+def written(item_id: str, text: str = THIRD) -> dict[str, Any]:
+    return add({"type": "message", "id": item_id, "role": "user", "content": [_text(text)]})
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "message", "role": "system", "content": [_text(THIRD)]},
+        {**CALL, "call_id": "c2", "arguments": THIRD},
+        {"type": "function_call_output", "call_id": "c1", "output": THIRD},
+        {"type": "message", "role": "user", "content": [_text("语" * (TEXT_KEPT_BYTES // 6))]},
+    ],
+    ids=["text", "arguments", "output", "wide"],
+)
+def test_a_conversation_holds_text_up_to_a_bound_and_again_when_some_is_deleted(
+    item: dict[str, Any],
+) -> None:
+    tried = add({**item, "id": "d"})
+    t = play(
+        add({**CALL, "id": "call"}),
+        written("a"),
+        written("b"),
+        written("c"),
+        {**tried, "event_id": "mine"},
+        {"type": "conversation.item.delete", "item_id": "a"},
+        tried,
+    )
+    (error,) = (event.error for event in t.events(Error))
+    assert (error.code, error.param) == ("string_above_max_length", "item")
+    assert error.event_id == "mine" and "may hold 24 MiB of text" in error.message
+    assert t.mirror.order == ["call", "b", "c", "d"]
+
+
+def test_what_replies_say_is_taken_and_counts() -> None:
+    t = Timeline()
+    t.engine.answers(Say(THIRD), Call(0, name="f", delta=THIRD), Done())  # the call has no end
+    t.client_sends(0.1, create(output_modalities=["text"]))
+    for index, item_id in enumerate("abc"):
+        t.client_sends(1.0 + index, written(item_id))
+    t.run(5.0)
+    assert codes(t) == ["string_above_max_length"] * 2
+    (said, called) = t.events(ResponseDone)[0].response.output
+    assert t.mirror.order == [said.id, called.id, "a"]
+
+
+def test_what_is_kept_beside_makes_room_for_the_conversation() -> None:
+    t = Timeline()
+    for second in range(1, 6):
+        t.engine.answers(Say(THIRD), Done())
+        t.client_sends(second, create(output_modalities=["text"], conversation="none"))
+    t.run(7.0)
+    items = [event.response.output[0].id for event in t.events(ResponseDone)]
+    for second, item_id in enumerate(items, 8):
+        t.client_sends(second, {"type": "conversation.item.retrieve", "item_id": item_id})
+    t.run(20.0)
+    assert [event.item.id for event in t.events(ConversationItemRetrieved)] == items[2:]
+    assert codes(t) == ["item_retrieve_invalid_item_id"] * 2
 
 
 def test_a_conversation_holds_images_up_to_a_bound_and_again_when_some_are_deleted() -> None:

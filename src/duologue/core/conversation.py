@@ -16,6 +16,7 @@ from msgspec import UNSET, structs
 
 from duologue.audio import pcm as audio
 from duologue.core import talk
+from duologue.core.items import without_images
 from duologue.core.playback import PlaybackLedger
 from duologue.errors import Refusal
 from duologue.events import (
@@ -30,6 +31,7 @@ from duologue.events import (
     OutputAudio,
     OutputText,
 )
+from duologue.events.weight import weight_of
 
 AUDIO_KEPT_S = 1200
 """Seconds of sound that history keeps for `retrieve`; older sound goes, its words stay.
@@ -41,6 +43,14 @@ be given it. One item is never longer than the input buffer may be.
 BESIDE_KEPT = 1000
 """Items of out-of-band responses that can be retrieved and referred to; older ones go."""
 
+TEXT_KEPT_BYTES = 24 * 1024 * 1024
+"""Of text, arguments and outputs that one conversation may hold, as they lie in memory.
+
+An item counts half a kilobyte more than its text, so that the number of items has a bound too. The
+client's next item is refused. What a reply says is always taken, and so are the words of the user's
+voice, which come no faster than speech and are not counted.
+"""
+
 IMAGES_KEPT_CHARACTERS = 64 * 1024 * 1024
 """Characters of data URIs that one conversation may hold; the next image is refused."""
 
@@ -48,7 +58,7 @@ IMAGES_KEPT_CHARACTERS = 64 * 1024 * 1024
 class Entry:
     """One item: `item` without sound bytes, `pcm` of a user item, `ledger` of a spoken reply."""
 
-    __slots__ = ("after", "before", "item", "known", "ledger", "pcm")
+    __slots__ = ("after", "before", "item", "known", "ledger", "pcm", "text_bytes")
 
     def __init__(
         self, item: Item, *, pcm: bytes = b"", ledger: PlaybackLedger | None = None
@@ -58,6 +68,8 @@ class Entry:
         self.ledger = ledger
         self.known = False
         """Whether the engine was told of it."""
+        self.text_bytes = 0
+        """What was counted of its text."""
         self.before: Entry | None = None
         self.after: Entry | None = None
 
@@ -125,6 +137,7 @@ class Conversation:
         self._sounding: dict[str, tuple[Entry, int]] = {}
         """Entries with sound and its bytes, oldest first."""
         self._sound_bytes = 0
+        self._text_bytes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         entry = self._first
@@ -189,7 +202,7 @@ class Conversation:
         entry.before = entry.after = None
         if isinstance(entry.item, FunctionCallItem):
             self._calls -= Counter([str(entry.item.call_id)])  # a count of nought goes
-        self._let_go(item_id)
+        self._let_go(entry)
         return entry
 
     def previous_id(self, item_id: str) -> str | None:
@@ -214,14 +227,21 @@ class Conversation:
     def keep_beside(self, entry: Entry) -> None:
         """Keep what an out-of-band response made, for `retrieve` and references (GAP-21)."""
         self._beside[entry.id] = entry
-        self.keep_sound(entry)
-        if len(self._beside) > BESIDE_KEPT:
-            oldest = next(iter(self._beside))
-            del self._beside[oldest]
-            self._let_go(oldest)
+        self.keep(entry)
+        while len(self._beside) > BESIDE_KEPT or (
+            self._text_bytes > TEXT_KEPT_BYTES and len(self._beside) > 1
+        ):
+            self._let_go(self._beside.pop(next(iter(self._beside))))
 
     def check_room(self, item: Item, param: str) -> None:
-        """Refuse images beyond what a conversation may hold."""
+        """Refuse text and images beyond what a conversation may hold."""
+        if self._text_bytes + _text_bytes(item) > TEXT_KEPT_BYTES:
+            raise Refusal(
+                "string_above_max_length",
+                f"The items of a conversation may hold {TEXT_KEPT_BYTES >> 20} MiB of text; "
+                "delete some to make room.",
+                param,
+            )
         more = _image_characters(item)
         if not more:
             return
@@ -231,11 +251,14 @@ class Conversation:
                 "image_file_too_large",
                 f"The images of a conversation may hold {IMAGES_KEPT_CHARACTERS >> 20} MiB as "
                 "data URIs; delete items with images to make room.",
-                param,
+                f"{param}.content",
             )
 
-    def keep_sound(self, entry: Entry) -> None:
-        """Count the sound of a finished entry and let the oldest sound go beyond the bound."""
+    def keep(self, entry: Entry) -> None:
+        """Count what a finished entry holds and let the oldest sound go beyond the bound."""
+        self._text_bytes -= entry.text_bytes
+        entry.text_bytes = _text_bytes(entry.item)
+        self._text_bytes += entry.text_bytes
         if not (size_bytes := len(entry.sound)):
             return
         self._sounding[entry.id] = entry, size_bytes
@@ -246,9 +269,10 @@ class Conversation:
             self._sound_bytes -= its_bytes
             oldest.forget_sound()
 
-    def _let_go(self, item_id: str) -> None:
-        """An item is gone, and its sound need not be counted any more."""
-        _, size_bytes = self._sounding.pop(item_id, (None, 0))
+    def _let_go(self, entry: Entry) -> None:
+        """An item is gone, and what it held need not be counted any more."""
+        self._text_bytes -= entry.text_bytes
+        _, size_bytes = self._sounding.pop(entry.id, (None, 0))
         self._sound_bytes -= size_bytes
 
     def _join(self, before: Entry | None, after: Entry | None) -> None:
@@ -261,6 +285,10 @@ class Conversation:
             self._last = before
         else:
             after.before = before
+
+
+def _text_bytes(item: Item) -> int:
+    return weight_of(without_images(item))
 
 
 def _image_characters(item: Item) -> int:

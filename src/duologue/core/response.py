@@ -201,6 +201,8 @@ class ResponseMachine:
             output.close(status)
             if output.complete:
                 self._put(output.entry)
+            elif self.keeps and self._conversation.holds(output.entry):
+                self._conversation.keep(output.entry)
 
     def _put(self, entry: Entry) -> None:
         if not self.keeps:
@@ -208,7 +210,7 @@ class ResponseMachine:
         elif self._conversation.holds(entry):
             self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
             entry.known = True
-            self._conversation.keep_sound(entry)
+            self._conversation.keep(entry)
 
     def _extension(self) -> ResponseExtension | UnsetType:
         if self._speech_end is None:

@@ -336,7 +336,7 @@ class UserTurn:
 
     def _enter(self, entry: Entry, item: MessageItem, *, was_heard: bool = False) -> None:
         previous = self._conversation.add(entry)
-        self._conversation.keep_sound(entry)
+        self._conversation.keep(entry)
         self._batch.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=entry.id)
         self._batch.send(ConversationItemAdded, previous_item_id=previous, item=item)
         self._batch.send(ConversationItemDone, previous_item_id=previous, item=item)

@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import UnsetType
 
-from duologue.events.server import ResponseOutputAudioDelta
+from duologue.events.responses import ResponseOutputAudioDelta
 from duologue.events.translation import SessionOutputAudioDelta
 
 EVENT_BYTES = 512
@@ -37,7 +37,7 @@ _WEIGHTLESS = (int, float, bool, type(None), UnsetType)
 
 
 def weight_of(event: msgspec.Struct) -> int:
-    """The bytes that `event` holds: of sound and text as they lie in memory."""
+    """The bytes that an event, or an item, holds: of sound and text as they lie in memory."""
     kind = type(event)
     if kind is ResponseOutputAudioDelta or kind is SessionOutputAudioDelta:
         return EVENT_BYTES + len(event.delta)  # type: ignore[attr-defined]
