@@ -10,11 +10,13 @@ import gc
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from websockets import ConnectionClosed
 
 from duologue.config import MIB
 from duologue.runtime.runner import Runner
@@ -43,18 +45,38 @@ async def answer(client: Caller, text: str) -> str:
     return said
 
 
-async def converse(client: Caller, stopped: asyncio.Event) -> int:
-    """Turn after turn; how many there were."""
-    turns = 0
-    while turns < 3 or not stopped.is_set():
-        turns += 1
-        assert await answer(client, f"Turn {turns}.") == f"You said: Turn {turns}."
-    return turns
+REPLY_S = 2.0
+"""Work that may be done before a reply to the neighbour is there; alone it takes some 20 ms.
+
+Counted as the processor time of server and clients together, so that a busy machine does not
+matter. One that works on nothing, but does not answer, fails by the time limit on an event.
+"""
+
+
+class Neighbour:
+    """Somebody who converses, turn after turn, and minds how long each reply takes."""
+
+    def __init__(self, client: Caller) -> None:
+        self.replies_s: list[float] = []
+        self._client = client
+
+    async def converse(self, stopped: asyncio.Event) -> None:
+        """Until `stopped`, and one turn more, so that something done at the end is noticed too."""
+        last = False
+        while not last:
+            last = stopped.is_set()
+            began, number = time.process_time(), len(self.replies_s) + 1
+            assert await answer(self._client, f"Turn {number}.") == f"You said: Turn {number}."
+            self.replies_s.append(time.process_time() - began)
 
 
 @asynccontextmanager
-async def trial(**settings: Any) -> AsyncIterator[str]:
-    """A server on which a neighbour converses, and which must be as before at the end."""
+async def trial(reply_s: float = REPLY_S, **settings: Any) -> AsyncIterator[str]:
+    """A server on which a neighbour converses, and which must be as before at the end.
+
+    The neighbour's turns follow each other without a pause, and for none of its replies more than
+    `reply_s` of work is done: nothing held up the loop for longer.
+    """
     async with serving(scripted(script=SCRIPT, max_sessions=60, **settings)) as base_url:
         async with call(base_url) as first:
             assert await answer(first, "Hello.") == "You said: Hello."
@@ -62,10 +84,11 @@ async def trial(**settings: Any) -> AsyncIterator[str]:
         tasks, runners = len(asyncio.all_tasks()), count_runners()
         async with call(base_url) as client, asyncio.TaskGroup() as group:
             stopped = asyncio.Event()
-            neighbour = group.create_task(converse(client, stopped))
+            neighbour = Neighbour(client)
+            group.create_task(neighbour.converse(stopped))
             yield base_url
             stopped.set()
-        assert neighbour.result() >= 3
+        assert max(neighbour.replies_s) < reply_s, "the neighbour noticed"
         await until_empty(base_url)
         async with asyncio.timeout(20):
             while len(asyncio.all_tasks()) > tasks or count_runners() > runners:
@@ -86,6 +109,12 @@ async def sessions_open(base_url: str) -> int:
 async def until_empty(base_url: str) -> None:
     async with asyncio.timeout(20):
         while await sessions_open(base_url):
+            pass
+
+
+async def test_a_neighbour_who_waits_too_long_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="the neighbour noticed"):
+        async with trial(reply_s=0.0):
             pass
 
 
@@ -314,6 +343,23 @@ async def test_a_client_that_reads_late_gets_everything_in_order() -> None:
         for number in range(300):
             done = await client.next("conversation.item.done")
             assert done["item"]["content"][0]["text"].startswith(f"{number} ")
+
+
+async def test_a_client_that_reads_nothing_cannot_fill_the_memory_with_what_it_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """40 updates of 1 MiB, of which each is told back whole: more than sockets and outbox hold."""
+    async with (
+        trial(outbox_bytes=4 * MIB, send_timeout_s=0.5) as base_url,
+        call(base_url, max_queue=1) as client,
+    ):
+        with pytest.raises(ConnectionClosed):
+            for number in range(40):
+                session = {"type": "realtime", "instructions": f"{number:02}" * (MIB // 2)}
+                await client.send("session.update", session=session)
+            while True:
+                await client.receive()
+        assert "the client does not read, closing" in caplog.text
 
 
 # Clients that write slowly: bytes by hand
