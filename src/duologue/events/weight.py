@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import UnsetType
 
-from duologue.events.responses import ResponseOutputAudioDelta
+from duologue.events.replies import ResponseOutputAudioDelta
 from duologue.events.translation import SessionOutputAudioDelta
 
 EVENT_BYTES = 512
