@@ -36,7 +36,7 @@ from duologue.runtime.ports import Talk
 from duologue.testing.chat_stand_in import Answer
 
 MODEL = Model("stand-in", ("ethan",))
-QUESTION = Item("user", "user", (Part(pcm=tone(5000)),))
+QUESTION = Item("user", "user", (Part(pcm=tone(5000), media_id="question"),))
 ALL_CORES = sorted(os.sched_getaffinity(0))
 CHUNK_MS = 80
 QUICK = Answer(sound_ms=400, chunk_ms=CHUNK_MS)

@@ -17,7 +17,7 @@ from session_kit import add, codes, create, user
 
 def message(item_id: str, pcm: bytes = b"") -> Entry:
     content = (InputText(text=item_id),)
-    return Entry(MessageItem(id=item_id, role="user", content=content), pcm=pcm)
+    return Entry(MessageItem(id=item_id, role="user", content=content), sounds={0: pcm})
 
 
 def call(item_id: str, call_id: str) -> Entry:
@@ -72,10 +72,10 @@ def test_sound_of_deleted_items_makes_room() -> None:
     for number in range(20, 30):
         it.add(entry := message(f"i{number}", minute))
         it.keep(entry)
-    assert all(entry.pcm for entry in it)
+    assert all(entry.sound_bytes for entry in it)
     it.add(entry := message("one more", minute))
     it.keep(entry)
-    assert [bool(entry.pcm) for entry in it] == [False] + [True] * 20
+    assert [bool(entry.sound_bytes) for entry in it] == [False] + [True] * 20
 
 
 def test_what_is_kept_beside_is_bounded() -> None:

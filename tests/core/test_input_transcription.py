@@ -14,7 +14,7 @@ from duologue.events import (
     ResponseDone,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import update
+from session_kit import add, update
 
 
 def spoken_turn(transcription: dict[str, Any] | None, *transcripts: str) -> Timeline:
@@ -53,6 +53,27 @@ def test_a_transcript_names_its_item_adds_up_and_holds_nothing_up() -> None:
     t.run(3.2)
     (part,) = t.events(ConversationItemRetrieved)[0].item.content
     assert part.transcript == completed.transcript
+
+
+def test_every_sound_of_an_item_has_a_transcript_of_its_own() -> None:
+    t = Timeline()
+    t.client_sends(0.1, update(audio={"input": {"transcription": {"model": "whisper-1"}}}))
+    t.transcripts = ["One.", "Two."]
+    sound = {"type": "input_audio", "audio": "AAAA" * 1600}
+    longer = {"type": "input_audio", "audio": "AAAA" * 3200}
+    text = {"type": "input_text", "text": "and"}
+    empty = {"type": "input_audio", "audio": ""}
+    content = [sound, text, longer, empty]
+    t.client_sends(0.2, add({"type": "message", "id": "s", "role": "user", "content": content}))
+    t.client_sends(1.0, {"type": "conversation.item.retrieve", "item_id": "s"})
+    t.run(1.1)
+    done = t.events(ConversationItemInputAudioTranscriptionCompleted)
+    assert [(e.content_index, e.transcript, e.usage.seconds) for e in done] == [
+        (0, "One.", 0.1),
+        (2, "Two.", 0.2),
+    ]
+    first, _, second, _ = t.events(ConversationItemRetrieved)[0].item.content
+    assert (first.transcript, second.transcript) == ("One.", "Two.")
 
 
 @pytest.mark.conformance("C-103")

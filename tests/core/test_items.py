@@ -1,11 +1,14 @@
 """Items that a client creates, retrieves and deletes, and every refusal of them."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from duologue.core import inputs
 from duologue.core.conversation import IMAGES_KEPT_CHARACTERS, TEXT_KEPT_BYTES
+from duologue.core.outputs import Put
+from duologue.core.session import Session
 from duologue.core.talk import Call, Done, Say
 from duologue.events import (
     ConversationItemAdded,
@@ -17,10 +20,12 @@ from duologue.events import (
     ResponseDone,
     SessionUpdated,
 )
-from duologue.testing.timeline import Timeline
+from duologue.runtime.ids import IdSource
+from duologue.testing.timeline import Timeline, read
 from session_kit import add, codes, create, update, user
 
 SILENCE = "AAAA" * 1600  # 4800 bytes: 100 ms
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
 
 
 def play(*events: dict[str, Any]) -> Timeline:
@@ -137,6 +142,63 @@ def test_sound_in_an_item_is_kept_and_not_echoed() -> None:
     assert not t.events(ConversationItemAdded)[0].item.content[0].audio
     assert len(t.events(ConversationItemRetrieved)[0].item.content[0].audio) == 4800
     assert len(t.engine.history[0].parts[0].pcm or b"") == 4800
+
+
+def _sound(ms: int) -> dict[str, str]:
+    pcm = bytes([ms % 251, 1]) * (24 * ms)
+    return {"type": "input_audio", "audio": base64.b64encode(pcm).decode()}
+
+
+def _spoken(item_id: str, *content: dict[str, str]) -> dict[str, Any]:
+    return {"type": "message", "id": item_id, "role": "user", "content": list(content)}
+
+
+@pytest.mark.conformance("C-115", "C-119")
+def test_two_sounds_in_an_item_stay_two() -> None:
+    item = _spoken("s", _sound(500), _text("between"), _sound(300))
+    t = play(add(item), {"type": "conversation.item.retrieve", "item_id": "s"})
+    (shown,) = t.events(ConversationItemRetrieved)
+    assert [len(part.audio or b"") for part in shown.item.content[::2]] == [24_000, 14_400]
+    first, between, second = t.engine.history[0].parts
+    assert (len(first.pcm or b""), between.text, len(second.pcm or b"")) == (
+        24_000,
+        "between",
+        14_400,
+    )
+    assert first.media_id != second.media_id and not between.media_id
+
+
+def test_another_sound_under_the_same_id_is_another_sound() -> None:
+    twice = [_spoken("z", _sound(200)), _spoken("z", _sound(300))]
+    t = play(
+        add(_spoken("kept", _sound(100))),
+        add(_spoken("z", _sound(100))),
+        {"type": "conversation.item.delete", "item_id": "z"},
+        add(_spoken("z", _sound(200))),
+        create(conversation="none", input=[*twice, {"type": "item_reference", "id": "kept"}]),
+    )
+    put = {item.id: item.parts[0].media_id for item in t.engine.history}
+    *given, kept = (item.parts[0].media_id for item in t.engine.asks[0].context or ())
+    assert len({*put.values(), *given}) == 4, "each sound has a name of its own"
+    assert kept == put["kept"], "and what is referred to is the same"
+
+
+def test_a_sound_is_named_unlike_any_of_another_session() -> None:
+    names = set()
+    for seed in (1, 2):
+        session = Session(Timeline().config, new_id=IdSource(seed), now=0.0)
+        batch = session.handle(read(add(_spoken("msg_1", _sound(100), IMAGE))), 0.1)
+        (put,) = (output for output in batch if isinstance(output, Put))
+        names |= {part.media_id for part in put.item.parts}
+    assert len(names) == 4 and not any("msg_1" in name for name in names)
+
+
+def test_a_guess_and_what_it_becomes_are_the_same_sound() -> None:
+    t = Timeline()
+    t.user_speaks(0.5, 2.0)
+    t.run(4.0)
+    (expected,) = t.engine.expected
+    assert expected.parts[0].media_id == t.engine.history[0].parts[0].media_id
 
 
 @pytest.mark.conformance("C-112", "C-113", "C-117")

@@ -45,7 +45,7 @@ async def until(events: AsyncGenerator[LiveEvent, None], kind: type | str) -> li
 
 
 def spoken(name: str) -> Item:
-    return Item(name, "user", (Part(pcm=tone(100)),))
+    return Item(name, "user", (Part(pcm=tone(100), media_id=name),))
 
 
 async def test_it_answers_when_the_user_has_stopped() -> None:

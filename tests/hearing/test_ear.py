@@ -62,10 +62,10 @@ async def ear(model: HeldModel) -> AsyncIterator[WhisperEar]:
         await made.aclose()
 
 
-async def written(ear: WhisperEar, item_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
-    """What the transcriber says of an item, in the end."""
+async def written(ear: WhisperEar, media_id: str, pcm: bytes, ask: TranscriptionAsk) -> Transcript:
+    """What the transcriber says of a sound, in the end."""
     transcriber = WhisperTranscriber({"whisper-x": ear})
-    *_, whole = [heard async for heard in transcriber.transcribe(item_id, pcm, ask)]
+    *_, whole = [heard async for heard in transcriber.transcribe(media_id, pcm, ask)]
     assert isinstance(whole, Transcript)
     return whole
 

@@ -10,7 +10,7 @@ conversation of ten items and of ten thousand.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import UNSET, structs
 
@@ -56,15 +56,25 @@ IMAGES_KEPT_CHARACTERS = 64 * 1024 * 1024
 
 
 class Entry:
-    """One item: `item` without sound bytes, `pcm` of a user item, `ledger` of a spoken reply."""
+    """One item: `item` without sound bytes, `sounds` of a user item, `ledger` of a spoken reply.
 
-    __slots__ = ("after", "before", "item", "known", "ledger", "pcm", "text_bytes")
+    `sounds` are those of the item's parts, by content index. `media_id` names what sounds and
+    images the entry has, see `talk.Part`; of an item whose id was made here it is that id.
+    """
+
+    __slots__ = ("after", "before", "item", "known", "ledger", "media_id", "sounds", "text_bytes")
 
     def __init__(
-        self, item: Item, *, pcm: bytes = b"", ledger: PlaybackLedger | None = None
+        self,
+        item: Item,
+        *,
+        sounds: Mapping[int, bytes] | None = None,
+        media_id: str | None = None,
+        ledger: PlaybackLedger | None = None,
     ) -> None:
         self.item = item
-        self.pcm = pcm
+        self.sounds = sounds or {}
+        self.media_id = self.id if media_id is None else media_id
         self.ledger = ledger
         self.known = False
         """Whether the engine was told of it."""
@@ -79,11 +89,15 @@ class Entry:
         return self.item.id
 
     @property
-    def sound(self) -> bytes:
-        return self.ledger.pcm if self.ledger else self.pcm
+    def sound_bytes(self) -> int:
+        return len(self.ledger.pcm) if self.ledger else sum(map(len, self.sounds.values()))
+
+    def part_id(self, index: int) -> str:
+        """The name of the sound or image of a part."""
+        return f"{self.media_id}#{index}"
 
     def forget_sound(self) -> None:
-        self.pcm = b""
+        self.sounds = {}
         if self.ledger:
             self.ledger.forget_pcm()
 
@@ -91,18 +105,22 @@ class Entry:
         """The item as `conversation.item.retrieved` shows it."""
         if not isinstance(self.item, MessageItem):
             return self.item
-        return structs.replace(self.item, content=tuple(map(self._voiced, self.item.content)))
+        voiced = tuple(self._voiced(*part) for part in enumerate(self.item.content))
+        return structs.replace(self.item, content=voiced)
 
-    def _voiced(self, part: Content) -> Content:
-        if isinstance(part, InputAudio | OutputAudio) and self.sound:
-            return structs.replace(part, audio=self.sound)
+    def _voiced(self, index: int, part: Content) -> Content:
+        if isinstance(part, InputAudio) and (sound := self.sounds.get(index)):
+            return structs.replace(part, audio=sound)
+        if isinstance(part, OutputAudio) and self.ledger and self.ledger.pcm:
+            return structs.replace(part, audio=self.ledger.pcm)
         return part
 
     def to_talk(self) -> talk.Item:
         """The item as the engine takes it."""
         match self.item:
             case MessageItem(role=role, content=content):
-                return talk.Item(self.id, role, tuple(map(self._part, content)))
+                parts = tuple(self._part(*part) for part in enumerate(content))
+                return talk.Item(self.id, role, parts)
             case FunctionCallItem(name=name, arguments=arguments, call_id=call_id):
                 call = talk.CallPart(str(call_id), name, arguments)
                 return talk.Item(self.id, "call", call=call)
@@ -110,13 +128,17 @@ class Entry:
                 return talk.Item(self.id, "result", (talk.Part(output),), call_id=call_id)
         raise AssertionError(f"no engine takes an item of class {type(self.item).__name__}")
 
-    def _part(self, part: Content) -> talk.Part:
+    def _part(self, index: int, part: Content) -> talk.Part:
         match part:
             case InputAudio(transcript=transcript):
-                return talk.Part(transcript, self.pcm)
+                pcm = self.sounds.get(index, b"")
+                return talk.Part(transcript, pcm, media_id=self.part_id(index))
             case InputImage(image_url=url, detail=detail):
-                wanted = None if detail == "auto" else detail
-                return talk.Part(image_url=url or None, image_detail=wanted)
+                return talk.Part(
+                    image_url=url or None,
+                    image_detail=None if detail == "auto" else detail,
+                    media_id=self.part_id(index),
+                )
             case OutputAudio(transcript=transcript):
                 heard = self.ledger.heard_text if self.ledger else transcript or ""
                 return talk.Part(heard)
@@ -259,7 +281,7 @@ class Conversation:
         self._text_bytes -= entry.text_bytes
         entry.text_bytes = _text_bytes(entry.item)
         self._text_bytes += entry.text_bytes
-        if not (size_bytes := len(entry.sound)):
+        if not (size_bytes := entry.sound_bytes):
             return
         self._sounding[entry.id] = entry, size_bytes
         self._sound_bytes += size_bytes

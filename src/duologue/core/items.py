@@ -28,25 +28,28 @@ from duologue.events import (
 IMAGE_PREFIXES = ("data:image/png;base64,", "data:image/jpeg;base64,")
 
 
-def complete_item(item: Item, new_id: Callable[[str], str], param: str) -> tuple[Item, bytes]:
-    """`item` with id, status and no sound bytes, and its sound (24 kHz PCM) beside it."""
+def complete_item(
+    item: Item, new_id: Callable[[str], str], param: str
+) -> tuple[Item, dict[int, bytes]]:
+    """`item` with id, status and no sound bytes; its sound (24 kHz PCM) by content index."""
     item_id = item.id or new_id("item")
     match item:
         case MessageItem(content=content):
             parts: list[Content] = []
-            sound = b""
+            sounds: dict[int, bytes] = {}
             for index, part in enumerate(content):
                 shown, pcm = _part(part, f"{param}.content[{index}]")
                 parts.append(shown)
-                sound += pcm
+                if pcm:
+                    sounds[index] = pcm
             shown_content = tuple(parts)
             message = structs.replace(item, id=item_id, status="completed", content=shown_content)
-            return message, sound
+            return message, sounds
         case FunctionCallItem():
             call_id = item.call_id or new_id("call")
-            return structs.replace(item, id=item_id, status="completed", call_id=call_id), b""
+            return structs.replace(item, id=item_id, status="completed", call_id=call_id), {}
         case FunctionCallOutputItem():
-            return structs.replace(item, id=item_id, status="completed"), b""
+            return structs.replace(item, id=item_id, status="completed"), {}
     kind = str(item.__struct_config__.tag)
     raise Refusal(
         "invalid_value",

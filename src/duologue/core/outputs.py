@@ -74,13 +74,13 @@ class Unasked(msgspec.Struct, frozen=True, tag=True):
 
 
 class Transcribe(msgspec.Struct, frozen=True, tag=True):
-    """Write down a user item for the client.
+    """Write down a sound of a user item for the client.
 
-    `item_id` names the sound: what the engine has heard under it need not be heard again.
+    `media_id` names the sound: what the engine has heard of it need not be heard again.
     """
 
     job: str
-    item_id: str
+    media_id: str
     pcm: bytes
     ask: TranscriptionAsk
 

@@ -227,8 +227,8 @@ class Responses:
         if isinstance(item, ItemReference):
             return self._conversation.find(item.id, "invalid_value", f"{param}.id").to_talk()
         self._settings.check_content(item, param)
-        whole, pcm = complete_item(item, self._new_id, param)
-        return Entry(whole, pcm=pcm).to_talk()
+        whole, sounds = complete_item(item, self._new_id, param)
+        return Entry(whole, sounds=sounds, media_id=self._new_id("media")).to_talk()
 
     def _shown(self, params: ResponseCreateParams, ask: talk.Ask) -> ResponseSettings:
         session = self._settings.session

@@ -401,9 +401,9 @@ class Session:
                 "item.call_id",
             )
         self._settings.check_content(item, "item")
-        whole, pcm = complete_item(item, self._new_id, "item")
+        whole, sounds = complete_item(item, self._new_id, "item")
         self._conversation.check_room(whole, "item")
-        entry = Entry(whole, pcm=pcm)
+        entry = Entry(whole, sounds=sounds, media_id=self._new_id("media"))
         previous = self._conversation.add(entry, event.previous_item_id)
         self._conversation.keep(entry)
         shown = without_images(whole)
@@ -411,8 +411,7 @@ class Session:
         self._batch.send(ConversationItemDone, previous_item_id=previous, item=shown)
         self._batch.add(Put(entry.to_talk(), self._conversation.anchor(entry.id)))
         entry.known = True
-        if pcm:
-            self._transcription.start(entry)
+        self._transcription.start(entry)
 
     def _delete_item(self, item_id: str) -> None:
         self._conversation.get(item_id, "item_delete_invalid_item_id")

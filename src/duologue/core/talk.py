@@ -24,12 +24,16 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """One part of an item; `text` beside `pcm` is its transcript, where one is known.
 
     `image_detail` is how closely an image is to be looked at; None leaves it to the model.
+    `media_id` names the sound or the image and, unlike the ids of items, never another: not in
+    any session of the server, nor once the item is deleted. A guess has that of the item which
+    it may become, whose sound is longer by silence only.
     """
 
     text: str | None = None
     pcm: bytes | None = None
     image_url: str | None = None
     image_detail: Literal["low", "high"] | None = None
+    media_id: str = ""
 
 
 class CallPart(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The side-channel transcript of the user's speech, one job per user item that has sound.
+"""The side-channel transcript of the user's speech, one job for each sound of a user item.
 
 A committed entry goes in; `Transcribe` goes out; the result comes back by job id and leaves
 as the item's transcription events. It never delays and never fails a response (C-100, C-101).
@@ -36,13 +36,13 @@ from duologue.events import (
 
 
 class _Job:
-    """One item being written down; `told` is the text that the client has of it."""
+    """One sound being written down; `told` is the text that the client has of it."""
 
     def __init__(self, entry: Entry, index: int, settings: AudioTranscription) -> None:
         self.entry = entry
         self.index = index
         self.streams = interval_ms(settings) is not None
-        self.seconds = audio.samples(entry.pcm) / audio.RATE_HZ
+        self.seconds = audio.samples(entry.sounds[index]) / audio.RATE_HZ
         self.told = ""
         self.before = ""
         """Transcript of the pieces that were closed while the item was spoken."""
@@ -118,22 +118,25 @@ class Transcription:
     # Once it is committed
 
     def start(self, entry: Entry) -> None:
-        """Write down the sound of `entry`, if the session wants transcripts."""
+        """Write down every sound of `entry`, if the session wants transcripts."""
         settings = self._settings
-        if settings is None or not isinstance(entry.item, MessageItem):
+        if settings is None:
             return
-        spoken = [n for n, p in enumerate(entry.item.content) if isinstance(p, InputAudio)]
-        job_id, job = self._new_id("job"), _Job(entry, spoken[0], settings)
+        for index, pcm in entry.sounds.items():
+            self._start(_Job(entry, index, settings), pcm, settings)
+
+    def _start(self, job: _Job, pcm: bytes, settings: AudioTranscription) -> None:
+        entry, job_id = job.entry, self._new_id("job")
         ask = self._models.ask(settings, logprobs=self._logprobs)
-        sound, sound_id = entry.pcm, entry.id
+        media_id = entry.part_id(job.index)
         if (live := self._live) and live.item_id == entry.id:
             self._stop_live()
             job.told, job.before, job.before_logprobs = live.told, live.closed_text, live.logprobs
             ask = structs.replace(ask, prefix=live.prefix)
             if live.start:
-                sound, sound_id = sound[live.start * audio.SAMPLE_BYTES :], job_id
+                pcm, media_id = pcm[live.start * audio.SAMPLE_BYTES :], job_id
         self._jobs[job_id] = job
-        self._batch.add(Transcribe(job_id, sound_id, sound, ask))
+        self._batch.add(Transcribe(job_id, media_id, pcm, ask))
 
     def expect_words(self, entry: Entry) -> str | None:
         """The model writes the words of `entry` down itself (`take_words`); None: not wanted."""

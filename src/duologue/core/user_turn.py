@@ -19,7 +19,6 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from duologue.audio import pcm as audio
-from duologue.core import talk
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
 from duologue.core.input_audio_buffer import COMMIT_MINIMUM_MS, InputAudioBuffer
@@ -207,8 +206,7 @@ class UserTurn:
     def _pause(self, decision: str | None) -> None:
         if decision == "paused":
             assert self.item_id is not None
-            part = talk.Part(pcm=self._buffer.peek())
-            self._batch.add(Expect(talk.Item(self.item_id, "user", (part,))))
+            self._batch.add(Expect(_spoken(self.item_id, self._buffer.peek()).to_talk()))
             self._expected = True
         elif decision == "asked":
             self._judging = self._new_id("job")
@@ -306,11 +304,9 @@ class UserTurn:
                 "of audio.",
             )
         item_id = self.item_id or self._new_id("item")
-        content = (InputAudio(),)
-        item = MessageItem(id=item_id, role="user", status="completed", content=content)
         until = None if end_ms is None else audio.samples_of_ms(end_ms)
-        entry = Entry(item, pcm=self._buffer.take(until))
-        self._enter(entry, item, was_heard=self._is_told)
+        entry = _spoken(item_id, self._buffer.take(until))
+        self._enter(entry, was_heard=self._is_told)
         self._expected = False
         self._abandon()
         return entry
@@ -328,18 +324,16 @@ class UserTurn:
             audio_start_ms=start_ms,
             audio_end_ms=end_ms,
         )
-        content = (InputAudio(),)
-        item = MessageItem(id=item_id, role="user", status="completed", content=content)
-        entry = Entry(item, pcm=bytes(COMMIT_MINIMUM_MS * audio.BYTES_PER_MS))
-        self._enter(entry, item)
+        entry = _spoken(item_id, bytes(COMMIT_MINIMUM_MS * audio.BYTES_PER_MS))
+        self._enter(entry)
         return entry
 
-    def _enter(self, entry: Entry, item: MessageItem, *, was_heard: bool = False) -> None:
+    def _enter(self, entry: Entry, *, was_heard: bool = False) -> None:
         previous = self._conversation.add(entry)
         self._conversation.keep(entry)
         self._batch.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=entry.id)
-        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=item)
-        self._batch.send(ConversationItemDone, previous_item_id=previous, item=item)
+        self._batch.send(ConversationItemAdded, previous_item_id=previous, item=entry.item)
+        self._batch.send(ConversationItemDone, previous_item_id=previous, item=entry.item)
         put = structs.replace(entry.to_talk(), was_heard=was_heard)
         self._batch.add(Put(put, self._conversation.anchor(entry.id)))
         entry.known = True
@@ -363,6 +357,13 @@ class UserTurn:
         if self._expected:
             self._expected = False
             self._batch.add(Expect(None))
+
+
+def _spoken(item_id: str, pcm: bytes) -> Entry:
+    """What was said as an item of the user."""
+    content = (InputAudio(),)
+    item = MessageItem(id=item_id, role="user", status="completed", content=content)
+    return Entry(item, sounds={0: pcm})
 
 
 def server(settings: ServerVad, own: bool) -> TurnDetection:

@@ -116,7 +116,7 @@ class ScriptedEngine:
         self.tone = tone(script.word_ms)
         self.open_talks = 0
         self.heard: dict[str, str] = {}
-        """Transcript of each spoken item of the open talks."""
+        """Transcript of each sound of the open talks, by `media_id`."""
 
     async def open(self, ask: Ask) -> Talk:
         if self.open_talks >= self.script.places:
@@ -160,13 +160,18 @@ class ScriptedTalk:
         self.history.insert(index, self._hear(item))
 
     def _hear(self, item: Item) -> Item:
-        if item.role != "user" or not any((part.pcm or b"").strip(b"\0") for part in item.parts):
+        if item.role != "user":
             return item
+        return msgspec.structs.replace(item, parts=tuple(map(self._heard, item.parts)))
+
+    def _heard(self, part: Part) -> Part:
+        if not (part.pcm or b"").strip(b"\0"):
+            return part
         transcripts = self._engine.script.transcripts
         text = transcripts[len(self._spoken) % len(transcripts)] if transcripts else ""
-        self._spoken.append(item.id)
-        self._engine.heard[item.id] = text
-        return msgspec.structs.replace(item, parts=(Part(text=text),))
+        self._spoken.append(part.media_id)
+        self._engine.heard[part.media_id] = text
+        return Part(text=text)
 
     def drop(self, item_id: str) -> None:
         self._window.forget(item_id)
@@ -238,8 +243,8 @@ class ScriptedTalk:
         if self._open:
             self._open = False
             self._engine.open_talks -= 1
-            for item_id in self._spoken:
-                del self._engine.heard[item_id]
+            for media_id in self._spoken:
+                del self._engine.heard[media_id]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -310,11 +315,11 @@ class ScriptedTranscriber:
         self._count = 0
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+        self, media_id: str, pcm: bytes, ask: TranscriptionAsk
     ) -> AsyncIterator[TranscriptPart | Transcript]:
         seconds = audio.samples(pcm) / audio.RATE_HZ
-        if item_id in self._engine.heard:
-            text = self._engine.heard[item_id]
+        if media_id in self._engine.heard:
+            text = self._engine.heard[media_id]
         else:
             transcripts = self._engine.script.transcripts
             text = transcripts[self._count % len(transcripts)] if transcripts else ""

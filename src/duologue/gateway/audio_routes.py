@@ -123,9 +123,9 @@ class AudioRoutes:
         return TranscriptionAsk(name, language=language, prompt=str(form.get("prompt", "")) or None)
 
     async def _words(self, pcm: bytes, ask: TranscriptionAsk) -> str:
-        item_id = f"file {next(self._numbers)}"
+        media_id = f"file {next(self._numbers)}"
         text = ""
-        async for heard in self._transcriber.transcribe(item_id, pcm, ask):
+        async for heard in self._transcriber.transcribe(media_id, pcm, ask):
             if isinstance(heard, Transcript):
                 text = heard.text
         return text

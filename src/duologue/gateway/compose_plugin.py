@@ -148,7 +148,7 @@ class NoTranscriber:
     models = TranscriptionModels()
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+        self, media_id: str, pcm: bytes, ask: TranscriptionAsk
     ) -> AsyncIterator[TranscriptPart | Transcript]:
         """Nothing said is nothing written; anything else fails."""
         if pcm:

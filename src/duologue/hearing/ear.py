@@ -1,7 +1,7 @@
-"""The ear: transcription for every session, one run per user item however many ask.
+"""The ear: transcription for every session, one run per sound however many ask.
 
 Sound goes in under a key, words come out; worker threads take one piece of sound at a time,
-in the order of `line`. A second call for the same item and the same way of hearing joins the
+in the order of `line`. A second call for the same sound and the same way of hearing joins the
 work or takes its result, so that the engine and the client's transcript share it; if the
 second is more urgent, so is the work. A guess that was withdrawn is taken out of line.
 """
@@ -34,6 +34,8 @@ PARTIALS_LIMIT = 32
 """Hypotheses are refused sooner than what somebody waits for."""
 
 _Key = tuple[str, Hearing]
+"""The `media_id` of a sound (see `core.talk.Part`), never an id that a client chose: sessions of
+different owners share this ear."""
 
 
 class SpeechModel(Protocol):
@@ -86,38 +88,38 @@ class WhisperEar:
         return cls(await asyncio.to_thread(make), workers=workers)
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
+        self, media_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
     ) -> Transcript:
-        """The transcript of an item; see `engines.composed.parts.Ear`. Raises `EngineFault`."""
+        """The transcript of a sound; see `engines.composed.parts.Ear`. Raises `EngineFault`."""
         how = Hearing(language=language or None, prompt=prompt or None)
-        return await self.whole(item_id, pcm, how, Precedence.REPLY)
+        return await self.whole(media_id, pcm, how, Precedence.REPLY)
 
-    async def translate(self, item_id: str, pcm: bytes) -> str:
-        """What an item says, in English. Raises `EngineFault`."""
+    async def translate(self, media_id: str, pcm: bytes) -> str:
+        """What a sound says, in English. Raises `EngineFault`."""
         how = Hearing(translate=True)
         try:
-            return (await self.whole(item_id, pcm, how, Precedence.TRANSCRIPT)).text
+            return (await self.whole(media_id, pcm, how, Precedence.TRANSCRIPT)).text
         finally:
-            self.forget(item_id)
+            self.forget(media_id)
 
     async def whole(
-        self, item_id: str, pcm: bytes, how: Hearing, precedence: Precedence
+        self, media_id: str, pcm: bytes, how: Hearing, precedence: Precedence
     ) -> Transcript:
-        """The whole transcript of an item. Raises `EngineFault`."""
+        """The whole transcript of a sound. Raises `EngineFault`."""
         whole: TranscriptPart | Transcript | None = None
-        async for heard in self.hear(item_id, pcm, how, precedence):
+        async for heard in self.hear(media_id, pcm, how, precedence):
             whole = heard
         assert isinstance(whole, Transcript), "hearing ends with a transcript"
         return whole
 
     async def hear(
-        self, item_id: str, pcm: bytes, how: Hearing, precedence: Precedence
+        self, media_id: str, pcm: bytes, how: Hearing, precedence: Precedence
     ) -> AsyncIterator[TranscriptPart | Transcript]:
-        """All but the last piece of an item's transcript as they come, and then the whole.
+        """All but the last piece of a sound's transcript as they come, and then the whole.
 
         Raises `EngineFault`.
         """
-        key = (item_id, how)
+        key = (media_id, how)
         told = 0
         while True:
             work = self._work.get(key)
@@ -140,9 +142,9 @@ class WhisperEar:
                 return
             # Forgotten by another while we waited for it: we still want it.
 
-    def forget(self, item_id: str) -> None:
-        """Drop the results of an item and take it out of line."""
-        for key in [key for key in self._work if key[0] == item_id]:
+    def forget(self, media_id: str) -> None:
+        """Drop the results of a sound and take it out of line."""
+        for key in [key for key in self._work if key[0] == media_id]:
             self._work.pop(key).task.cancel()
 
     async def aclose(self) -> None:

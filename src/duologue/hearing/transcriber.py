@@ -42,7 +42,7 @@ class WhisperTranscriber:
         )
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+        self, media_id: str, pcm: bytes, ask: TranscriptionAsk
     ) -> AsyncIterator[TranscriptPart | Transcript]:
         """See `Transcriber.transcribe`."""
         ear = self._ears.get(ask.model, self._own)
@@ -56,22 +56,22 @@ class WhisperTranscriber:
         keeps = False
         try:
             if not ask.partial and ask.prefix:
-                yield await self._going_on(ear, item_id, pcm, how, ask.prefix)
+                yield await self._going_on(ear, media_id, pcm, how, ask.prefix)
             else:
                 how = structs.replace(how, prefix=ask.prefix)
-                async for heard in ear.hear(item_id, pcm, how, precedence):
+                async for heard in ear.hear(media_id, pcm, how, precedence):
                     yield heard
             keeps = not ask.partial
         finally:
             if not keeps:  # a hypothesis is wanted once, and what was given up not at all
-                ear.forget(item_id)
+                ear.forget(media_id)
 
     async def _going_on(
-        self, ear: WhisperEar, item_id: str, pcm: bytes, how: Hearing, prefix: str
+        self, ear: WhisperEar, media_id: str, pcm: bytes, how: Hearing, prefix: str
     ) -> Transcript:
         """The transcript that begins with `prefix`; what was heard anyway, if it does."""
-        whole = await ear.whole(item_id, pcm, how, Precedence.TRANSCRIPT)
+        whole = await ear.whole(media_id, pcm, how, Precedence.TRANSCRIPT)
         if whole.text.startswith(prefix):
             return whole
         how = structs.replace(how, prefix=prefix)
-        return await ear.whole(item_id, pcm, how, Precedence.TRANSCRIPT)
+        return await ear.whole(media_id, pcm, how, Precedence.TRANSCRIPT)

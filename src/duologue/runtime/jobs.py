@@ -108,7 +108,7 @@ class Jobs:
         try:
             results = cast(
                 "AsyncGenerator[TranscriptPart | Transcript, None]",
-                self._transcriber.transcribe(output.item_id, output.pcm, output.ask),
+                self._transcriber.transcribe(output.media_id, output.pcm, output.ask),
             )
             async with aclosing(results):
                 async for result in results:

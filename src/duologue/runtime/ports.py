@@ -268,12 +268,12 @@ class Transcriber(Protocol):
     """The names that a session may ask for."""
 
     def transcribe(
-        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+        self, media_id: str, pcm: bytes, ask: TranscriptionAsk
     ) -> AsyncIterator[TranscriptPart | Transcript]:
-        """The transcript of one item, last; before it the pieces of a long one, as they come.
+        """The transcript of one sound, last; before it the pieces of a long one, as they come.
 
         It begins with the ask's `prefix`. Sound that the engine hears under the same
-        `item_id` is heard once. Raises `EngineFault`.
+        `media_id` (see `core.talk.Part`) is heard once. Raises `EngineFault`.
         """
 
 

@@ -35,8 +35,8 @@ class ClientMirror:
         self.done: set[str] = set()
         self.sound: dict[str, int] = {}
         """Bytes of sound received, by item."""
-        self.transcripts: dict[str, str] = {}
-        """What was told of the user's speech, by item."""
+        self.transcripts: dict[tuple[str, int], str] = {}
+        """What was told of the user's speech, by item and content index."""
         self._event_ids: set[str] = set()
 
     @property
@@ -61,10 +61,13 @@ class ClientMirror:
             case ev.ConversationItemDeleted(item_id=item_id):
                 self.order.remove(item_id)
                 del self.items[item_id]
+                for part in [part for part in self.transcripts if part[0] == item_id]:
+                    del self.transcripts[part]
             case ev.ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=delta):
-                self.transcripts[item_id] = self.transcripts.get(item_id, "") + delta
+                part = item_id, event.content_index
+                self.transcripts[part] = self.transcripts.get(part, "") + delta
             case ev.ConversationItemInputAudioTranscriptionCompleted(item_id=item_id):
-                told = self.transcripts.get(item_id, "")
+                told = self.transcripts.get((item_id, event.content_index), "")
                 assert told == event.transcript, "deltas do not add up to the transcript"
             case ev.ResponseCreated(response=response):
                 assert response.id not in self.responses and response.id not in self.done

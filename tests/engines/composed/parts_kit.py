@@ -22,9 +22,13 @@ def sound(words: str, silence: int = 0) -> bytes:
     return data + b"\0" * (len(data) % 2 + 2 * silence)
 
 
-def spoken(item_id: str, words: str, silence: int = 0) -> Item:
-    """A user item of sound that says `words`."""
-    return Item(id=item_id, role="user", parts=(Part(pcm=sound(words, silence)),))
+def spoken(item_id: str, words: str, silence: int = 0, media_id: str = "") -> Item:
+    """A user item of sound that says `words`; its sound is named as the item, unless told."""
+    return Item(
+        id=item_id,
+        role="user",
+        parts=(Part(pcm=sound(words, silence), media_id=media_id or item_id),),
+    )
 
 
 def typed(item_id: str, text: str) -> Item:
@@ -70,16 +74,16 @@ class ScriptedEar:
         self.forgotten: list[str] = []
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
+        self, media_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
     ) -> Transcript:
-        self.heard.append(item_id)
+        self.heard.append(media_id)
         await self.gate.passed()
         if self.fault is not None:
             raise self.fault
         return Transcript(text=pcm.rstrip(b"\0").decode(), seconds=len(pcm) / 48_000)
 
-    def forget(self, item_id: str) -> None:
-        self.forgotten.append(item_id)
+    def forget(self, media_id: str) -> None:
+        self.forgotten.append(media_id)
 
 
 class ScriptedEye:

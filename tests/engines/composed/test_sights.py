@@ -21,7 +21,10 @@ from engines.composed.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth,
 
 def shown(item_id: str, *texts: str, say: str = "") -> Item:
     """A user item of images whose text is known, and words."""
-    images = [Part(image_url=f"data:image/png;base64,{text}") for text in texts]
+    images = [
+        Part(image_url=f"data:image/png;base64,{text}", media_id=f"{item_id}#{n}")
+        for n, text in enumerate(texts)
+    ]
     return Item(item_id, "user", (*images, *([Part(say)] if say else ())))
 
 
@@ -107,7 +110,10 @@ async def test_text_in_an_image_cannot_end_its_message() -> None:
 
 async def test_an_image_beside_sound_is_read_too() -> None:
     async with bench() as b:
-        parts = (Part(image_url="data:,GATE 12"), Part(pcm=sound("Where to?")))
+        parts = (
+            Part(image_url="data:,GATE 12", media_id="i"),
+            Part(pcm=sound("Where to?"), media_id="s"),
+        )
         b.talk.put(Item("i", "user", parts))
         got = await events(b.talk.reply(Ask()))
         assert '"GATE 12") Where to?<|im_end|>' in b.prompts[0]
@@ -117,10 +123,24 @@ async def test_an_image_beside_sound_is_read_too() -> None:
 async def test_sound_beside_an_image_that_cannot_be_heard_fails_the_reply() -> None:
     async with bench() as b:
         b.ear.fault = EngineFault("no sound")
-        parts = (Part(image_url="data:,GATE 12"), Part(pcm=sound("Where to?")))
+        parts = (
+            Part(image_url="data:,GATE 12", media_id="i"),
+            Part(pcm=sound("Where to?"), media_id="s"),
+        )
         b.talk.put(Item("i", "user", parts))
         with pytest.raises(EngineFault):
             await events(b.talk.reply(Ask()))
+
+
+async def test_an_image_given_for_one_reply_is_not_what_had_its_id_before() -> None:
+    async with bench() as b:
+        for number, text in enumerate(("GATE 12", "GATE 34")):
+            url = f"data:,{text}"
+            image = Item("i", "user", (Part(image_url=url, media_id=f"m{number}"),))
+            await events(b.talk.reply(Ask(keep=False, context=(image,))))
+        first, second = b.mind.outside
+        assert "GATE 12" in first and "GATE 34" in second
+        assert "m0" not in b.talk._sights._work
 
 
 async def test_images_given_for_one_reply_are_read_for_it() -> None:

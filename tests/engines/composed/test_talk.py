@@ -79,6 +79,31 @@ async def test_what_the_user_said_is_read_by_the_mind() -> None:
     assert done.stages["transcript"] <= done.stages["first_token"] <= done.stages["first_clause"]
 
 
+async def test_a_context_is_read_and_not_what_had_its_ids_before() -> None:
+    async with bench() as b:
+        b.talk.put(spoken("kept", "Hello."))
+        apart = Ask(keep=False, context=(spoken("z", "First.", media_id="m1"),))
+        await events(b.talk.reply(apart))
+        items = (spoken("z", "Second.", media_id="m2"), spoken("kept", "Hello."))
+        await events(b.talk.reply(Ask(keep=False, context=items)))
+        other = (spoken("kept", "Third.", media_id="m3"),)
+        await events(b.talk.reply(Ask(keep=False, context=other)))
+        first, second, third = b.mind.outside
+        assert "First." in first and "Second." in second and "Hello." in second
+        assert "Third." in third
+        await events(b.talk.reply(Ask()))
+        # What stands in the conversation is heard once, what was given for one reply let go.
+        assert b.ear.heard == ["kept", "m1", "m2", "m3"] and b.ear.forgotten == ["m1", "m2", "m3"]
+
+
+async def test_each_sound_of_an_item_is_heard() -> None:
+    async with bench() as b:
+        one, two = spoken("u", "One.").parts + spoken("v", "Two.").parts
+        b.talk.put(Item("u", "user", (one, Part("and"), two)))
+        await events(b.talk.reply(Ask()))
+        assert "One. and Two.<|im_end|>" in b.prompts[0]
+
+
 async def test_sound_without_words_reads_as_unintelligible() -> None:
     async with bench() as b:
         b.talk.put(spoken("u", "", silence=100))

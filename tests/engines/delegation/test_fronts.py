@@ -38,7 +38,7 @@ async def test_the_chat_engine_asks_and_reads_the_answer_as_the_result_of_its_ca
             ChatEngine((front_url,), Model("m", ("ethan",))), expert_at(url), heard
         )
         talk = await engine.open(Ask())
-        talk.put(Item("u1", "user", (Part(pcm=tone(500)),)))
+        talk.put(Item("u1", "user", (Part(pcm=tone(500), media_id="u1"),)))
         ask = Ask(instructions="Be brief.")
         events = await replied(talk, ask)  # type: ignore[arg-type]
         assert text(events) == "Let me look. There are sixteen." and not calls(events)

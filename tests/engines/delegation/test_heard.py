@@ -12,15 +12,15 @@ from duologue.errors import EngineFault
 
 
 def spoken(name: str) -> Item:
-    return Item(name, "user", (Part(pcm=name.encode()),))
+    return Item(name, "user", (Part(pcm=name.encode(), media_id=name),))
 
 
 async def test_the_newest_turns_are_heard_once_and_side_by_side() -> None:
     asked: list[str] = []
     together = asyncio.Barrier(4)
 
-    async def hear(item_id: str, pcm: bytes) -> str:
-        asked.append(item_id)
+    async def hear(media_id: str, pcm: bytes) -> str:
+        asked.append(media_id)
         await together.wait()
         return f" {pcm.decode()}! "
 
@@ -32,9 +32,19 @@ async def test_the_newest_turns_are_heard_once_and_side_by_side() -> None:
     assert asked == ["b", "c", "d", "e"]
 
 
+async def test_the_sounds_of_a_turn_are_told_together() -> None:
+    async def hear(media_id: str, pcm: bytes) -> str:
+        return f"{media_id}: {pcm.decode()}."
+
+    heard = Heard(hear, Tasks())
+    parts = (Part(pcm=b"yes", media_id="m1"), Part(pcm=b"no", media_id="m2"))
+    heard.note(Item("a", "user", parts))
+    assert await heard.words() == {"a": "m1: yes. m2: no."}
+
+
 async def test_what_has_words_and_what_is_gone_is_not_heard() -> None:
-    async def hear(item_id: str, pcm: bytes) -> str:
-        raise AssertionError(item_id)
+    async def hear(media_id: str, pcm: bytes) -> str:
+        raise AssertionError(media_id)
 
     heard = Heard(hear, Tasks())
     heard.note(Item("a", "user", (Part("Hello.", b"sound"),)))
@@ -51,13 +61,13 @@ async def test_words_that_fail_or_come_too_late_are_left_out(
     finished = asyncio.Event()
     late = asyncio.Event()
 
-    async def hear(item_id: str, pcm: bytes) -> str:
-        if item_id == "bad":
+    async def hear(media_id: str, pcm: bytes) -> str:
+        if media_id == "bad":
             raise EngineFault("no ears")
-        if item_id == "late":
+        if media_id == "late":
             await late.wait()
             finished.set()
-        return item_id
+        return media_id
 
     tasks = Tasks()
     heard = Heard(hear, tasks)

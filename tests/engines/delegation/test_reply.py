@@ -221,7 +221,9 @@ async def test_the_expert_reads_what_the_user_said_aloud() -> None:
     front = Front(ASKING, transcripts=("How many ounces, please?", "And ounces in two?"))
     async with asked(front) as (talk, expert):
         for number in range(2):
-            talk.put(Item(f"spoken{number}", "user", (Part(pcm=tone(200)),)))
+            talk.put(
+                Item(f"spoken{number}", "user", (Part(pcm=tone(200), media_id=f"spoken{number}"),))
+            )
             assert text(await replied(talk)) == "Let me look. There are sixteen."
     told = [str(request["messages"]) for request in expert.requests]
     assert "How many ounces, please?" in told[0] and "And ounces in two?" not in told[0]

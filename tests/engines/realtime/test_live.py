@@ -70,7 +70,7 @@ def answer(text: str, name: str = "answer") -> Item:
 
 def spoken(name: str, sound: bytes) -> Item:
     """A turn, or a part of one, that the model was given as it was spoken."""
-    return Item(name, "user", (Part(pcm=sound),), was_heard=True)
+    return Item(name, "user", (Part(pcm=sound, media_id=name),), was_heard=True)
 
 
 async def written(transcripts: Transcripts, name: str, sound: bytes) -> str:

@@ -113,7 +113,7 @@ async def test_items_go_to_their_places_and_away_again() -> None:
         talk = await made.open(SPEAK)
         talk.put(said("Hello", "one"))
         talk.put(said("First", "zero"), "")
-        talk.put(Item("two", "user", (Part(pcm=b"\1\2"),)), "one")
+        talk.put(Item("two", "user", (Part(pcm=b"\1\2", media_id="two"),)), "one")
         talk.drop("one")
         creates = [await upstream.next("conversation.item.create") for _ in range(3)]
         assert [e.get("previous_item_id") for e in creates] == [None, "root", "one"]

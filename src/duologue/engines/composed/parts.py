@@ -19,18 +19,18 @@ KEPT_FOR_REPLY = 512
 
 
 class Ear(Protocol):
-    """Turns a user item's sound into words, once per item however many ask."""
+    """Turns the user's sound into words, each sound once however many ask."""
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
+        self, media_id: str, pcm: bytes, language: str | None = None, prompt: str | None = None
     ) -> Transcript:
-        """The transcript of an item.
+        """The transcript of a sound.
 
         A call for an id that is known joins the work under way or takes its result: the sound
-        of one id may grow only by silence. Raises `EngineFault`.
+        of one `media_id` (see `core.talk.Part`) may grow only by silence. Raises `EngineFault`.
         """
 
-    def forget(self, item_id: str) -> None:
+    def forget(self, media_id: str) -> None:
         """Withdraw a guess: drop the result, stop the work if nobody else wants it."""
 
 

@@ -51,10 +51,11 @@ class Sights:
         """Start on an item's images, unless that was done before."""
         for key, image_url in _images(item):
             if self._eye is not None and key not in self._work:
+                assert key, "an image without a name"
                 self._work[key] = self._tasks.start(_read(self._eye, image_url), f"see {key}")
 
     def forget(self, item: Item) -> None:
-        """An item was deleted."""
+        """An item is gone."""
         for key, _ in _images(item):
             if (task := self._work.pop(key, None)) is not None:
                 task.cancel()
@@ -66,13 +67,11 @@ class Sights:
         return tuple([piece for item in items for piece in await self._seen(item)])
 
     async def _seen(self, item: Item) -> tuple[Item, ...]:
-        texts: dict[str | None, str] = {}
-        for key, image_url in _images(item):
-            texts[image_url] = await self._text(key)
+        texts = {key: await self._text(key) for key, _ in _images(item)}
         if not texts:
             return (item,)
         parts = tuple(
-            Part(texts[part.image_url], None, part.image_url) if part.image_url else part
+            msgspec.structs.replace(part, text=texts[part.media_id]) if part.image_url else part
             for part in item.parts
         )
         was_read = not {NOTHING_TO_READ, NOT_READ}.issuperset(texts.values())
@@ -111,7 +110,7 @@ async def _read(eye: Eye, image_url: str) -> str:
 
 
 def _images(item: Item) -> Iterator[tuple[str, str]]:
-    """The images of an item, each with a key of its own."""
-    for number, part in enumerate(item.parts):
+    """The images of an item by `media_id`."""
+    for part in item.parts:
         if part.image_url is not None:
-            yield f"{item.id}#{number}", part.image_url
+            yield part.media_id, part.image_url

@@ -137,7 +137,10 @@ class ComposedTalk:
         """See `runtime.ports.Talk.reply`: the history is the one of this moment."""
         if not ask.keep or ask.context is not None:
             items = self._history.items if ask.context is None else ask.context
-            return self._reply(ask, items)
+            reply = self._reply(ask, items)
+            if ask.context is not None:
+                reply.task.add_done_callback(lambda _: self._forget_apart(items))
+            return reply
         guess, self._guess = self._guess, None
         if guess is not None:
             if guess.put and guess.revision == self._history.revision and guess.ask == ask:
@@ -233,6 +236,14 @@ class ComposedTalk:
         self._read_ahead(instead=True)
         self._guess_again()
 
+    def _forget_apart(self, items: tuple[Item, ...]) -> None:
+        """What was read only for a reply with a context of its own need not be kept."""
+        for item in items:
+            kept, _ = self._history.find(item.id)
+            if kept is None or _media(kept) != _media(item):
+                self._transcripts.forget(item)
+                self._sights.forget(item)
+
     def _reply(self, ask: Ask, items: tuple[Item, ...], *, guess: bool = False) -> Reply:
         reply = Reply(
             ask,
@@ -247,11 +258,16 @@ class ComposedTalk:
         return reply
 
 
+def _media(item: Item) -> list[str]:
+    return [part.media_id for part in item.parts]
+
+
 def _grown(expected: Item, item: Item) -> bool:
     """Whether `item` is `expected` with nothing but more sound."""
     if expected.role != item.role or len(expected.parts) != len(item.parts):
         return False
     return all(
-        a.text == b.text and a.image_url == b.image_url and len(a.pcm or b"") <= len(b.pcm or b"")
+        (a.text, a.image_url, a.media_id) == (b.text, b.image_url, b.media_id)
+        and len(a.pcm or b"") <= len(b.pcm or b"")
         for a, b in zip(expected.parts, item.parts, strict=True)
     )

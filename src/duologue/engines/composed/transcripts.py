@@ -5,7 +5,6 @@ text never goes back into the history: it is a by-product of hearing.
 """
 
 import asyncio
-import itertools
 import logging
 import traceback
 from collections.abc import Iterator, Sequence
@@ -31,7 +30,8 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Transcripts:
-    """The transcripts of one talk's items, each made once."""
+    """The transcripts of one talk's sounds, each made once: by `media_id`, as ids of items are
+    the client's, which may give one to another sound."""
 
     def __init__(self, ear: Ear, tasks: Tasks) -> None:
         self._ear = ear
@@ -40,21 +40,19 @@ class Transcripts:
 
     def begin(self, item: Item) -> None:
         """Start on an item's sound, unless that was done before."""
-        for key, part in _unheard(item):
-            if key not in self._work:
-                assert part.pcm is not None
+        for part in _unheard(item):
+            if (key := part.media_id) not in self._work:
+                assert part.pcm is not None and key, "a sound without a name"
                 task = self._tasks.start(self._transcribe(key, part.pcm), f"hear {key}")
                 task.add_done_callback(_retrieve)
                 self._work[key] = task
 
     def forget(self, item: Item) -> None:
-        """Withdraw an item: its sound was not what will be put, or it was deleted."""
-        for count in itertools.count():
-            key = _key(item, count)
-            if (task := self._work.pop(key, None)) is None:
-                return
-            task.cancel()
-            self._ear.forget(key)
+        """Withdraw an item: its sound was not what will be put, or it is gone."""
+        for part in _unheard(item):
+            if (task := self._work.pop(part.media_id, None)) is not None:
+                task.cancel()
+                self._ear.forget(part.media_id)
 
     def written(self, item: Item) -> Item | None:
         """The item as it reads, without any sound; None while that is not known yet.
@@ -62,12 +60,14 @@ class Transcripts:
         For an item that is not the last any more: what could not be understood stays so.
         """
         texts: dict[int, str] = {}
-        for key, part in _unheard(item):
-            task = self._work.get(key)
+        for part in _unheard(item):
+            task = self._work.get(part.media_id)
             if task is None or not task.done():
                 return None
             texts[id(part)] = (not _failed(task) and task.result().text) or NOT_UNDERSTOOD
-        parts = (Part(texts.get(id(p), p.text), None, p.image_url) for p in item.parts)
+        parts = (
+            msgspec.structs.replace(p, text=texts.get(id(p), p.text), pcm=None) for p in item.parts
+        )
         return msgspec.structs.replace(item, parts=tuple(parts))
 
     async def read(self, items: Sequence[Item]) -> tuple[Item, ...]:
@@ -87,7 +87,8 @@ class Transcripts:
 
     def at_s(self, item: Item) -> float | None:
         """When the words of an item with sound were there; None for an item that was typed."""
-        done = [self._work[key] for key, _ in _unheard(item) if key in self._work]
+        tasks = (self._work.get(part.media_id) for part in _unheard(item))
+        done = [task for task in tasks if task is not None]
         times = [t.result().at_s for t in done if t.done() and not _failed(t)]
         return max(times, default=None)
 
@@ -103,10 +104,14 @@ class Transcripts:
         return Heard(transcript.text.strip(), asyncio.get_running_loop().time())
 
     async def _read(self, item: Item, *, last: bool) -> Item:
-        texts = {id(part): await self._text(key, last=last) for key, part in _unheard(item)}
-        return msgspec.structs.replace(
-            item, parts=tuple(Part(texts.get(id(p), p.text), None, p.image_url) for p in item.parts)
+        texts = {
+            part.media_id: await self._text(part.media_id, last=last) for part in _unheard(item)
+        }
+        parts = tuple(
+            msgspec.structs.replace(p, text=texts.get(p.media_id, p.text), pcm=None)
+            for p in item.parts
         )
+        return msgspec.structs.replace(item, parts=parts)
 
     async def _text(self, key: str, *, last: bool) -> str:
         task = self._work.get(key)
@@ -125,18 +130,9 @@ class Transcripts:
         return NOT_UNDERSTOOD
 
 
-def _unheard(item: Item) -> Iterator[tuple[str, Part]]:
-    """The parts that are sound without text, each with the key the ear knows it by."""
-    count = 0
-    for part in item.parts:
-        if part.pcm is not None and part.text is None:
-            yield _key(item, count), part
-            count += 1
-
-
-def _key(item: Item, count: int) -> str:
-    """How the ear knows the sound of that number; most items have one."""
-    return item.id if count == 0 else f"{item.id}#{count}"
+def _unheard(item: Item) -> Iterator[Part]:
+    """The parts that are sound without text."""
+    return (part for part in item.parts if part.pcm is not None and part.text is None)
 
 
 def _failed(task: asyncio.Task[Heard]) -> bool:

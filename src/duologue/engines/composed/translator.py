@@ -16,8 +16,8 @@ from duologue.engines.composed.parts import Mouth
 class TranslatingEar(Protocol):
     """An ear that can write down in English what was said in another language."""
 
-    async def translate(self, item_id: str, pcm: bytes) -> str:
-        """The English text of a segment, "" where there are no words. Raises `EngineFault`."""
+    async def translate(self, media_id: str, pcm: bytes) -> str:
+        """The English text of a sound, "" where there are no words. Raises `EngineFault`."""
 
 
 class ComposedTranslator:

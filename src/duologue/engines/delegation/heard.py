@@ -22,15 +22,15 @@ PATIENCE_S = 2.0
 """A question waits no longer for words; it says by itself what is asked."""
 
 Hear = Callable[[str, bytes], Awaitable[str]]
-"""The words of an item's sound, "" where there are none. Raises `EngineFault`."""
+"""The words of a sound, named by its `media_id`; "" where there are none. Raises `EngineFault`."""
 
 
 def hearing(transcriber: Transcriber) -> Hear:
     """What a transcriber hears, without a hint of the language."""
 
-    async def hear(item_id: str, pcm: bytes) -> str:
+    async def hear(media_id: str, pcm: bytes) -> str:
         ask = TranscriptionAsk(next(iter(transcriber.models.names), ""))
-        async for heard in transcriber.transcribe(item_id, pcm, ask):
+        async for heard in transcriber.transcribe(media_id, pcm, ask):
             if isinstance(heard, Transcript):
                 return heard.text
         return ""
@@ -44,28 +44,29 @@ class Heard:
     def __init__(self, hear: Hear, tasks: Tasks) -> None:
         self._hear = hear
         self._tasks = tasks
-        self._sounds: dict[str, bytes] = {}
+        self._turns: dict[str, dict[str, bytes]] = {}
+        """By item, its sounds by `media_id`."""
 
     def note(self, item: Item) -> None:
         """Keep what an item of the user sounds like, where nobody has written it down."""
-        for part in item.parts:
-            if item.role == "user" and part.pcm and not part.text:
-                self._sounds[item.id] = part.pcm
-        while len(self._sounds) > MOST_TURNS:
-            del self._sounds[next(iter(self._sounds))]
+        sounds = {part.media_id: part.pcm for part in item.parts if part.pcm and not part.text}
+        if item.role == "user" and sounds:
+            self._turns[item.id] = sounds
+        while len(self._turns) > MOST_TURNS:
+            del self._turns[next(iter(self._turns))]
 
     def forget(self, item_id: str) -> None:
         """An item was deleted."""
-        self._sounds.pop(item_id, None)
+        self._turns.pop(item_id, None)
 
     async def words(self) -> dict[str, str]:
         """The words of those turns, by item; those that come too late, or not, are left out."""
-        if not self._sounds:
+        if not self._turns:
             return {}
         # Not cancelled where they are late: others may wait for the same words.
         tasks = {
-            item_id: self._tasks.start(self._words(item_id, pcm), "words")
-            for item_id, pcm in self._sounds.items()
+            item_id: self._tasks.start(self._words(sounds), "words")
+            for item_id, sounds in self._turns.items()
         }
         done, _ = await asyncio.wait(tasks.values(), timeout=PATIENCE_S)
         words = {item_id: task.result() for item_id, task in tasks.items() if task in done}
@@ -74,9 +75,10 @@ class Heard:
                 self.forget(item_id)
         return {item_id: text for item_id, text in words.items() if text}
 
-    async def _words(self, item_id: str, pcm: bytes) -> str:
+    async def _words(self, sounds: dict[str, bytes]) -> str:
         try:
-            return (await self._hear(item_id, pcm)).strip()
+            words = [(await self._hear(*sound)).strip() for sound in sounds.items()]
+            return " ".join(filter(None, words))
         except EngineFault as fault:
             log.info("a spoken turn could not be written down for the expert: %s", fault)
             return ""

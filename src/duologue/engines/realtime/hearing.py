@@ -85,10 +85,11 @@ class Hearing:
         if self._transcripts is None:
             return
         if event.type.endswith("completed"):
-            self._transcripts.settle(self._talk, event.item_id, _transcript(event))
+            heard = _transcript(event)
+            self._transcripts.settle(self._talk, event.item_id, heard, event.content_index)
         elif event.type.endswith("failed"):
             fault = EngineFault(f"The upstream could not transcribe: {why}")
-            self._transcripts.settle(self._talk, event.item_id, fault)
+            self._transcripts.settle(self._talk, event.item_id, fault, event.content_index)
 
     def wrote_nothing(self, item_id: str) -> None:
         """What was said in the item stands in another, or nowhere."""

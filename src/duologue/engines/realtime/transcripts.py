@@ -42,36 +42,43 @@ class Transcripts:
         self.always = always
         self.models = TranscriptionModels(is_open=is_open)
         self._patience_s = patience_s
-        self._known: dict[tuple[str, bytes], dict[Hashable, _Heard]] = {}
-        self._sounds: dict[tuple[Hashable, str], bytes] = {}
+        self._known: dict[str, _Heard] = {}
+        """By the `media_id` of a sound."""
+        self._sounds: dict[tuple[Hashable, str], dict[int, str]] = {}
+        """The `media_id`s of an item of a talk, by content index."""
 
     def expect(self, talk: Hashable, item: Item) -> None:
         """The upstream was given an item of the user."""
-        if pcm := next((part.pcm for part in item.parts if part.pcm), b""):
-            self._sounds[talk, item.id] = pcm
-            self._known.setdefault((item.id, pcm), {})[talk] = _Heard()
+        sounds = {n: part.media_id for n, part in enumerate(item.parts) if part.pcm}
+        if sounds:
+            self._sounds[talk, item.id] = sounds
+            self._known.update({media_id: _Heard() for media_id in sounds.values()})
 
-    def settle(self, talk: Hashable, item_id: str, heard: Transcript | EngineFault) -> None:
-        """The upstream has written it down, or could not."""
-        pcm = self._sounds.get((talk, item_id))
-        if pcm is not None:
-            self._known[item_id, pcm][talk].tell(heard)
+    def settle(
+        self,
+        talk: Hashable,
+        item_id: str,
+        heard: Transcript | EngineFault,
+        content_index: int | None = None,
+    ) -> None:
+        """The upstream has written a part of it down, or could not; None is all that is left."""
+        sounds = self._sounds.get((talk, item_id), {})
+        if content_index is not None and len(sounds) > 1:
+            sounds = {n: media_id for n, media_id in sounds.items() if n == content_index}
+        for media_id in sounds.values():
+            self._known[media_id].tell(heard)
 
     def forget(self, talk: Hashable, item_id: str) -> None:
         """The item is gone."""
-        self.settle(talk, item_id, EngineFault("The item was deleted."))
-        pcm = self._sounds.pop((talk, item_id), None)
-        if pcm is not None:
-            talks = self._known[item_id, pcm]
-            del talks[talk]
-            if not talks:
-                del self._known[item_id, pcm]
+        self.settle(talk, item_id, EngineFault("The item was deleted."), None)
+        for media_id in self._sounds.pop((talk, item_id), {}).values():
+            del self._known[media_id]
 
     def fail(self, talk: Hashable, fault: EngineFault) -> None:
         """The upstream session is lost."""
         for owner, item_id in list(self._sounds):
             if owner is talk:
-                self.settle(talk, item_id, fault)
+                self.settle(talk, item_id, fault, None)
 
     def leave(self, talk: Hashable) -> None:
         """The talk is over."""
@@ -80,17 +87,16 @@ class Transcripts:
                 self.forget(talk, item_id)
 
     async def transcribe(
-        self, item_id: str, pcm: bytes, ask: TranscriptionAsk
+        self, media_id: str, pcm: bytes, ask: TranscriptionAsk
     ) -> AsyncIterator[TranscriptPart | Transcript]:
         """See `Transcriber.transcribe`. Raises `EngineFault`."""
         seconds = audio.samples(pcm) / audio.RATE_HZ
         if ask.partial:
             yield Transcript(ask.prefix, seconds, ask.language)
             return
-        known = [*self._known.get((item_id, pcm), {}).values()]
-        if not known:
+        heard = self._known.get(media_id)
+        if heard is None:
             raise EngineFault("This server has no ears of its own, and its upstream has not heard.")
-        heard = known[-1]
         try:
             async with asyncio.timeout(self._patience_s):
                 await heard.told.wait()

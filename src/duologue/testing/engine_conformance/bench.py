@@ -97,7 +97,7 @@ class Bench:
     @property
     def spoken(self) -> Item:
         """A user's turn as sound."""
-        return Item("item_spoken", "user", (Part(pcm=self.case.pcm),))
+        return Item("item_spoken", "user", (Part(pcm=self.case.pcm, media_id="spoken"),))
 
     @property
     def typed(self) -> Item:

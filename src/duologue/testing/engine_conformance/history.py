@@ -124,7 +124,7 @@ async def a_guess_leaves_no_trace(bench: Bench) -> None:
 
     # Sound that is longer than the guess is so by silence only.
     half = bench.case.pcm[: len(bench.case.pcm) // 4 * 2]
-    guess = Item("item_guess", "user", (Part(pcm=half),))
+    guess = Item("item_guess", "user", (Part(pcm=half, media_id="guess"),))
     async with bench.talk() as talk:
         talk.expect(guess)
         talk.expect(None)

@@ -57,7 +57,7 @@ async def _read(
         async for event in live:
             events.append(event)
             if isinstance(event, Floor) and event.kind == "user_stops":
-                part = Part(pcm=bench.case.pcm)
+                part = Part(pcm=bench.case.pcm, media_id=f"sound_{len(events)}")
                 talk.put(Item(f"item_{len(events)}", "user", (part,), was_heard=True))
             if hushes and isinstance(event, Floor) and event.kind == "reply_starts":
                 talk.hush()
