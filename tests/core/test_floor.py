@@ -240,6 +240,16 @@ def test_words_without_an_end_end_with_the_next_turn_or_the_model() -> None:
     assert [event.transcript for event in done] == ["One.", "Two."]
 
 
+def test_no_words_are_told_of_an_item_that_was_deleted() -> None:
+    t = with_model()
+    t.client_sends(0.1, TRANSCRIPTION)
+    started, stopped = turn(500, 1500)
+    play(t, started, (1.0, Heard("How many")), stopped, (2.5, Heard(" ounces?", final=True)))
+    t.client_sends(2.0, {"type": "conversation.item.delete", "item_id": "item_1"})
+    t.run(3.0)
+    assert t.types()[-1] == "conversation.item.deleted"
+
+
 def test_nobody_is_told_words_that_were_not_asked_for() -> None:
     t = with_model()
     started, stopped = turn(500, 1500)

@@ -76,6 +76,26 @@ def test_every_sound_of_an_item_has_a_transcript_of_its_own() -> None:
     assert (first.transcript, second.transcript) == ("One.", "Two.")
 
 
+def test_nothing_is_told_of_an_item_that_was_deleted() -> None:
+    t = Timeline()
+    t.client_sends(0.05, update(audio={"input": {"transcription": {"model": "whisper-1"}}}))
+    t.run(0.1)
+    t.transcripts = ["Gone.", "Here."]
+    sound = {"type": "input_audio", "audio": "AAAA" * 1600}
+    gone, here = (
+        add({"type": "message", "id": name, "role": "user", "content": [sound]})
+        for name in ("gone", "here")
+    )
+    t.client_sends(0.2, gone)
+    t.client_sends(0.2, here)
+    t.client_sends(0.3, {"type": "conversation.item.delete", "item_id": "gone"})
+    t.client_sends(0.35, {**gone, "event_id": "again"})
+    t.run(1.1)
+    done = t.events(ConversationItemInputAudioTranscriptionCompleted)
+    assert [(e.item_id, e.transcript) for e in done] == [("here", "Here."), ("gone", "")]
+    assert t.engine.cancelled == ["job_1"] and not t.events(Error)
+
+
 @pytest.mark.conformance("C-103")
 def test_what_holds_no_words_has_an_empty_transcript() -> None:
     t = spoken_turn({"model": "whisper-1"}, "")

@@ -163,6 +163,19 @@ def test_items_can_be_retrieved_and_deleted() -> None:
     assert codes(t) == ["item_retrieve_invalid_item_id"]
 
 
+def test_nothing_is_told_of_an_item_that_was_deleted() -> None:
+    t = Timeline(CONFIG)
+    t.transcripts = ["Hello."]
+    t.user_speaks(0.5, 2.0)
+    t.run(2.0)
+    while not (committed := t.events(InputAudioBufferCommitted)):
+        t.run(t.now + 0.1)
+    item_id = committed[0].item_id
+    t.client_sends(t.now, {"type": "conversation.item.delete", "item_id": item_id})
+    t.run(t.now + 1.0)
+    assert t.types()[-1] == "conversation.item.deleted" and len(t.engine.cancelled) == 1
+
+
 def test_it_ends_when_its_time_is_over() -> None:
     t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
     t.run(61.0)

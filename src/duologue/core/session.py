@@ -416,6 +416,7 @@ class Session:
     def _delete_item(self, item_id: str) -> None:
         self._conversation.get(item_id, "item_delete_invalid_item_id")
         entry = self._conversation.remove(item_id)
+        self._transcription.forget(entry)
         self._batch.send(ConversationItemDeleted, item_id=item_id)
         if entry.known:
             self._batch.add(Drop(item_id))

@@ -138,6 +138,12 @@ class Transcription:
         self._jobs[job_id] = job
         self._batch.add(Transcribe(job_id, media_id, pcm, ask))
 
+    def forget(self, entry: Entry) -> None:
+        """An item was deleted: nothing more is told of it."""
+        for job_id in [job_id for job_id, job in self._jobs.items() if job.entry is entry]:
+            del self._jobs[job_id]
+            self._batch.add(Cancel(job_id))
+
     def expect_words(self, entry: Entry) -> str | None:
         """The model writes the words of `entry` down itself (`take_words`); None: not wanted."""
         settings = self._settings
@@ -149,8 +155,9 @@ class Transcription:
         return job_id
 
     def take_words(self, job_id: str, text: str, *, final: bool) -> None:
-        """All words that the model has written down of an item so far."""
-        job = self._jobs[job_id]
+        """All words that the model has written down of an item so far; nothing if it is gone."""
+        if (job := self._jobs.get(job_id)) is None:
+            return
         self._tell(job, text, None)
         if final:
             del self._jobs[job_id]

@@ -140,7 +140,7 @@ class TranscriptionSession:
                 self._batch.send(ConversationItemRetrieved, item=entry.with_sound())
             case ConversationItemDelete(item_id=item_id):
                 self._conversation.get(item_id, "item_delete_invalid_item_id")
-                self._conversation.remove(item_id)
+                self._transcription.forget(self._conversation.remove(item_id))
                 self._batch.send(ConversationItemDeleted, item_id=item_id)
             case _:
                 kind = str(event.__struct_config__.tag)

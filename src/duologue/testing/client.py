@@ -67,6 +67,7 @@ class ClientMirror:
                 part = item_id, event.content_index
                 self.transcripts[part] = self.transcripts.get(part, "") + delta
             case ev.ConversationItemInputAudioTranscriptionCompleted(item_id=item_id):
+                assert item_id in self.items, "the transcript of an item that is gone"
                 told = self.transcripts.get((item_id, event.content_index), "")
                 assert told == event.transcript, "deltas do not add up to the transcript"
             case ev.ResponseCreated(response=response):
