@@ -62,6 +62,34 @@ def test_speech_longer_than_a_window_is_heard_in_pieces(whisper: Whisper) -> Non
     assert "tokyo" in text and "sister" in text
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("00_af_heart.wav", "librivox_0870.wav"),
+        ("02_bf_emma.wav", "librivox_0870.wav"),
+        ("01_am_michael.wav", "05_am_puck.wav"),
+    ],
+)
+def test_of_two_sentences_in_a_turn_none_is_left_out(
+    whisper: Whisper, first: str, second: str
+) -> None:
+    one, two = recording(first), recording(second)
+    turn = one.pcm + bytes(48 * 300) + two.pcm
+    heard, said = words(whisper.transcribe(turn)), words(f"{one.text} {two.text}")
+    assert distance(heard, said) <= len(said) * 0.15, heard
+    (piece,) = whisper.pieces(turn)
+    whole = whisper.hear(piece, Hearing(logprobs=True))
+    told = b"".join(bytes(token.bytes or ()) for token in whole.logprobs or ()).decode()
+    assert told.replace(" ", "") == whole.text.replace(" ", "")
+
+
+def test_noise_behind_a_sentence_adds_no_words(whisper: Whisper) -> None:
+    r = recording("00_af_heart.wav")
+    noise = np.random.default_rng(1).normal(0, 1500, 24_000 * 6).astype(np.int16)
+    behind = whisper.transcribe(r.pcm + bytes(48 * 300) + noise.tobytes())
+    assert len(words(behind)) <= len(words(r.text)) + 1
+
+
 def test_a_text_that_repeats_itself_is_noticed() -> None:
     assert _repeats("How many are there in a pound? How many are there in")
     assert _repeats("He was not an old-s-s-y-y-y-y")
