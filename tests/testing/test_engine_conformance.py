@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from duologue.config import ServerConfig
 from duologue.core.talk import Ask, Began, Done, ReplyEvent, Say
 from duologue.engines.composed.engine import ComposedEngine
+from duologue.engines.composed.reply import AHEAD
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedReply
 from duologue.gateway.compose import compose
@@ -95,7 +97,7 @@ def test_every_rule_is_broken_by_some_engine() -> None:
 HEARD = Case(pcm=sound("How many ounces are in a pound?", silence=4), ahead_ms=3000)
 
 
-def composed() -> ComposedEngine:
+def composed(ahead: int = AHEAD) -> ComposedEngine:
     """The composed engine of scripted parts."""
 
     def answer(prompt: str) -> str:
@@ -103,7 +105,11 @@ def composed() -> ComposedEngine:
         return " ".join(f"Then came number {n}." for n in range(count))
 
     return ComposedEngine(
-        ScriptedEar(), PromptMind(ScriptedMind(answer)), ScriptedMouth(), ScriptedEye()
+        ScriptedEar(),
+        PromptMind(ScriptedMind(answer)),
+        ScriptedMouth(),
+        ScriptedEye(),
+        ahead=ahead,
     )
 
 
@@ -114,12 +120,9 @@ def test_the_light_engine_keeps_the_rule_whatever_its_parts(rule: Rule) -> None:
     assert rule.check(composed, HEARD) is None
 
 
-def test_the_light_engine_is_caught_where_its_queues_have_no_bound(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("duologue.engines.composed.reply.AHEAD", 1000)
+def test_the_light_engine_is_caught_where_its_queues_have_no_bound() -> None:
     with pytest.raises(Broken, match="waited for a reader that paused"):
-        by_name["a reader that stops stops the engine"].check(composed, HEARD)
+        by_name["a reader that stops stops the engine"].check(partial(composed, 1000), HEARD)
 
 
 @pytest.mark.slow

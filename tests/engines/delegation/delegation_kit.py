@@ -8,6 +8,7 @@ from typing import Any, cast
 from duologue.core.talk import Ask, Began, Call, Done, Item, Part, ReplyEvent, Say
 from duologue.engines.delegation.engine import DelegatingEngine
 from duologue.engines.delegation.heard import hearing
+from duologue.engines.delegation.reply import AGAIN_S
 from duologue.engines.delegation.talk import DelegatingTalk
 from duologue.engines.remote.chat_mind import ChatMind
 from duologue.engines.scripted import (
@@ -87,9 +88,12 @@ def expert_at(url: str, *, answer_s: float = 30.0, context_tokens: int = 4096) -
 
 
 @asynccontextmanager
-async def delegating(front: Front, url: str, **expert: Any) -> AsyncIterator[DelegatingTalk]:
+async def delegating(
+    front: Front, url: str, *, again_s: float = AGAIN_S, **expert: Any
+) -> AsyncIterator[DelegatingTalk]:
     """A talk with `front` that may ask the server at `url`."""
-    engine = DelegatingEngine(front, expert_at(url, **expert), hearing(ScriptedTranscriber(front)))
+    hear = hearing(ScriptedTranscriber(front))
+    engine = DelegatingEngine(front, expert_at(url, **expert), hear, again_s=again_s)
     talk = await engine.open(Ask())
     try:
         yield cast(DelegatingTalk, talk)

@@ -2,11 +2,8 @@
 
 import asyncio
 
-import pytest
-
 from duologue.core.talk import Item, Part
 from duologue.engines.composed.tasks import Tasks
-from duologue.engines.delegation import heard as module
 from duologue.engines.delegation.heard import Heard
 from duologue.errors import EngineFault
 
@@ -54,10 +51,7 @@ async def test_what_has_words_and_what_is_gone_is_not_heard() -> None:
     assert await heard.words() == {}
 
 
-async def test_words_that_fail_or_come_too_late_are_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+async def test_words_that_fail_or_come_too_late_are_left_out() -> None:
     finished = asyncio.Event()
     late = asyncio.Event()
 
@@ -70,7 +64,7 @@ async def test_words_that_fail_or_come_too_late_are_left_out(
         return media_id
 
     tasks = Tasks()
-    heard = Heard(hear, tasks)
+    heard = Heard(hear, tasks, patience_s=0.05)
     for name in ("bad", "late", "good"):
         heard.note(spoken(name))
     assert await heard.words() == {"good": "good"}

@@ -87,12 +87,9 @@ async def test_a_front_that_has_said_nothing_says_a_few_words_while_it_waits() -
     assert voiced == sorted(voiced) and voiced[-1] == len("One moment. There are sixteen.")
 
 
-async def test_a_front_that_has_spoken_speaks_again_only_after_a_while(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(delegation, "AGAIN_S", 0.3)
+async def test_a_front_that_has_spoken_speaks_again_only_after_a_while() -> None:
     front = Front(ASKING, word_ms=20)
-    async with asked(front, said(first_delay_ms=900)) as (talk, _):
+    async with asked(front, said(first_delay_ms=900), again_s=0.3) as (talk, _):
         events = await replied(talk)
     assert text(events).startswith("Let me look. One moment. ")
     assert text(events).endswith(" There are sixteen.")

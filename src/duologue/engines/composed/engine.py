@@ -10,6 +10,7 @@ import asyncio
 from duologue.core.talk import Ask
 from duologue.engines.composed.parts import MOST_REPLY_TOKENS, Ear, Eye, Mind, Mouth
 from duologue.engines.composed.precedence import Precedence
+from duologue.engines.composed.reply import AHEAD
 from duologue.engines.composed.talk import ComposedTalk
 from duologue.runtime.ports import Traits
 
@@ -21,10 +22,12 @@ class ComposedEngine:
     """See `runtime.ports.Engine`. It owns mind, mouth and eye; the ear belongs to others too.
 
     `traits` are what the parts are: composed, with the voices of the mouth and the window of
-    the mind.
+    the mind. `ahead` is how many clauses of a reply may wait between two of its steps.
     """
 
-    def __init__(self, ear: Ear, mind: Mind, mouth: Mouth, eye: Eye | None = None) -> None:
+    def __init__(
+        self, ear: Ear, mind: Mind, mouth: Mouth, eye: Eye | None = None, *, ahead: int = AHEAD
+    ) -> None:
         self.traits = Traits(
             hears=mind.hears,
             speaks=False,
@@ -39,6 +42,7 @@ class ComposedEngine:
         self._mind = mind
         self._mouth = mouth
         self._eye = eye
+        self._ahead = ahead
         self._precedence = Precedence()
         self._talks: set[ComposedTalk] = set()
 
@@ -55,6 +59,7 @@ class ComposedEngine:
             mouth=self._mouth,
             eye=self._eye,
             precedence=self._precedence,
+            ahead=self._ahead,
             closed=self._talks.discard,
         )
         self._talks.add(talk)

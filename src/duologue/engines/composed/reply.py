@@ -46,8 +46,9 @@ class Plan(msgspec.Struct, frozen=True):
 class Reply:
     """An async iterator of reply events; work begins at once, `aclose` interrupts it.
 
-    `prepare` gives the plan. `aclose` may come at any time, even while an event is waited
-    for, and returns when nothing of the reply runs any more.
+    `prepare` gives the plan, `ahead` is how many clauses may wait between two steps. `aclose` may
+    come at any time, even while an event is waited for, and returns when nothing of the reply runs
+    any more.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Reply:
         precedence: Precedence,
         tasks: Tasks,
         guess: bool = False,
+        ahead: int = AHEAD,
     ) -> None:
         self._ask = ask
         self._prepare = prepare
@@ -71,9 +73,9 @@ class Reply:
         self._chars = 0
         self._tokens = 0
         self._tokens_told = 0
-        self._clauses: asyncio.Queue[str | Call | Finish] = asyncio.Queue(AHEAD)
+        self._clauses: asyncio.Queue[str | Call | Finish] = asyncio.Queue(ahead)
         # One place more than clauses need, for the news that the mind has begun.
-        self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(AHEAD + 1)
+        self._out: asyncio.Queue[list[ReplyEvent] | EngineFault | None] = asyncio.Queue(ahead + 1)
         self._batch: deque[ReplyEvent] = deque()
         self._ended = False
         self.failed = False

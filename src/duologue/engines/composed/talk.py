@@ -18,7 +18,7 @@ import msgspec
 from duologue.core.talk import Ask, Item, Part
 from duologue.engines.composed.parts import Ear, Eye, Mind, MindTalk, Mouth
 from duologue.engines.composed.precedence import Precedence
-from duologue.engines.composed.reply import Plan, Reply
+from duologue.engines.composed.reply import AHEAD, Plan, Reply
 from duologue.engines.composed.sights import Sights
 from duologue.engines.composed.tasks import Tasks
 from duologue.engines.composed.transcripts import Transcripts
@@ -53,12 +53,14 @@ class ComposedTalk:
         precedence: Precedence,
         closed: Callable[["ComposedTalk"], None],
         eye: Eye | None = None,
+        ahead: int = AHEAD,
     ) -> None:
         self._ask = ask
         self._context_tokens = mind.context_tokens
         self._hears = mind.hears
         self._mouth = mouth
         self._precedence = precedence
+        self._ahead = ahead
         self._closed = closed
         self._tasks = Tasks()
         self._mind: MindTalk = mind.open()
@@ -252,6 +254,7 @@ class ComposedTalk:
             precedence=self._precedence,
             tasks=self._tasks,
             guess=guess,
+            ahead=self._ahead,
         )
         self._replies.add(reply)
         reply.task.add_done_callback(lambda _: self._replies.discard(reply))

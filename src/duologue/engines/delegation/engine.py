@@ -7,6 +7,7 @@ from duologue.core.talk import Ask
 from duologue.engines.composed.parts import Mind
 from duologue.engines.delegation.expert import MOST_CHARACTERS, Expert
 from duologue.engines.delegation.heard import Hear
+from duologue.engines.delegation.reply import AGAIN_S
 from duologue.engines.delegation.talk import DelegatingTalk
 from duologue.engines.delegation.tool import offered
 from duologue.errors import ConfigFault
@@ -20,12 +21,13 @@ ANSWER_SHARE = 0.25
 class DelegatingEngine:
     """Satisfies `Engine`; both the front and the model behind are its own.
 
-    `hear` gives the words of what the user said, for the model that reads only.
+    `hear` gives the words of what the user said, for the model that reads only; `again_s` is the
+    silence after which the front says that it is still being looked up.
     Raises `ConfigFault` where the front calls no functions, or owns the floor itself: it could
     not be given the tool.
     """
 
-    def __init__(self, front: Engine, mind: Mind, hear: Hear) -> None:
+    def __init__(self, front: Engine, mind: Mind, hear: Hear, *, again_s: float = AGAIN_S) -> None:
         traits = front.traits
         if not traits.tools:
             raise ConfigFault("delegate: this engine calls no functions, so it can ask nobody")
@@ -33,6 +35,7 @@ class DelegatingEngine:
             raise ConfigFault("delegate: a full-duplex engine speaks unasked and asks nobody")
         self._front = front
         self._hear = hear
+        self._again_s = again_s
         room = int(traits.context_tokens * ANSWER_SHARE) * CHARACTERS_PER_TOKEN
         self._expert = Expert(mind, most_characters=min(MOST_CHARACTERS, room))
 
@@ -47,7 +50,8 @@ class DelegatingEngine:
 
     async def open(self, ask: Ask) -> Talk:
         """See `Engine.open`."""
-        return DelegatingTalk(await self._front.open(offered(ask)), self._expert, self._hear)
+        front = await self._front.open(offered(ask))
+        return DelegatingTalk(front, self._expert, self._hear, again_s=self._again_s)
 
     async def aclose(self) -> None:
         """Close the front, and the connections to the model behind."""

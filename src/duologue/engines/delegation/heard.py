@@ -39,11 +39,12 @@ def hearing(transcriber: Transcriber) -> Hear:
 
 
 class Heard:
-    """The newest spoken turns of one talk; `tasks` are the talk's."""
+    """The newest spoken turns of one talk; `tasks` are the talk's, `patience_s` is for words."""
 
-    def __init__(self, hear: Hear, tasks: Tasks) -> None:
+    def __init__(self, hear: Hear, tasks: Tasks, patience_s: float = PATIENCE_S) -> None:
         self._hear = hear
         self._tasks = tasks
+        self._patience_s = patience_s
         self._turns: dict[str, dict[str, bytes]] = {}
         """By item, its sounds by `media_id`."""
 
@@ -68,7 +69,7 @@ class Heard:
             item_id: self._tasks.start(self._words(sounds), "words")
             for item_id, sounds in self._turns.items()
         }
-        done, _ = await asyncio.wait(tasks.values(), timeout=PATIENCE_S)
+        done, _ = await asyncio.wait(tasks.values(), timeout=self._patience_s)
         words = {item_id: task.result() for item_id, task in tasks.items() if task in done}
         for item_id, text in words.items():
             if text:

@@ -57,13 +57,25 @@ class _Question(msgspec.Struct):
 
 
 class DelegatedReply:
-    """An async iterator of reply events; `aclose` interrupts it. `tasks` are the talk's."""
+    """An async iterator of reply events; `aclose` interrupts it. `tasks` are the talk's.
 
-    def __init__(self, memory: Memory, expert: Expert, ask: Ask, tasks: Tasks) -> None:
+    `again_s` is the silence after which the front says that it is still on it.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        expert: Expert,
+        ask: Ask,
+        tasks: Tasks,
+        *,
+        again_s: float = AGAIN_S,
+    ) -> None:
         self._memory = memory
         self._expert = expert
         self._ask = ask
         self._tasks = tasks
+        self._again_s = again_s
         self._before = memory.last_id
         self._name = name_beside(ask.tools)
         self._joined = Joined()
@@ -176,7 +188,7 @@ class DelegatedReply:
         clock = asyncio.get_running_loop().time
         answers = asyncio.gather(*self._asked, return_exceptions=True)
         has_said = bool(self._joined.messages)
-        due = max(self._quiet_s, clock()) + AGAIN_S if has_said else clock() + SOON_S
+        due = max(self._quiet_s, clock()) + self._again_s if has_said else clock() + SOON_S
         for _ in range(MOST_ASIDES if self._ask.speak else 0):
             await asyncio.wait([answers], timeout=max(0.0, due - clock()))
             if answers.done():
@@ -185,7 +197,7 @@ class DelegatedReply:
                 async for event in says:
                     yield event
             has_said = True
-            due = max(self._quiet_s, clock()) + AGAIN_S
+            due = max(self._quiet_s, clock()) + self._again_s
         await asyncio.wait([answers])
 
     async def _aside(

@@ -11,7 +11,7 @@ from duologue.engines.composed.tasks import Tasks
 from duologue.engines.delegation.expert import Expert
 from duologue.engines.delegation.heard import Hear, Heard
 from duologue.engines.delegation.memory import Memory
-from duologue.engines.delegation.reply import DelegatedReply
+from duologue.engines.delegation.reply import AGAIN_S, DelegatedReply
 from duologue.engines.delegation.tool import offered
 from duologue.runtime.ports import Talk
 
@@ -19,10 +19,13 @@ from duologue.runtime.ports import Talk
 class DelegatingTalk:
     """See `runtime.ports.Talk`; made by `DelegatingEngine.open`."""
 
-    def __init__(self, front: Talk, expert: Expert, hear: Hear) -> None:
+    def __init__(
+        self, front: Talk, expert: Expert, hear: Hear, *, again_s: float = AGAIN_S
+    ) -> None:
         self._front = front
         self._expert = expert
         self._tasks = Tasks()
+        self._again_s = again_s
         self._memory = Memory(front, Heard(hear, self._tasks))
 
     def configure(self, ask: Ask) -> None:
@@ -53,7 +56,7 @@ class DelegatingTalk:
         """See `Talk.reply`."""
         if offered(ask) is ask:
             return self._front.reply(ask)
-        return DelegatedReply(self._memory, self._expert, ask, self._tasks)
+        return DelegatedReply(self._memory, self._expert, ask, self._tasks, again_s=self._again_s)
 
     async def aclose(self) -> None:
         """Ask the expert nothing more and give the front's lease back."""
