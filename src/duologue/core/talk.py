@@ -59,12 +59,24 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     was_heard: bool = False
 
 
-class Tool(msgspec.Struct, frozen=True):
-    """A function the model may call; `parameters` is its JSON Schema."""
+class Example(msgspec.Struct, frozen=True):
+    """What a user may say, and the right answer: a call with `arguments` (JSON), or `words`."""
+
+    said: str
+    arguments: str = ""
+    words: str = ""
+
+
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function the model may call; `parameters` is its JSON Schema.
+
+    `examples` are for engines whose model goes by them rather than by a description.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = {}
+    examples: tuple[Example, ...] = ()
 
 
 class Truncation(msgspec.Struct, frozen=True, omit_defaults=True):

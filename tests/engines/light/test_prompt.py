@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.talk import Ask, CallPart, Item, Part, Tool, Truncation
-from duologue.engines.light.prompt import COMMON, Prompts
+from duologue.core.talk import Ask, CallPart, Example, Item, Part, Tool, Truncation
+from duologue.engines.light.prompt import BEGIN, COMMON, END, Prompts
 from duologue.errors import EngineFault
 
 WEATHER = Tool("get_weather", "The weather.", {"type": "object"})
@@ -136,3 +136,16 @@ def test_a_retention_ratio_keeps_its_share_of_what_follows_the_instructions() ->
 def test_an_image_is_said_to_be_unseen() -> None:
     image = Item("i1", "user", (Part("Look."), Part(image_url="data:image/png;base64,AAAA")))
     assert "Look. (an image that you cannot see)" in prompts().render(Ask(), [image], 100)
+
+
+def test_a_functions_own_examples_stand_nearest_and_what_they_contradict_is_left_out() -> None:
+    examples = (Example("Who was Nero?", '{"q":"Nero"}'), Example("Hi.", words="Hello!"))
+    asks = Tool("look_up", "Looks up.", examples=examples)
+    plain = prompts().render(Ask(tools=(WEATHER,)), [item(1, "user", "So?")], 100)
+    prompt = prompts().render(Ask(tools=(WEATHER, asks)), [item(1, "user", "So?")], 100)
+    call = '{"name":"look_up","arguments":{"q":"Nero"}}'
+    shown = f"Who was Nero?{END}{BEGIN}assistant\n{call}{END}{BEGIN}user\nHi.{END}"
+    assert f"{shown}{BEGIN}assistant\nHello!{END}{BEGIN}user\nSo?{END}" in prompt
+    assert plain.count("A spider has eight legs.") == 1 and "general knowledge" in plain
+    assert "A spider has eight legs." not in prompt and "general knowledge" not in prompt
+    assert "play_music" in plain and "play_music" in prompt

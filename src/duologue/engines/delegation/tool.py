@@ -7,15 +7,15 @@ same name keeps it.
 import msgspec
 from msgspec import structs
 
-from duologue.core.talk import Ask, Tool
+from duologue.core.talk import Ask, Example, Tool
 
 NAME = "ask_expert"
 
 DESCRIPTION = (
-    "Asks an expert who knows far more than you and reasons well. Call it for whatever you are "
-    "not sure of: hard questions, facts, names, dates, numbers, calculations, plans, code, "
-    "advice. Say a few words before, such as that you will find out. Never call it for "
-    "greetings, small talk or what was answered already."
+    "Asks an expert who knows far more than you and reasons well. Call it for every question "
+    "about the world, even if you think that you know: facts, names, dates, numbers, "
+    "calculations, explanations, plans, code, advice. Never call it for greetings, for small "
+    "talk, for what the user tells you of themselves, or for what was answered already."
 )
 PARAMETERS = {
     "type": "object",
@@ -31,6 +31,25 @@ PARAMETERS = {
 }
 
 
+def _asked(question: str) -> Example:
+    return Example(question, arguments=msgspec.json.encode({"question": question}).decode())
+
+
+EXAMPLES = (
+    _asked("What is the capital of Mongolia?"),
+    Example("Hey, how is it going?", words="I'm doing fine, thanks! What can I do for you?"),
+    _asked("What's twelve times thirty one?"),
+    Example("I'm Tom, by the way.", words="Nice to meet you, Tom!"),
+    _asked("How does a jet engine work?"),
+    Example("I love the summer.", words="So do I! What do you like most about it?"),
+    _asked("Can you suggest a menu for a birthday party?"),
+    _asked("Who painted the Night Watch?"),
+    Example("I'm a bit tired today.", words="Oh dear. I hope you can get some rest soon."),
+    Example("Thanks, that's all.", words="You're welcome. Have a great day!"),
+)
+"""By turns, since small models follow what is frequent and what came last."""
+
+
 def offered(ask: Ask) -> Ask:
     """The ask with the tool, where the model is free to call what it likes.
 
@@ -39,7 +58,7 @@ def offered(ask: Ask) -> Ask:
     """
     if ask.tool_choice != "auto" or not ask.keep:
         return ask
-    tool = Tool(name_beside(ask.tools), DESCRIPTION, PARAMETERS)
+    tool = Tool(name_beside(ask.tools), DESCRIPTION, PARAMETERS, EXAMPLES)
     return structs.replace(ask, tools=(*ask.tools, tool))
 
 

@@ -23,10 +23,16 @@ LONG_EXAMPLES = (
 """Some answers are longer than two sentences. Before functions it would cost calls: what so
 long an answer stands before is answered in words more often."""
 
+KNOWLEDGE_EXAMPLES = (
+    ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
+    ("How many legs does a spider have?", "A spider has eight legs."),
+)
+"""Left out where a function brings examples of its own: it may be the one that knows."""
+
 TOOL_EXAMPLES = (
     ("Play some jazz.", '{"name":"play_music","arguments":{"genre":"jazz"}}'),
-    ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
+    KNOWLEDGE_EXAMPLES[0],
     ("Is anybody at the door?", '{"name":"look_at_camera","arguments":{"place":"front door"}}'),
-    ("How many legs does a spider have?", "A spider has eight legs."),
+    KNOWLEDGE_EXAMPLES[1],
     ("Thanks, that's all.", "You're welcome. Have a great day!"),
 )

@@ -12,8 +12,13 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence, Set
 
-from duologue.core.talk import Ask, Item, Tool
-from duologue.engines.light.examples import LONG_EXAMPLES, PLAIN_EXAMPLES, TOOL_EXAMPLES
+from duologue.core.talk import Ask, Example, Item, Tool
+from duologue.engines.light.examples import (
+    KNOWLEDGE_EXAMPLES,
+    LONG_EXAMPLES,
+    PLAIN_EXAMPLES,
+    TOOL_EXAMPLES,
+)
 from duologue.engines.window import Window, too_long
 
 RULES = (
@@ -28,8 +33,7 @@ TOOL_RULES = (
     "You have these functions, and with them you can know and do more than talk:\n{tools}\n"
     "When one of them fits the request, even loosely, call it instead of saying that you "
     'can\'t: reply with only {{"name":...,"arguments":{{...}}}}, one per line if several are '
-    "needed. For greetings, small talk and general knowledge, just answer in words and call "
-    "nothing."
+    "needed. For greetings{talk}, just answer in words and call nothing."
 )
 PENDING = "The function {names} has not answered yet; go on talking and do not call it again."
 REQUIRED = "Call one of the functions now."
@@ -130,9 +134,19 @@ def _head(ask: Ask) -> str:
     if not ask.tools or ask.tool_choice == "none":
         told = _message("system", instructions) if instructions else ""
         return COMMON + _examples(LONG_EXAMPLES) + told
-    tools = TOOL_RULES.format(tools="\n".join(guard(_tool_line(tool)) for tool in ask.tools))
+    own = [_example(tool, example) for tool in ask.tools for example in tool.examples]
+    tools = TOOL_RULES.format(
+        tools="\n".join(guard(_tool_line(tool)) for tool in ask.tools),
+        talk=" and small talk" if own else ", small talk and general knowledge",
+    )
     both = f"{instructions}\n\n{tools}" if instructions else tools
-    return COMMON + _message("system", both) + _examples(TOOL_EXAMPLES)
+    common = [one for one in TOOL_EXAMPLES if not own or one not in KNOWLEDGE_EXAMPLES]
+    return COMMON + _message("system", both) + _examples([*common, *own])
+
+
+def _example(tool: Tool, example: Example) -> tuple[str, str]:
+    called = f'{{"name":{json.dumps(tool.name)},"arguments":{example.arguments}}}'
+    return example.said, called if example.arguments else example.words
 
 
 def _tool_line(tool: Tool) -> str:
