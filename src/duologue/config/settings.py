@@ -170,19 +170,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     upstream_voice_sample: Annotated[
         str | None,
-        Meta(
-            description="Sound file of the voice that the model of `realtime` shall speak in, for "
-            "models that want one to begin at all (MiniCPM-o): 5 to 10 s of one person, any format "
-            "that FFmpeg knows. It is sent as `ref_audio` when a session is opened there."
-        ),
+        Meta(description="Sound file: the voice that `realtime` shall have (`ref_audio`)."),
     ] = None
     upstream_extra: Annotated[
         str | None,
-        Meta(
-            description="JSON object of further fields for that model: for `chat` in every "
-            "request, for `realtime` in the session as it is opened. What duologue sends itself "
-            "is not changed by it."
-        ),
+        Meta(description="JSON: further fields of requests (`chat`), of sessions (`realtime`)."),
     ] = None
     upstream_dialect: Annotated[
         Literal["omni", "openai"],
