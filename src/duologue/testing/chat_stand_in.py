@@ -245,7 +245,7 @@ def chunks(answer: Answer) -> Iterator[dict[str, Any]]:
                 call |= {"id": f"call_{index}", "type": "function"}
                 call["function"]["name"] = name
             yield _chunk({"tool_calls": [call]})
-    finish = "tool_calls" if answer.calls else answer.finish
+    finish = "tool_calls" if answer.calls and answer.finish == "stop" else answer.finish
     yield {**_chunk({}), "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
     if answer.usage is not None:
         yield {"object": "chat.completion.chunk", "choices": [], "usage": answer.usage}

@@ -22,6 +22,7 @@ KEY = "sk-upstream-secret"
 TOOLS = (Tool("get_weather"), Tool("get_time"))
 QUESTION = Item("u1", "user", (Part(pcm=tone(500)),))
 SHORT = Answer(sound_ms=200)
+EVENTS = (("content-type", "text/event-stream"),)
 
 
 @asynccontextmanager
@@ -266,21 +267,25 @@ async def test_a_long_history_loses_its_beginning_or_is_refused() -> None:
             "longer",
             "context_length_exceeded",
         ),
+        (
+            Answer(status=400, raw=b"request (99 tokens) exceeds the available context size"),
+            "longer",
+            "context_length_exceeded",
+        ),
         (Answer(status=400, raw=b"bad voice"), "refuses", "engine_error"),
         (Answer(status=503, raw=b"busy"), "failed", "engine_error"),
         (Answer(status=307, headers=(("location", "/other"),)), "redirects", "engine_error"),
         (Answer(raw=b"<html>", headers=(("content-type", "text/html"),)), "web page", ""),
-        (
-            Answer(raw=b"data: {}\n\n", headers=(("content-type", "text/event-stream"),)),
-            "broke",
-            "",
-        ),
+        (Answer(raw=b"data: {}\n\n", headers=EVENTS), "broke", ""),
         (Answer(raw=b"nonsense"), "no chat completion", ""),
         (Answer(raw=b'{"error":{"message":"no"}}'), "failed while", ""),
         (Answer(rate_hz=9000), "9000 Hz", ""),
         (Answer(sound_ms=0), "without sound", ""),
         (Answer(drop_after=1), "broke off", ""),
         (Answer(drop_after=6), "broke off", ""),
+        (Answer(finish="abort"), "gave up in the middle", ""),
+        (Answer(finish="error"), "gave up in the middle", ""),
+        (Answer(raw=b"data: [DONE]\n\n", headers=EVENTS), "broke off", ""),
     ],
 )
 async def test_a_fault_says_why_and_the_next_turn_works(
@@ -303,6 +308,22 @@ async def test_a_call_that_is_no_json_object_is_a_fault(arguments: str) -> None:
 async def test_a_call_of_what_was_not_offered_is_a_fault() -> None:
     answer = Answer(text="", sound_ms=0, calls=(("launch", "{}"),))
     assert "not offered" in (await fault_of(answer, Ask(tools=TOOLS))).message
+
+
+async def test_a_call_of_another_function_than_the_one_required_is_a_fault() -> None:
+    answer = Answer(text="", sound_ms=0, calls=(("get_weather", '{"city":"Oslo"}'),))
+    fault = await fault_of(answer, Ask(tools=TOOLS, tool_choice="function:get_time"))
+    assert "called get_weather where get_time was required" in fault.message
+
+
+@pytest.mark.parametrize("said", ["Let me look.", ""])
+async def test_a_call_that_the_limit_cut_off_is_left_unfinished(said: str) -> None:
+    calls = (("get_time", "{}"), ("get_weather", '{"city"'))
+    answer = Answer(text=said, sound_ms=300 if said else 0, calls=calls, finish="length")
+    async with standing_in(ChatStandIn(answer)) as url, talking(url) as talk:
+        events = await replied(talk, Ask(tools=TOOLS, max_tokens=20))
+    assert isinstance(events[-1], Done) and events[-1].reason == "length"
+    assert [e.index for e in events if isinstance(e, Call) and e.final] == [0]
 
 
 async def test_words_in_place_of_a_required_call_are_a_fault() -> None:

@@ -28,6 +28,9 @@ REASONS: dict[str, Literal["length", "filtered"]] = {
     "length": "length",
     "content_filter": "filtered",
 }
+GIVEN_UP = ("abort", "error", "cancelled", "canceled")
+"""What servers call the end of an answer that they did not bring to its end (vLLM, SGLang)."""
+
 LARGE_BYTES = 8 * 1024
 """Events from here on are read in a thread: 100 us and more."""
 
@@ -70,7 +73,9 @@ class Composer:
     async def take(self, data: bytes) -> list[ReplyEvent]:
         """The events that one event of the stream gives. Raises `EngineFault`."""
         if data == DONE:
-            self._finish = self._finish or "stop"
+            # Some servers send no reason beside what they said; a mark alone is no answer.
+            is_answer = bool(self._voiced.text or self._calls or self._has_sound)
+            self._finish = self._finish or ("stop" if is_answer else None)
             return []
         if len(data) < LARGE_BYTES and self._ask.speed == 1:
             piece, pcm, spoken = self._read(data)
@@ -83,24 +88,27 @@ class Composer:
 
     async def end(self) -> list[ReplyEvent]:
         """The events at the end of the stream. Raises `EngineFault`."""
-        for call in self._calls:
-            self._check(call)
-        is_required = self._ask.tools and self._ask.tool_choice not in ("auto", "none")
-        if is_required and not self._calls and self._finish not in REASONS:
-            raise nonsense("answered with words where a function call was required (tool_choice)")
+        if self._finish in GIVEN_UP:
+            raise nonsense(f"gave up in the middle (finish_reason {self._finish!r})")
+        # Where a limit ended it, a call may have been cut off, and is no fault.
+        is_whole = self._finish not in REASONS
+        if is_whole:
+            self._check_whole()
         pcm = self._held_pcm + await self._last_sound()
         events: list[ReplyEvent] = []
         has_sound = self._has_sound or bool(pcm)
         if self._ask.speak and self._voiced.text and not has_sound and not self._calls:
             raise UpstreamFault("The upstream model server sent words without sound.")
         if self._held_text or pcm:
-            # Where a limit ended it, the sound may have stopped in the middle of the words.
-            is_whole = self._finish not in REASONS
+            # Its sound, too, may have stopped in the middle of the words.
             voiced = self._voiced.end() if is_whole else self._voiced.sound(0.0)
             events.append(self._counted_say(self._held_text, pcm, voiced))
         for number, call in enumerate(self._calls):
-            events += self._told(number, call)
-            events.append(Call(number, final=True))
+            is_final = _is_object(call.arguments)
+            if is_final or call.told:
+                events += self._told(number, call)
+            if is_final:
+                events.append(Call(number, final=True))
         return [*events, *self._closing()]
 
     def _read(self, data: bytes) -> tuple[Piece, bytes, float]:
@@ -170,7 +178,9 @@ class Composer:
             call = self._call_of(piece)
             if call is None:
                 continue
-            call.name += piece.name if not call.name else ""
+            if piece.name and not call.name:
+                self._check_name(piece.name)
+                call.name = piece.name
             call.arguments += piece.arguments
             self._count(piece.name + piece.arguments)
             is_first = call is self._calls[0] and not self._voiced.text
@@ -199,17 +209,23 @@ class Composer:
             tokens, self._tokens_told = self._tokens_made - self._tokens_told, self._tokens_made
             yield Call(number, name, delta, tokens=tokens)
 
-    def _check(self, call: _ToolCall) -> None:
-        """A call must be one of the tools, with a JSON object."""
-        if call.name not in {tool.name for tool in self._ask.tools}:
-            raise nonsense(f"called a function that it was not offered: {call.name[:64]!r}")
-        call.arguments = call.arguments if call.arguments.strip() else "{}"
-        try:
-            is_object = isinstance(msgspec.json.decode(call.arguments), dict)
-        except msgspec.DecodeError:
-            is_object = False
-        if not is_object:
-            raise nonsense(f"called {call.name} with arguments that are not a JSON object")
+    def _check_name(self, name: str) -> None:
+        """A call must be one of the tools, and the one that was required."""
+        if name not in {tool.name for tool in self._ask.tools}:
+            raise nonsense(f"called a function that it was not offered: {name[:64]!r}")
+        kind, _, required = self._ask.tool_choice.partition(":")
+        if kind == "function" and name != required:
+            raise nonsense(f"called {name} where {required} was required (tool_choice)")
+
+    def _check_whole(self) -> None:
+        """What is to be found in an answer that came to its end."""
+        if not self._calls and self._ask.tools and self._ask.tool_choice not in ("auto", "none"):
+            raise nonsense("answered with words where a function call was required (tool_choice)")
+        for call in self._calls:
+            self._check_name(call.name)
+            call.arguments = call.arguments if call.arguments.strip() else "{}"
+            if not _is_object(call.arguments):
+                raise nonsense(f"called {call.name} with arguments that are not a JSON object")
 
     def _closing(self) -> Iterator[ReplyEvent]:
         """What it really cost, where the upstream says so, and why it ended."""
@@ -222,6 +238,13 @@ class Composer:
         reason = REASONS.get(self._finish or "", reason)
         rest = self._tokens_made - self._tokens_told
         yield Done(reason, tokens=rest, stages=dict(self._stages))
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def began(tokens: Tokens, counted: dict[str, int]) -> Began:

@@ -14,7 +14,9 @@ from duologue.errors import EngineFault
 
 SECRETS = re.compile(r"(?i)\b(bearer\s+)\S+|\b(?:sk|key|hf)[-_][\w*.-]{4,}")
 EXCERPT_CHARACTERS = 300
-TOO_LONG = re.compile(r"context[ _](?:length|window)|max_model_len|too many tokens", re.IGNORECASE)
+TOO_LONG = re.compile(
+    r"context[ _](?:length|window|size)|max_model_len|too many tokens", re.IGNORECASE
+)
 
 
 class UpstreamFault(EngineFault):
