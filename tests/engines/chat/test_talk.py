@@ -141,6 +141,38 @@ async def test_the_upstreams_count_is_believed_where_it_adds_up() -> None:
     assert sum(e.tokens for e in own if not isinstance(e, Began)) == 4
 
 
+@pytest.mark.parametrize(
+    ("prompt", "completion", "max_tokens"),
+    [(10**9, 4, None), (50, 10**9, None), (50, 21, 20), (10**30, 4, None)],
+)
+async def test_a_usage_that_cannot_be_is_replaced_by_our_estimate(
+    prompt: int, completion: int, max_tokens: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    ask = Ask(max_tokens=max_tokens)
+    async with standing_in(ChatStandIn(Answer(usage=usage))) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        for _ in range(2):
+            events = await replied(talk, ask)
+            assert [e for e in events if isinstance(e, Began)] == [Began({"text": 8, "audio": 7})]
+            assert sum(e.tokens for e in events if not isinstance(e, Began)) == 4
+    assert caplog.text.count("its usage cannot be") == (prompt < 10**20)
+
+
+async def test_a_usage_at_its_bounds_is_believed(caplog: pytest.LogCaptureFixture) -> None:
+    """Sound that was made is not counted against the limit of the words."""
+    made = {"prompt_tokens": 4000, "completion_tokens": 520}
+    usage = {**made, "completion_tokens_details": {"audio_tokens": 500}}
+    async with (
+        standing_in(ChatStandIn(Answer(usage=usage))) as url,
+        talking(url, context_tokens=1100) as talk,
+    ):
+        events = await replied(talk, Ask(max_tokens=20))
+    assert [e for e in events if isinstance(e, Began)][-1].input["text"] == 4000
+    assert sum(e.tokens for e in events if not isinstance(e, Began)) == 20
+    assert "usage" not in caplog.text
+
+
 async def test_calls_come_after_what_is_said_and_are_whole() -> None:
     calls = (("get_weather", '{"city":"Paris"}'), ("get_time", ""))
     stand_in = ChatStandIn(

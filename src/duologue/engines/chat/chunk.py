@@ -134,7 +134,7 @@ def _calls(delta: _Delta) -> Iterator[CallPiece]:
 
 
 def _tokens(usage: Any) -> Tokens | None:
-    """A usage without both totals, or with a negative one, is none; details are bounded later."""
+    """A usage without both totals, or with a negative one, is none; `Composer` judges the rest."""
     if not isinstance(usage, dict):
         return None
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
@@ -154,4 +154,5 @@ def _tokens(usage: Any) -> Tokens | None:
 
 def _count(usage: Any, key: str) -> int | None:
     count = usage.get(key) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and count >= 0 and not isinstance(count, bool) else None
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**63
+    return count if is_count else None

@@ -31,6 +31,10 @@ REASONS: dict[str, Literal["length", "filtered"]] = {
 GIVEN_UP = ("abort", "error", "cancelled", "canceled")
 """What servers call the end of an answer that they did not bring to its end (vLLM, SGLang)."""
 
+OFF_BY = 4
+"""An upstream may count so many times the tokens that our estimate of the window admits: other
+models have more for a second of sound, an image or a character. More is no count but a fault."""
+
 LARGE_BYTES = 8 * 1024
 """Events from here on are read in a thread: 100 us and more."""
 
@@ -46,11 +50,17 @@ class _ToolCall:
 
 
 class Composer:
-    """Makes the events of one reply; `counted` is our own estimate of what it reads."""
+    """Makes the events of one reply; `counted` is our own estimate of what it reads.
 
-    def __init__(self, ask: Ask, counted: dict[str, int], pace: Pace) -> None:
+    `window_tokens` is what the model can hold, by the same estimate.
+    """
+
+    def __init__(self, ask: Ask, counted: dict[str, int], pace: Pace, window_tokens: int) -> None:
         self._ask = ask
         self._counted = counted
+        self._most_tokens = OFF_BY * window_tokens
+        self.unbelieved: Tokens | None = None
+        """A count of the upstream's that cannot be, if there was one: our own stands for it."""
         self._sounds = SoundReader()
         self._tempo: Tempo | None = None
         self._voiced = Voiced(pace)
@@ -132,7 +142,17 @@ class Composer:
         if piece.finish:
             self._finish = piece.finish
         if piece.tokens and (piece.is_last_count or piece.tokens.completion):
-            self._tokens = piece.tokens
+            if self._can_be(piece.tokens):
+                self._tokens = piece.tokens
+            else:
+                self._tokens, self.unbelieved = None, piece.tokens
+
+    def _can_be(self, tokens: Tokens) -> bool:
+        """Whether so much can have been read and written: a client pays for it by its limits."""
+        most = self._most_tokens
+        allowed = most if self._ask.max_tokens is None else self._ask.max_tokens
+        is_within = tokens.prompt <= most and tokens.completion <= most
+        return is_within and tokens.completion - tokens.audio_out <= allowed
 
     def _text(self, piece: Piece) -> str:
         """Of two texts that say the same the one that came first is taken throughout."""

@@ -97,7 +97,8 @@ class ChatTalk:
                 bodies[limit] = await asyncio.to_thread(render, ask, kept, self._model, limit)
             has_begun = False
             try:
-                reply = _answered(upstream, bodies[limit], Composer(ask, counted, pace))
+                composer = Composer(ask, counted, pace, self._traits.context_tokens)
+                reply = _answered(upstream, bodies[limit], composer)
                 async with aclosing(reply):
                     async for event in reply:
                         has_begun = has_begun or not isinstance(event, Began)
@@ -150,6 +151,8 @@ async def _answered(
             raise broke_off()
         for event in await composer.end():
             yield event
+        if composer.unbelieved is not None:
+            upstream.doubt(composer.unbelieved.prompt, composer.unbelieved.completion)
     except UpstreamFault as fault:
         upstream.note(fault)
         raise

@@ -66,6 +66,7 @@ class Upstream:
         """What it calls the limit of a reply, as far as is known."""
         self.down = False
         """It failed, and no look at it found it well since."""
+        self._is_doubted = False
 
     async def stream(self, body: bytes) -> AsyncGenerator[bytes, None]:
         """The data of each event. Raises `UpstreamFault`.
@@ -116,6 +117,18 @@ class Upstream:
         """Log a fault of this upstream, without its secrets."""
         said = f": {excerpt(fault.told, self._key)}" if fault.told else ""
         log.warning("upstream %s: %s%s", self.name, fault.message, said)
+
+    def doubt(self, prompt: int, completion: int) -> None:
+        """Log, once, that its usage cannot be."""
+        if not self._is_doubted:
+            self._is_doubted = True
+            log.warning(
+                "upstream %s: its usage cannot be (%d tokens read, %d written): estimates stand "
+                "for it",
+                self.name,
+                prompt,
+                completion,
+            )
 
     async def _send(self, body: bytes) -> httpx2.Response:
         try:
