@@ -22,6 +22,8 @@ SAMPLES = {
     "auth_failure": "401",
     "engine": "scripted",
     "upstream_dialect": "openai",
+    "upstream_sees": "no",
+    "upstream_tools": "false",
     "device": "cpu",
     "profile": "small",
     "silence_duration_ms": "350",

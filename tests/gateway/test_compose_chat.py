@@ -59,6 +59,22 @@ async def test_a_second_of_sound_counts_by_the_setting_or_the_name_of_the_model(
     assert first.input["audio"] == second.input["audio"] == 2 * per_s
 
 
+@pytest.mark.parametrize(
+    ("settings", "sees", "tools"),
+    [
+        ({}, True, True),
+        ({"upstream_dialect": "openai"}, False, True),
+        ({"upstream_dialect": "openai", "upstream_sees": "yes"}, True, True),
+        ({"upstream_sees": "no", "upstream_tools": False}, False, False),
+    ],
+)
+def test_what_the_model_cannot_do_is_a_setting(
+    settings: dict[str, Any], sees: bool, tools: bool
+) -> None:
+    traits = chat_engine(ServerConfig(**GOOD, **settings)).traits
+    assert (traits.sees, traits.tools) == (sees, tools)
+
+
 async def test_without_models_of_its_own_it_judges_turns_by_loudness() -> None:
     """Words are written down on another server; nothing is on this disk."""
     plain = {"vad": "loudness", "turn_end": "loudness", "stt": "http://ear/v1#whisper"}

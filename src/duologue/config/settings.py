@@ -183,6 +183,20 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             "servers as strict as the hosted `gpt-audio`."
         ),
     ] = "omni"
+    upstream_sees: Annotated[
+        Literal["auto", "yes", "no"],
+        Meta(
+            description="Whether the model of `chat` looks at images; if not, they are refused "
+            'when they are sent. `auto`: with the dialect "omni" it does, with "openai" not.'
+        ),
+    ] = "auto"
+    upstream_tools: Annotated[
+        bool,
+        Meta(
+            description="Whether the model of `chat` calls functions; if not, sessions with tools "
+            "are refused."
+        ),
+    ] = True
     upstream_timeout_s: Annotated[
         float,
         Meta(gt=0, description="A model server that says nothing for so long has failed."),

@@ -64,9 +64,18 @@ def chat_engine(config: ServerConfig) -> ChatEngine:
         urls,
         model,
         key=config.upstream_key,
+        sees=_sees(config),
+        tools=config.upstream_tools,
         context_tokens=config.context_tokens,
         timeout_s=config.upstream_timeout_s,
     )
+
+
+def _sees(config: ServerConfig) -> bool:
+    """The hosted gpt-audio, whose dialect "openai" is, refuses images; the omni models look."""
+    if config.upstream_sees == "auto":
+        return config.upstream_dialect == "omni"
+    return config.upstream_sees == "yes"
 
 
 def _names(setting: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import trustme
 
 from duologue.core.talk import Ask, Began, Call, Done, Item, Part, ReplyEvent, Say, Tool, Truncation
 from duologue.engines.chat.engine import ChatEngine
+from duologue.engines.chat.refused import NO_IMAGE
 from duologue.engines.chat.request import Model
 from duologue.engines.scripted import tone
 from duologue.errors import ConfigFault, EngineFault
@@ -421,6 +422,40 @@ async def test_a_request_that_is_refused_is_not_asked_elsewhere() -> None:
     assert not second.requests
 
 
+IMAGE = Item("i1", "user", (Part(image_url="data:image/png;base64,AA=="), Part("What is it?")))
+
+
+async def test_an_image_that_is_refused_fails_one_turn_and_not_the_next() -> None:
+    refusal = Answer(status=400, raw=b"At most 0 image(s) may be provided")
+    stand_in = ChatStandIn(SHORT, refusal, SHORT)
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(QUESTION)
+        await replied(talk)
+        talk.put(IMAGE)
+        with pytest.raises(EngineFault, match="HTTP 400.*an image that is new here.*left out"):
+            await replied(talk)
+        assert text(await replied(talk)) == SHORT.text
+        talk.drop(IMAGE.id)
+        talk.put(IMAGE)
+        await replied(talk)
+    asked = (stand_in.requests[1], stand_in.requests[3])
+    kinds = [[part["type"] for part in r["messages"][-1]["content"]] for r in asked]
+    assert kinds == [["image_url", "text"], ["image_url", "text"]]
+    left_out = stand_in.requests[2]["messages"]
+    assert left_out[0]["content"][0]["type"] == "input_audio"
+    assert left_out[-1]["content"] == f"{NO_IMAGE} What is it?"
+
+
+async def test_a_refusal_out_of_band_leaves_the_conversation_as_it_is() -> None:
+    stand_in = ChatStandIn(Answer(status=400, raw=b"no image"), SHORT)
+    async with standing_in(stand_in) as url, talking(url) as talk:
+        talk.put(IMAGE)
+        with pytest.raises(EngineFault, match=r"\(HTTP 400\)\.$"):
+            await replied(talk, Ask(context=(IMAGE,), keep=False))
+        await replied(talk)
+    assert stand_in.requests[1]["messages"][0]["content"][0]["type"] == "image_url"
+
+
 async def test_the_limit_has_another_name_where_its_name_is_refused() -> None:
     told = b'{"error":{"message":"Unrecognized field: max_completion_tokens"}}'
     stand_in = ChatStandIn(Answer(status=422, raw=told), SHORT)
@@ -490,6 +525,11 @@ def test_a_url_that_cannot_be_is_refused_without_being_repeated(url: str) -> Non
 def test_a_key_that_no_header_can_carry_is_refused() -> None:
     with pytest.raises(ConfigFault, match="upstream_key"):
         ChatEngine(("http://host",), Model("m"), key="sk-\n")
+
+
+def test_it_says_what_it_was_told_that_it_cannot_do() -> None:
+    traits = ChatEngine(("http://host",), Model("m"), sees=False, tools=False).traits
+    assert not traits.takes_images and not traits.tools
 
 
 def test_it_says_that_it_hears_and_speaks() -> None:

@@ -26,7 +26,7 @@ class ChatEngine:
     """Satisfies `Engine`. `urls` are the servers, all with the same model and key.
 
     `timeout_s` is the longest that an upstream may say nothing, until its first byte and
-    between two. `trust` stands for the public certificate authorities in tests.
+    between two. `sees` and `tools`: the model looks at images, calls functions. `trust` stands for the public certificate authorities in tests.
     """
 
     def __init__(
@@ -35,6 +35,8 @@ class ChatEngine:
         model: Model,
         *,
         key: str | None = None,
+        sees: bool = True,
+        tools: bool = True,
         context_tokens: int = 4096,
         timeout_s: float = 30.0,
         check_s: float = FIRST_CHECK_S,
@@ -43,7 +45,8 @@ class ChatEngine:
         self.traits = Traits(
             hears=True,
             speaks=True,
-            sees=True,
+            sees=sees,
+            tools=tools,
             voices=model.voices,
             context_tokens=context_tokens,
             max_output_tokens=MOST_REPLY_TOKENS,

@@ -24,7 +24,8 @@ class UpstreamFault(EngineFault):
 
     `elsewhere`: another upstream, or another try, may do better. `down`: this one should not be
     asked before it was looked at. `told` is what the upstream said, for the log only;
-    `refuses`: it said so of what it was asked (HTTP 400 or 422).
+    `refuses`: it said so of what it was asked (HTTP 400 or 422); `of_content`: something in the
+    conversation may be the reason, other than its length.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class UpstreamFault(EngineFault):
         self.down = down
         self.told = told
         self.refuses = False
+        self.of_content = False
 
 
 def nonsense(what: str, told: str = "") -> UpstreamFault:
@@ -58,6 +60,7 @@ def of_status(status: int, told: str) -> UpstreamFault:
     fault = _of_status(status, told)
     fault.told = told
     fault.refuses = status in (400, 422)
+    fault.of_content = status in (400, 413, 415, 422) and not TOO_LONG.search(told)
     return fault
 
 

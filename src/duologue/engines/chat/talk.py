@@ -16,6 +16,7 @@ import msgspec
 from duologue.core.talk import Ask, Began, Item, Part, ReplyEvent
 from duologue.engines.chat.composer import Composer
 from duologue.engines.chat.faults import UpstreamFault, broke_off
+from duologue.engines.chat.refused import Refused
 from duologue.engines.chat.request import LIMITS, Model, render
 from duologue.engines.chat.upstream import Upstream
 from duologue.engines.chat.upstreams import Upstreams
@@ -23,6 +24,7 @@ from duologue.engines.history import History
 from duologue.engines.pace import Pace
 from duologue.engines.sizes import MESSAGE_TOKENS, head_tokens, input_tokens, size
 from duologue.engines.window import Window, newest, too_long
+from duologue.errors import EngineFault
 from duologue.runtime.ports import Traits
 
 
@@ -38,6 +40,7 @@ class ChatTalk:
         self._paces = paces
         self._history = History()
         self._window = Window()
+        self._refused = Refused()
 
     def configure(self, ask: Ask) -> None:
         """Nothing to read ahead: the upstream keeps no conversation."""
@@ -59,6 +62,7 @@ class ChatTalk:
         """Note that an item was deleted; unknown ids are passed over."""
         self._history.drop(item_id)
         self._window.forget(item_id)
+        self._refused.forget(item_id)
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
         """Note that of an item only `text` was heard; unknown ids are passed over."""
@@ -81,6 +85,7 @@ class ChatTalk:
     ) -> AsyncGenerator[ReplyEvent, None]:
         if ask.tool_choice == "none":
             ask = msgspec.structs.replace(ask, tools=())
+        items = self._refused.sendable(items)
         kept = self._fit(ask, items, window)
         if window is self._window and len(kept) < len(items):
             self._forget_sound({item.id for item in items} - {item.id for item in kept})
@@ -101,8 +106,10 @@ class ChatTalk:
                 reply = _answered(upstream, bodies[limit], composer)
                 async with aclosing(reply):
                     async for event in reply:
-                        has_begun = has_begun or not isinstance(event, Began)
-                        upstream.limit = limit
+                        if not has_begun and not isinstance(event, Began):
+                            has_begun = True
+                            upstream.limit = limit
+                            self._refused.took(kept)
                         yield event
                 return
             except UpstreamFault as fault:
@@ -114,7 +121,20 @@ class ChatTalk:
                     self._upstreams.failed(upstream)
                 upstream = self._upstreams.pick(tried)
                 if has_begun or not fault.elsewhere or upstream is None:
+                    if fault.of_content and ask.context is None:
+                        raise self._blamed(kept, fault) from None
                     raise
+
+    def _blamed(self, items: Sequence[Item], fault: UpstreamFault) -> EngineFault:
+        """Make the next turn work; the fault of this one, which says so."""
+        what = self._refused.blame(items, fault.told)
+        if what is None:
+            return fault
+        message = (
+            f"{fault.message} It may not take {what} that is new here, which is left out of the "
+            "conversation from now on."
+        )
+        return EngineFault(message, fault.code)
 
     def _forget_sound(self, item_ids: set[str]) -> None:
         """What was dropped from the window is never sent again: an hour of sound is 170 MB."""
