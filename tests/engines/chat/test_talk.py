@@ -414,10 +414,51 @@ async def test_another_upstream_is_asked_before_the_first_sound_and_not_after() 
                 assert not well.requests
 
 
-async def test_a_request_that_is_refused_is_not_asked_elsewhere() -> None:
-    first, second = ChatStandIn(Answer(status=400, raw=b"no")), ChatStandIn()
-    async with standing_in(first) as one, standing_in(second) as two, talking(one, two) as talk:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+async def test_one_that_refuses_what_another_takes_is_passed_over_for_a_while(status: int) -> None:
+    """A wrong key, another model or an older server at one of the URLs: nobody notices."""
+    ill, well = ChatStandIn(Answer(status=status, raw=b"no"), SHORT), ChatStandIn(SHORT)
+    async with (
+        standing_in(ill) as one,
+        standing_in(well) as two,
+        talking(one, two, misfit_s=0.02) as talk,
+    ):
+        assert text(await replied(talk)) == SHORT.text
+        assert (len(ill.requests), len(well.requests)) == (1, 1)
+        async with asyncio.timeout(10):
+            await ill.until(lambda it: it.looks >= 1)
+            while len(ill.requests) < 2:
+                await replied(talk)
+
+
+async def test_one_that_refuses_is_left_alone_though_a_look_would_find_it_well() -> None:
+    ill, well = ChatStandIn(Answer(status=404, raw=b"no")), ChatStandIn(SHORT)
+    async with standing_in(ill) as one, standing_in(well) as two, talking(one, two) as talk:
+        for _ in range(4):
+            assert text(await replied(talk)) == SHORT.text
+    assert (len(ill.requests), len(well.requests), ill.looks) == (1, 4, 0)
+
+
+async def test_a_request_that_two_refuse_is_not_asked_of_a_third_and_harms_neither() -> None:
+    """It is the request then: more tries would cost time, and pass over what is well."""
+    refusal = Answer(status=400, raw=b"no")
+    first, second, third = ChatStandIn(refusal, SHORT), ChatStandIn(refusal, SHORT), ChatStandIn()
+    async with (
+        standing_in(first) as one,
+        standing_in(second) as two,
+        standing_in(third) as three,
+        talking(one, two, three) as talk,
+    ):
         with pytest.raises(EngineFault, match="refuses"):
+            await replied(talk)
+        await replied(talk)
+    assert [len(stand_in.requests) for stand_in in (first, second, third)] == [2, 1, 0]
+
+
+async def test_a_conversation_that_is_too_long_for_one_is_not_asked_elsewhere() -> None:
+    first, second = ChatStandIn(Answer(status=413, raw=b"no")), ChatStandIn()
+    async with standing_in(first) as one, standing_in(second) as two, talking(one, two) as talk:
+        with pytest.raises(EngineFault, match="longer"):
             await replied(talk)
     assert not second.requests
 

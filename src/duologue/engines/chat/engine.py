@@ -13,7 +13,7 @@ from duologue.core.talk import Ask
 from duologue.engines.chat.request import Model
 from duologue.engines.chat.talk import ChatTalk
 from duologue.engines.chat.upstream import Upstream, base_url
-from duologue.engines.chat.upstreams import FIRST_CHECK_S, Upstreams
+from duologue.engines.chat.upstreams import FIRST_CHECK_S, MISFIT_S, Upstreams
 from duologue.engines.pace import Pace
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Talk, Traits
@@ -40,6 +40,7 @@ class ChatEngine:
         context_tokens: int = 4096,
         timeout_s: float = 30.0,
         check_s: float = FIRST_CHECK_S,
+        misfit_s: float = MISFIT_S,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self.traits = Traits(
@@ -64,6 +65,7 @@ class ChatEngine:
         self.upstreams = Upstreams(
             [Upstream(url, self._client, key=key, timeout_s=timeout_s) for url in bases],
             check_s=check_s,
+            misfit_s=misfit_s,
         )
         self._paces: dict[str, Pace] = {}
 

@@ -23,7 +23,8 @@ class UpstreamFault(EngineFault):
     """A fault of one upstream.
 
     `elsewhere`: another upstream, or another try, may do better. `down`: this one should not be
-    asked before it was looked at. `told` is what the upstream said, for the log only;
+    asked before it was looked at; `misfit`: nor, where there is another, for a while, since a look
+    would not tell (a key or a model that it does not know). `told` is what the upstream said, for the log only;
     `refuses`: it said so of what it was asked (HTTP 400 or 422); `of_content`: something in the
     conversation may be the reason, other than its length.
     """
@@ -43,6 +44,7 @@ class UpstreamFault(EngineFault):
         self.told = told
         self.refuses = False
         self.of_content = False
+        self.misfit = False
 
 
 def nonsense(what: str, told: str = "") -> UpstreamFault:
@@ -59,6 +61,7 @@ def of_status(status: int, told: str) -> UpstreamFault:
     """The fault of an HTTP status that is not 200; `told` is the beginning of the body."""
     fault = _of_status(status, told)
     fault.told = told
+    fault.misfit = status in (401, 403, 404)
     fault.refuses = status in (400, 422)
     fault.of_content = status in (400, 413, 415, 422) and not TOO_LONG.search(told)
     return fault
@@ -71,10 +74,10 @@ def _of_status(status: int, told: str) -> UpstreamFault:
         return UpstreamFault(message, down=True)
     if status in (401, 403):
         message = f"The upstream model server does not accept this server's key {code}."
-        return UpstreamFault(message, elsewhere=False)
+        return UpstreamFault(message)
     if status == 404:
         message = f"The upstream model server does not know the model or the address {code}."
-        return UpstreamFault(message, elsewhere=False)
+        return UpstreamFault(message)
     if status == 429:
         message = f"The upstream model server is over its quota {code}."
         return UpstreamFault(message, "rate_limit_exceeded")
@@ -83,7 +86,7 @@ def _of_status(status: int, told: str) -> UpstreamFault:
         return UpstreamFault(message, "context_length_exceeded", elsewhere=False)
     if status < 500:
         message = f"The upstream model server refuses the request {code}."
-        return UpstreamFault(message, elsewhere=False)
+        return UpstreamFault(message)
     return UpstreamFault(f"The upstream model server failed {code}.", down=True)
 
 

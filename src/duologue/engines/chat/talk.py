@@ -95,6 +95,7 @@ class ChatTalk:
         renamed: dict[Upstream, str] = {}
         pace = self._paces.setdefault(ask.voice, Pace())
         tried: list[Upstream] = []
+        refusing: list[Upstream] = []
         upstream = self._upstreams.pick()
         while upstream is not None:
             limit = renamed.get(upstream, upstream.limit)
@@ -110,6 +111,8 @@ class ChatTalk:
                             has_begun = True
                             upstream.limit = limit
                             self._refused.took(kept)
+                            for other in refusing:
+                                self._upstreams.refused(other)
                         yield event
                 return
             except UpstreamFault as fault:
@@ -119,8 +122,13 @@ class ChatTalk:
                 tried.append(upstream)
                 if fault.down:
                     self._upstreams.failed(upstream)
+                elif fault.misfit:
+                    self._upstreams.refused(upstream)
+                elif fault.of_content:
+                    refusing.append(upstream)
                 upstream = self._upstreams.pick(tried)
-                if has_begun or not fault.elsewhere or upstream is None:
+                is_last = has_begun or not fault.elsewhere or upstream is None
+                if is_last or len(refusing) > 1:
                     if fault.of_content and ask.context is None:
                         raise self._blamed(kept, fault) from None
                     raise

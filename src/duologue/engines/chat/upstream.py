@@ -65,7 +65,7 @@ class Upstream:
         self.limit = LIMITS[0]
         """What it calls the limit of a reply, as far as is known."""
         self.down = False
-        """It failed, and no look at it found it well since."""
+        """It failed or refused, and no look at it found it well since."""
         self._is_doubted = False
 
     async def stream(self, body: bytes) -> AsyncGenerator[bytes, None]:
