@@ -35,7 +35,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     The sound lasts `sound_ms` and comes in chunks of `chunk_ms`, `chunk_delay_ms` apart;
     `text_ahead` sends all the text first, as a fast thinker does, or else a share with each
-    chunk. With `heartbeat_ms` comments come while `first_delay_ms` passes. `drop_after` breaks
+    chunk. With `heartbeat_ms` `heartbeat`s come while `first_delay_ms` passes. One that is
+    `cut_early` sends the empty line behind an event with the next one. `drop_after` breaks
     the connection after so many chunks; with `lingers` it stays open after the end mark.
     `status` other than 200, `raw` (the body as it is) and `headers` are for servers that are
     ill. `usage` None is none. One that `minds` keeps to the request's limit, a word a token, and
@@ -53,6 +54,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Any] | None = None
     first_delay_ms: int = 0
     heartbeat_ms: int = 0
+    heartbeat: bytes = b": still here\n\n"
+    cut_early: bool = False
     chunk_delay_ms: int = 0
     drop_after: int | None = None
     lingers: bool = False
@@ -169,9 +172,8 @@ class ChatStandIn:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for _ in range(answer.first_delay_ms // answer.heartbeat_ms if answer.heartbeat_ms else 0):
-            await send(
-                {"type": "http.response.body", "body": b": still here\n\n", "more_body": True}
-            )
+            beat = {"type": "http.response.body", "body": answer.heartbeat, "more_body": True}
+            await send(beat)
             await asyncio.sleep(answer.heartbeat_ms / 1000)
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -181,9 +183,14 @@ class ChatStandIn:
             if count:
                 due += answer.chunk_delay_ms / 1000  # on a clock that does not drift
                 await asyncio.sleep(due - loop.time())
-            data = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+            data = b"data: " + json.dumps(chunk).encode()
+            if answer.cut_early:
+                data = b"\n\n" + data if count else data
+            else:
+                data += b"\n\n"
             await send({"type": "http.response.body", "body": data, "more_body": True})
-        last = {"type": "http.response.body", "body": b"data: [DONE]\n\n"}
+        end = b"\n\ndata: [DONE]\n\n" if answer.cut_early else b"data: [DONE]\n\n"
+        last = {"type": "http.response.body", "body": end}
         await send({**last, "more_body": answer.lingers})
         if answer.lingers:
             await asyncio.Event().wait()

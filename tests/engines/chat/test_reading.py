@@ -20,6 +20,15 @@ def test_events_are_the_same_however_the_bytes_are_cut(size: int) -> None:
     assert events.flush() == [b"[DONE]"]
 
 
+def test_only_the_data_of_an_event_that_is_still_coming_is_a_beginning() -> None:
+    events = EventStream()
+    sizes = []
+    for piece in (b": comment\n", b"\n", b"event: m\n", b"data: 12", b"34\ndata", b": 5\n", b"\n"):
+        events.push(piece)
+        sizes.append(events.begun_bytes)
+    assert sizes == [0, 0, 0, 8, 4, 5, 0]
+
+
 @pytest.mark.parametrize("data", [b"<html>", b"[]", b'{"choices":3}', b'{"choices":[{"delta":1}]}'])
 def test_what_is_no_chunk_is_a_fault(data: bytes) -> None:
     with pytest.raises(EngineFault, match="no chat completion"):

@@ -23,6 +23,8 @@ KEY = "sk-upstream-secret"
 TOOLS = (Tool("get_weather"), Tool("get_time"))
 QUESTION = Item("u1", "user", (Part(pcm=tone(500)),))
 SHORT = Answer(sound_ms=200)
+NOTHING = b'data: {"choices":[{"index":0,"delta":{"content":""}}]}\n\n'
+THOUGHT = b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"Well"}}]}\n\n'
 EVENTS = (("content-type", "text/event-stream"),)
 
 
@@ -369,8 +371,21 @@ async def test_a_slow_upstream_is_given_up_before_and_in_its_answer() -> None:
         Answer(first_delay_ms=5000),
         Answer(chunk_delay_ms=5000),
         Answer(first_delay_ms=5000, heartbeat_ms=50),  # comments are not an answer
+        Answer(first_delay_ms=5000, heartbeat_ms=50, heartbeat=NOTHING),  # nor is this
     ):
         assert "said nothing for 0.2 s" in (await fault_of(answer, timeout_s=0.2)).message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(sound_ms=400, chunk_ms=40, chunk_delay_ms=50, cut_early=True),
+        Answer(first_delay_ms=600, heartbeat_ms=50, heartbeat=THOUGHT),
+    ],
+)
+async def test_one_that_gets_on_is_waited_for_however_its_writes_are_cut(answer: Answer) -> None:
+    async with standing_in(ChatStandIn(answer)) as url, talking(url, timeout_s=0.4) as talk:
+        assert text(await replied(talk)) == answer.text
 
 
 async def test_an_upstream_that_is_not_there_is_named_as_such() -> None:

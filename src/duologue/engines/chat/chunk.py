@@ -36,6 +36,8 @@ class _Delta(msgspec.Struct):
     refusal: str | None = None
     audio: _Audio | None = None
     tool_calls: list[_ToolCall] | None = None
+    reasoning: Any = None
+    reasoning_content: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -86,6 +88,13 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens | None = None
     is_last_count: bool = False
     """`tokens` came by themselves, at the end, and not beside something that was said."""
+    thinks: bool = False
+    """The model writes what nobody is told."""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the model got on with its answer."""
+        return bool(self.text or self.transcript or self.sound or self.calls or self.thinks)
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
@@ -113,6 +122,7 @@ def parse(data: bytes) -> Piece:
         finish=next((choice.finish_reason for choice in choices if choice.finish_reason), None),
         tokens=_tokens(chunk.usage),
         is_last_count=not choices,
+        thinks=any(d.reasoning or d.reasoning_content for _, d in said),
     )
 
 

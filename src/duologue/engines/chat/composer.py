@@ -59,6 +59,8 @@ class Composer:
         self._ask = ask
         self._counted = counted
         self._most_tokens = OFF_BY * window_tokens
+        self.got_on = False
+        """Whether the newest event of the stream said something."""
         self.unbelieved: Tokens | None = None
         """A count of the upstream's that cannot be, if there was one: our own stands for it."""
         self._sounds = SoundReader()
@@ -93,6 +95,7 @@ class Composer:
             piece, pcm, spoken = await asyncio.to_thread(self._read, data)
         if not self._stages and (piece.text or piece.transcript or piece.calls):
             self._stages["first_token"] = asyncio.get_running_loop().time()
+        self.got_on = piece.says_something or bool(piece.finish and not self._finish)
         self._note(piece)
         return [*self._say(self._text(piece), pcm, spoken), *self._call(piece.calls)]
 

@@ -40,6 +40,12 @@ class EventStream:
             raise ValueError("an event without an end")
         return events
 
+    @property
+    def begun_bytes(self) -> int:
+        """Of the data of an event that is not complete; 0 between two events."""
+        last = len(self._buffer) if self._buffer.startswith(b"data:") else 0
+        return sum(map(len, self._data)) + last
+
     def flush(self) -> list[bytes]:
         """The data of an event whose closing empty line did not come."""
         return self.push(b"\n\n")

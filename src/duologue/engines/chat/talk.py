@@ -170,10 +170,14 @@ async def _answered(
     upstream: Upstream, body: bytes, composer: Composer
 ) -> AsyncGenerator[ReplyEvent, None]:
     """One try at a reply."""
+    patience = upstream.patience()
     try:
-        async with aclosing(upstream.stream(body)) as stream:
+        async with aclosing(upstream.stream(body, patience)) as stream:
             async for data in stream:
-                for event in await composer.take(data):
+                events = await composer.take(data)
+                if composer.got_on:
+                    patience.renew()
+                for event in events:
                     yield event
         if not composer.is_finished:
             raise broke_off()

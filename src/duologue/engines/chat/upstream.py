@@ -21,6 +21,7 @@ from duologue.engines.chat.faults import (
     of_status,
     of_transport,
 )
+from duologue.engines.chat.patience import Patience
 from duologue.engines.chat.request import LIMITS
 from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
 from duologue.errors import ConfigFault
@@ -68,9 +69,15 @@ class Upstream:
         """It failed or refused, and no look at it found it well since."""
         self._is_doubted = False
 
-    async def stream(self, body: bytes) -> AsyncGenerator[bytes, None]:
+    def patience(self) -> Patience:
+        """What it has for one reply."""
+        return Patience(self._timeout_s)
+
+    async def stream(self, body: bytes, patience: Patience) -> AsyncGenerator[bytes, None]:
         """The data of each event. Raises `UpstreamFault`.
 
+        Who reads it renews `patience` where an event says something; an event that is still
+        coming does so by itself.
         It ends where the server closed the stream properly: whether that was the end of the
         answer the reader knows by what it has read.
         """
@@ -79,13 +86,20 @@ class Upstream:
         try:
             response = await self._send(body)
             self.down = False
-            async with aclosing(self._pieces(response)) as pieces:
+            async with aclosing(_pieces(response, patience)) as pieces:
                 if _content_type(response) == "application/json":
-                    yield await _whole(pieces)
+                    yield await _whole(pieces, patience)
                     return
                 events = EventStream()
+                begun = 0
                 async for piece in pieces:
-                    for data in events.push(piece):
+                    complete = events.push(piece)
+                    if complete:
+                        begun = 0
+                    if events.begun_bytes > begun:
+                        begun = events.begun_bytes
+                        patience.renew()
+                    for data in complete:
                         yield data
                         if data == DONE:
                             await _drain(pieces)
@@ -141,7 +155,7 @@ class Upstream:
             return response
         try:
             said = b""
-            async with aclosing(self._pieces(response)) as pieces:
+            async with aclosing(_pieces(response, self.patience())) as pieces:
                 async for piece in pieces:
                     said += piece
                     if len(said) >= EXCERPT_BYTES:
@@ -165,27 +179,26 @@ class Upstream:
         )
         return await self._client.send(request, stream=True)
 
-    async def _pieces(self, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-        """The body as it comes. Bytes that say nothing (comments, empty lines) are no progress."""
-        raw = response.aiter_raw()
-        left_s = self._timeout_s
-        loop = asyncio.get_running_loop()
-        async with aclosing(raw):
-            while True:
-                began_s = loop.time()
-                async with asyncio.timeout(left_s):
-                    piece = await anext(raw, None)
-                if piece is None:
-                    return
-                is_progress = not piece.startswith((b":", b"\n", b"\r"))
-                left_s = self._timeout_s if is_progress else left_s - loop.time() + began_s
-                yield piece
-
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         return headers
+
+
+async def _pieces(response: httpx2.Response, patience: Patience) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, for as long as there is patience."""
+    loop = asyncio.get_running_loop()
+    raw = response.aiter_raw()
+    async with aclosing(raw):
+        while True:
+            began_s = loop.time()
+            async with asyncio.timeout(patience.left_s):
+                piece = await anext(raw, None)
+            if piece is None:
+                return
+            patience.spend(loop.time() - began_s)
+            yield piece
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
@@ -196,11 +209,13 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
                 pass
 
 
-async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
+async def _whole(pieces: AsyncIterator[bytes], patience: Patience) -> bytes:
     """An answer that is not streamed, though it was asked for so."""
     body = bytearray()
     async for piece in pieces:
         body += piece
+        if not piece.isspace():
+            patience.renew()
         if len(body) > MOST_BYTES:
             raise ValueError("an answer without an end")
     return bytes(body)
