@@ -46,7 +46,10 @@ def test_an_error_in_the_stream_is_a_fault_that_keeps_its_words_from_the_client(
     [
         ({"format": "pcm", "sample_rate_hz": 22_050, "channels": 1}, 22_050),
         ({"sample_rate": 16_000}, 16_000),
-        ({"sample_rate_hz": "16000"}, None),
+        ({"sample_rate_hz": "16000"}, 16_000),
+        ({"sample_rate": 16_000.0}, 16_000),
+        ({"sample_rate": "16 kHz"}, None),
+        ({"sample_rate": None}, None),
         (16_000, None),
     ],
 )

@@ -65,6 +65,27 @@ def test_other_rates_are_resampled_in_pieces_without_a_seam(rate_hz: int) -> Non
     assert spectrum[np.arange(len(spectrum)) > 60].max() < spectrum.max() / 100
 
 
+@pytest.mark.parametrize("in_header", [True, False])
+def test_the_rate_may_change_in_the_middle(in_header: bool) -> None:
+    """All is heard, at its pitch: 300 ms of each."""
+    reader, heard = SoundReader(), b""
+    for rate_hz in (16_000, 24_000, 48_000):
+        pcm = sine(300, rate_hz)
+        piece = wav(pcm, rate_hz) if in_header else pcm
+        heard += reader.read(b64(piece), rate_hz)
+    samples = np.frombuffer(heard + reader.flush(), np.int16).astype(float)
+    assert abs(len(samples) - 3 * 7200) <= 240
+    for n in range(3):
+        part = samples[n * 7200 + 600 : n * 7200 + 6600] * np.hanning(6000)
+        assert abs(np.argmax(np.abs(np.fft.rfft(part))) * 4 - 220) <= 4
+
+
+def test_a_header_knows_better_than_what_stands_beside_it() -> None:
+    reader = SoundReader()
+    heard = [reader.read(b64(wav(PCM, 24_000)), 16_000), reader.read(b64(wav(PCM, 24_000)), 16_000)]
+    assert b"".join(heard) + reader.flush() == PCM + PCM
+
+
 def test_the_rate_may_stand_beside_the_sound() -> None:
     heard = read(b64(sine(300, 16_000)), rate_hz=16_000)
     assert abs(len(heard) // 2 - 7200) <= 120

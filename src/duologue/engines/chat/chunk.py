@@ -17,7 +17,7 @@ from duologue.engines.chat.faults import nonsense
 class _Audio(msgspec.Struct):
     data: str | None = None
     transcript: str | None = None
-    sample_rate: int | None = None
+    sample_rate: Any = None
 
 
 class _Function(msgspec.Struct):
@@ -131,7 +131,10 @@ def _rate_hz(chunk: _Chunk, deltas: list[_Delta]) -> int | None:
     if rate is None and isinstance(chunk.audio_metadata, dict):
         told = chunk.audio_metadata
         rate = told.get("sample_rate_hz", told.get("sample_rate"))
-    return rate if isinstance(rate, int) else None
+    try:
+        return msgspec.convert(rate, int, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def _calls(delta: _Delta) -> Iterator[CallPiece]:

@@ -2,7 +2,7 @@
 
 A piece may be a WAV file of its own, a part of one, or bare samples, and may end within a
 sample, a header or a group of base64. The rate is the header's, or else what the chunk says,
-or else 24 kHz. Takes time: long pieces belong in a worker thread.
+or else 24 kHz; it may change between two pieces. Takes time: long pieces belong in a worker thread.
 """
 
 import base64
@@ -39,10 +39,13 @@ class SoundReader:
         self._rate_hz = audio.RATE_HZ
         self._resampler: Resampler | None = None
         self._begun = False
+        self._has_header = False
+        self._last = b""
+        """The end of the sound of another rate, which resampling held back."""
 
     def read(self, data: str, rate_hz: int | None = None) -> bytes:
         """The sound that `data` completes; `rate_hz` is what the upstream says beside it."""
-        if rate_hz is not None and not self._begun:
+        if rate_hz is not None and not self._has_header:
             self._set_rate(rate_hz)
         piece = self._decoded(data)
         if piece[:4] == b"RIFF" and piece[8:12] == b"WAVE":
@@ -70,10 +73,11 @@ class SoundReader:
 
     def flush(self) -> bytes:
         """What resampling held back."""
+        last, self._last = self._last, b""
         if self._resampler is None:
-            return b""
+            return last
         tail = np.zeros(self._resampler.delay_samples + self._rate_hz // 100, np.float32)
-        return to_s16(self._resampler.push(tail)).tobytes()[: self._resampler_lag_bytes()]
+        return last + to_s16(self._resampler.push(tail)).tobytes()[: self._resampler_lag_bytes()]
 
     def _resampler_lag_bytes(self) -> int:
         assert self._resampler is not None
@@ -116,21 +120,24 @@ class SoundReader:
                 f"sent a WAV file of {channels} channels and {bits} bits (format {tag}), where "
                 "16-bit mono is read"
             )
+        self._has_header = True
         self._set_rate(rate_hz)
 
     def _set_rate(self, rate_hz: int) -> None:
         if rate_hz not in RATES_HZ:
             raise nonsense(f"sent sound at {rate_hz} Hz, a rate that is not read")
         if rate_hz != self._rate_hz:
+            self._last = self.flush() if self._begun else b""
             self._rate_hz = rate_hz
             is_ours = rate_hz == audio.RATE_HZ
             self._resampler = None if is_ours else Resampler(rate_hz, audio.RATE_HZ)
 
     def _resampled(self, pcm: bytes) -> bytes:
+        last, self._last = self._last, b""
         if self._resampler is None:
-            return pcm
+            return last + pcm
         samples = np.frombuffer(pcm, np.int16).astype(np.float32)
-        return to_s16(self._resampler.push(samples)).tobytes()
+        return last + to_s16(self._resampler.push(samples)).tobytes()
 
 
 def spoken_samples(pcm: bytes) -> int:
