@@ -1,6 +1,7 @@
 """The engine over a real socket to a stand-in: what it says, and that it lives through faults."""
 
 import asyncio
+import json
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -314,6 +315,11 @@ async def test_a_long_history_loses_its_beginning_or_is_refused() -> None:
         (Answer(raw=b"data: {}\n\n", headers=EVENTS), "broke", ""),
         (Answer(raw=b"nonsense"), "no chat completion", ""),
         (Answer(raw=b'{"error":{"message":"no"}}'), "failed while", ""),
+        (
+            Answer(raw=b'{"error":{"message":"exceeds the available context size"}}'),
+            "longer",
+            "context_length_exceeded",
+        ),
         (Answer(rate_hz=9000), "9000 Hz", ""),
         (Answer(sound_ms=0), "without sound", ""),
         (Answer(drop_after=1), "broke off", ""),
@@ -343,6 +349,23 @@ async def test_a_call_that_is_no_json_object_is_a_fault(arguments: str) -> None:
 async def test_a_call_of_what_was_not_offered_is_a_fault() -> None:
     answer = Answer(text="", sound_ms=0, calls=(("launch", "{}"),))
     assert "not offered" in (await fault_of(answer, Ask(tools=TOOLS))).message
+
+
+async def test_a_call_whose_pieces_have_an_id_each_is_one_call() -> None:
+    """Servers of 2024 number a call's pieces alike, but give each an id of its own."""
+    pieces: tuple[dict[str, Any], ...] = (
+        {"id": "a", "function": {"name": "get_time", "arguments": ""}},
+        {"id": "b", "function": {"arguments": '{"at":'}},
+        {"id": "c", "function": {"arguments": "1}"}},
+    )
+    deltas = [{"tool_calls": [{"index": 0, **piece}]} for piece in pieces]
+    data = [json.dumps({"choices": [{"delta": delta}]}).encode() for delta in deltas]
+    raw = b"".join(b"data: " + event + b"\n\n" for event in [*data, b"[DONE]"])
+    async with standing_in(ChatStandIn(Answer(raw=raw, headers=EVENTS))) as url:
+        async with talking(url) as talk:
+            made = [e for e in await replied(talk, Ask(tools=TOOLS)) if isinstance(e, Call)]
+    assert {call.index for call in made} == {0} and made[0].name == "get_time"
+    assert "".join(call.delta for call in made) == '{"at":1}'
 
 
 async def test_a_call_of_another_function_than_the_one_required_is_a_fault() -> None:

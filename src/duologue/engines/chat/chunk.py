@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from duologue.engines.chat.faults import nonsense
+from duologue.engines.chat.faults import nonsense, of_error
 
 
 class _Audio(msgspec.Struct):
@@ -107,7 +107,7 @@ def parse(data: bytes) -> Piece:
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise nonsense("sent something that is no chat completion") from None
     if chunk.error or chunk.object == "error":
-        raise nonsense("failed while it answered", str(chunk.error or chunk.message))
+        raise of_error(str(chunk.error or chunk.message))
     choices = chunk.choices or []
     said = [(choice, choice.delta or choice.message or _Delta()) for choice in choices]
     is_audio = chunk.modality == "audio"

@@ -213,7 +213,9 @@ class Composer:
     def _call_of(self, piece: CallPiece) -> _ToolCall | None:
         """The call that a piece belongs to; None for one more than may be."""
         for call in reversed(self._calls):
-            if piece.index is not None or piece.id is not None:
+            if piece.index is not None and not piece.name:
+                is_same = piece.index == call.index  # though older servers give it a new id
+            elif piece.index is not None or piece.id is not None:
                 is_same = piece.index == call.index and (not piece.id or piece.id == call.id)
             else:
                 is_same = not (piece.name and call.name)

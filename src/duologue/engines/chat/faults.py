@@ -57,6 +57,14 @@ def broke_off() -> UpstreamFault:
     return UpstreamFault("The upstream model server broke off in the middle.", down=True)
 
 
+def of_error(told: str) -> UpstreamFault:
+    """The fault of an error object in place of an answer, or in the middle of one."""
+    if TOO_LONG.search(told):
+        message = "The conversation is longer than the upstream model takes."
+        return UpstreamFault(message, "context_length_exceeded", elsewhere=False, told=told)
+    return nonsense("failed while it answered", told)
+
+
 def of_status(status: int, told: str) -> UpstreamFault:
     """The fault of an HTTP status that is not 200; `told` is the beginning of the body."""
     fault = _of_status(status, told)
