@@ -140,6 +140,16 @@ class CallsWithoutAnEnd(Wrong):
             return structs.replace(event, delta="{") if isinstance(event, Call) else event
 
 
+class CallsWithAList(Wrong):
+    breaks = "calls are whole"
+
+    class Talk(Wrong.Talk):
+        def spoil(self, event: ReplyEvent) -> ReplyEvent:
+            if not isinstance(event, Call):
+                return event
+            return structs.replace(event, delta="[1]" if event.name else "")
+
+
 class TalksOn(Wrong):
     breaks = "can be closed at any event"
 

@@ -216,7 +216,7 @@ def minding(answer: Answer, request: dict[str, Any]) -> Answer:
         calls = ((chosen["name"], json.dumps(arguments)),)
         return msgspec.structs.replace(answer, text="", sound_ms=0, calls=calls)
     words = answer.text.split(" ")
-    limit = request.get("max_completion_tokens", len(words))
+    limit = request.get("max_completion_tokens", request.get("max_tokens", len(words)))
     if limit >= len(words):
         return answer
     sound_ms = answer.sound_ms * limit // len(words)

@@ -2,8 +2,8 @@
 
 The least busy of those that are well goes first. One that failed is asked only when there is
 no other, and looked at in the background until it answers. One that answers but refuses what
-another takes is left alone for a while: a look would find it well. Nothing sticks to an upstream: all
-that it must know is in every request.
+another takes is left alone for a while: a look would find it well. Nothing sticks to an
+upstream: all that it must know is in every request.
 """
 
 import asyncio

@@ -140,8 +140,10 @@ async def a_guess_leaves_no_trace(bench: Bench) -> None:
 
 async def too_long_a_history_is_refused_where_none_of_it_may_go(bench: Bench) -> None:
     """`context_length_exceeded` before anything is said; the talk goes on."""
-    ask = structs.replace(bench.case.ask, truncation=Truncation(allowed=False, limit_tokens=5))
-    async with bench.talk(bench.answer(LONG_WORDS), bench.typed) as talk:
+    ask = structs.replace(bench.case.ask, truncation=Truncation(allowed=False))
+    words = bench.answer(bench.traits.context_tokens)
+    async with bench.talk(words, bench.typed) as talk:
+        talk.configure(ask)  # what may be left out is a setting of sessions, not of replies
         said = 0
         try:
             async with closing(talk, ask) as reply:
@@ -153,6 +155,7 @@ async def too_long_a_history_is_refused_where_none_of_it_may_go(bench: Bench) ->
             expect(not said, "says something before it fails")
         else:
             raise Broken("answers a history that is longer than may be")
+        talk.configure(bench.case.ask)
         done(await read(talk, bench.case.ask))
 
 

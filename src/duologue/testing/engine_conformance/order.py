@@ -7,7 +7,6 @@ from msgspec import structs
 from duologue.core.talk import Began, Call, Done, ReplyEvent, Say
 from duologue.testing.engine_conformance.bench import (
     Bench,
-    Broken,
     calls,
     done,
     expect,
@@ -108,7 +107,7 @@ async def max_tokens_is_a_bound(bench: Bench) -> None:
 
 
 async def calls_are_whole(bench: Bench) -> str | None:
-    """A call begins with its name, ends with `final`, and its arguments are JSON."""
+    """A call begins with its name, ends with `final`, and its arguments are a JSON object."""
     if not bench.traits.tools:
         return "it calls no functions"
     ask = structs.replace(
@@ -134,9 +133,10 @@ async def calls_are_whole(bench: Bench) -> str | None:
             )
             arguments = "".join(piece.delta for piece in pieces)
             try:
-                json.loads(arguments)
+                is_object = isinstance(json.loads(arguments), dict)
             except ValueError:
-                raise Broken(f"arguments that are no JSON: {arguments[:80]!r}") from None
+                is_object = False
+            expect(is_object, f"arguments that are no JSON object: {arguments[:80]!r}")
         forbidden = structs.replace(ask, tool_choice="none", max_tokens=bench.case.ask.max_tokens)
         expect(not calls(await read(talk, forbidden)), "a call where tool_choice is none")
     return None
