@@ -180,9 +180,10 @@ class LiveTalk(Talk, Protocol):
     def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         """What the model does unasked, until it is closed or its session ends.
 
-        At most one runs; after it has ended or failed another may be begun, from the history that
-        was put. Raises `EngineFault`. Beside it `reply` answers out of band only,
-        where the engine can; `put` of a tool's result goes to the model as it speaks.
+        When the talk is closed it ends, without a fault. At most one runs; after it has ended or
+        failed another may be begun, from the history that was put. Raises `EngineFault`. Beside
+        it `reply` answers out of band only, where the engine can; `put` of a tool's result goes
+        to the model as it speaks.
         """
 
 

@@ -261,7 +261,7 @@ async def test_closing_while_a_step_runs_tells_nobody_of_its_frame(
     parrot.gate.clear()
     talk = await engine.open(ASK)
     live = talk.live(ASK)
-    waiting = asyncio.ensure_future(anext(live))
+    waiting = asyncio.ensure_future(anext(live, None))
     await asyncio.sleep(0)
     talk.hear(CUE)
     await parrot.stepped(1)
@@ -270,8 +270,7 @@ async def test_closing_while_a_step_runs_tells_nobody_of_its_frame(
     other = await engine.open(ASK)
     other.hear(QUIET)
     parrot.gate.set()
-    with pytest.raises(EngineFault, match="has ended"):
-        await asyncio.wait_for(waiting, 10)
+    assert await asyncio.wait_for(waiting, 10) is None  # that it is closed is no failure
     rest = other.live(ASK)
     nothing = asyncio.ensure_future(anext(rest))
     await parrot.stepped(2)

@@ -25,8 +25,8 @@ class UpstreamFault(EngineFault):
     `elsewhere`: another upstream, or another try, may do better. `down`: this one should not be
     asked before it was looked at; `misfit`: nor, where there is another, for a while, since a look
     would not tell (a key or a model that it does not know). `told` is what the upstream said, for
-    the log only; `refuses`: it said so of what it was asked (HTTP 400 or 422); `of_content`: something in the
-    conversation may be the reason, other than its length.
+    the log only; `refuses`: it said so of what it was asked (HTTP 400 or 422); `of_content`:
+    something in the conversation may be the reason, other than its length.
     """
 
     def __init__(

@@ -104,26 +104,28 @@ class MoshiTalk:
         self._is_live = self._begins = True
         self._events.clear()
         try:
-            while True:
-                while self._events:
+            while not self._is_closed:
+                while self._events and not self._is_closed:
                     event = self._events.popleft()
                     if len(self._events) == UNREAD_EVENTS // 2:
                         self._seat.go_on()
                     yield event
                 if self._fault is not None:
                     raise EngineFault(self._fault.message, self._fault.code)
-                self._arrived.clear()
-                await self._arrived.wait()
+                if not self._is_closed:
+                    self._arrived.clear()
+                    await self._arrived.wait()
         finally:
             self._is_live = False
             self._seat.halt()
 
     async def aclose(self) -> None:
+        """It ends what is live, which is no failure."""
         if not self._is_closed:
             self._is_closed = True
             self._seat.halt()
             self._seat.leave()
-            self._fail(EngineFault("this conversation has ended"))
+            self._arrived.set()
 
     # What the clock tells: called in its thread
 
