@@ -262,3 +262,13 @@ def test_events_and_sessions_cannot_be_changed():
             setattr(thing, field, None)
     assert isinstance(USER_ITEM.content[0], InputAudio)
     assert SessionUpdate.__struct_config__.frozen
+
+
+def test_text_of_an_engine_that_is_no_text_does_not_keep_the_event_back():
+    (event, *_) = SERVER_EXAMPLES["response.done"]
+    plain = json.loads(encode_server_event(event))
+    bad = msgspec.structs.replace(event.response, metadata={"k\ud83d": "half \ud83d, 😀"})
+    told = json.loads(encode_server_event(msgspec.structs.replace(event, response=bad)))
+    assert told["response"].pop("metadata") == {"k\ufffd": "half \ufffd, 😀"}
+    plain["response"].pop("metadata", None)
+    assert told == plain

@@ -44,6 +44,11 @@ async def test_sound_is_sent_as_a_recording_and_its_words_come_back() -> None:
     assert upstream.headers[0].startswith("POST /v1/audio/transcriptions ")
 
 
+async def test_half_a_surrogate_pair_in_a_transcript_becomes_a_sign() -> None:
+    async with stand_in(heard("Oh \\ud83d.")) as upstream, listening(upstream) as ear:
+        assert (await ear.transcribe("u", SPEECH)).text == "Oh \ufffd."
+
+
 async def test_silence_is_not_sent() -> None:
     async with stand_in() as upstream, listening(upstream) as ear:
         assert (await ear.transcribe("u", bytes(48_000))).text == ""

@@ -140,6 +140,34 @@ async def test_an_engine_that_breaks_fails_one_response_and_not_the_session() ->
         assert fine.response.status == "completed"  # type: ignore[union-attr]
 
 
+async def test_what_an_engine_says_is_text_before_it_is_kept(tmp_path: Path) -> None:
+    """JSON of another server may hold half a surrogate pair, which nothing here can encode."""
+    half = "oh \ud83d"
+    script = Script(
+        replies=(
+            ScriptedReply(text=half, when="break", fail=half),
+            ScriptedReply(when="call", calls=(ScriptedCall("f", half),)),
+            ScriptedReply("Fine."),
+        ),
+    )
+    tape = tmp_path / "half.tape"
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    async with call(script, tape=tape) as c:
+        await c.send(update(tools=[tool]))
+        done = []
+        for said in ("break", "call", "again"):
+            await c.send(add(user(said)))
+            await c.send(create())
+            done.append((await c.until(ResponseDone)).response)  # type: ignore[union-attr]
+    assert [response.status for response in done] == ["failed", "completed", "completed"]
+    assert done[0].status_details.error.message == "oh \ufffd"
+    assert done[0].output[0].content[0].transcript.strip() == "oh \ufffd"
+    assert "\ufffd" in done[1].output[0].arguments
+    for event in c.events:
+        msgspec.json.encode(event)
+    assert list(replay(tape))[: len(c.events)] == c.events
+
+
 @pytest.mark.parametrize("fault", [ValueError, StopIteration, asyncio.CancelledError])
 async def test_an_engine_that_breaks_on_a_note_ends_its_session_whatever_it_raises(
     fault: type[BaseException],

@@ -15,7 +15,7 @@ for by then. The `session.updated` that follows shows the whole session in GA.
 from collections import deque
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, json, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from duologue.errors import Refusal
 from duologue.events.beta_client import (
@@ -32,7 +32,13 @@ from duologue.events.beta_server import to_beta
 from duologue.events.beta_shapes import TEMPERATURE_KEY
 from duologue.events.beta_words import in_beta_words
 from duologue.events.client import ClientEvent, ResponseCreate, SessionUpdate
-from duologue.events.codec import NOT_AN_APPEND, decode_append, parse, typed
+from duologue.events.codec import (
+    NOT_AN_APPEND,
+    decode_append,
+    encode_server_event,
+    parse,
+    typed,
+)
 from duologue.events.dialect import Ga
 from duologue.events.replies import ResponseCreated
 from duologue.events.rules import check_items
@@ -46,9 +52,6 @@ from duologue.events.server import (
 
 _UPDATE_NAME = "duologue:session.update:"
 """Begins the names under which updates go to the session, so that a refusal can be told apart."""
-
-
-_encoder = json.Encoder()
 
 
 class _Update(Struct, frozen=True):
@@ -109,10 +112,10 @@ class Beta:
         told = to_beta(event, self._temperature)
         if told is None:
             return ()
-        frame = _encode(told)
+        frame = encode_server_event(told)
         if isinstance(event, ResponseCreated) and self._rate_limits:
             limits, self._rate_limits = self._rate_limits, None
-            return (frame, _encode(limits))
+            return (frame, encode_server_event(limits))
         return (frame,)
 
     def _speaks_ga(self, raw: dict[str, Any]) -> bool:
@@ -157,7 +160,3 @@ class Beta:
             message, param = in_beta_words(message, param)
         told = structs.replace(detail, message=message, param=param, event_id=event_id)
         return structs.replace(event, error=told)
-
-
-def _encode(event: Struct) -> str:
-    return _encoder.encode(event).decode()

@@ -2,7 +2,8 @@
 
 In: JSON → tidied → typed struct → rules; a fault at any step is a `Refusal` with the code of
 the error catalogue and the path of the bad field. Appended sound, fifty frames a second from
-each caller, goes straight from bytes to struct. Out: one encoder.
+each caller, goes straight from bytes to struct. Out: one encoder, which never fails: what is no
+Unicode text is made some on the way.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from duologue.events.rules import (
     check_transcription_keys,
 )
 from duologue.events.tidy import accept_old_spellings, tidy
+from duologue.text import well_formed
 
 
 class _Named(msgspec.Struct):
@@ -100,8 +102,23 @@ def event_id_of(data: str | bytes) -> str | None:
 
 
 def encode_server_event(event: msgspec.Struct) -> str:
-    """One text frame."""
-    return _encoder.encode(event).decode()
+    """One text frame; half a surrogate pair, wherever it came from, is U+FFFD in it."""
+    try:
+        return _encoder.encode(event).decode()
+    except UnicodeEncodeError:
+        return _encoder.encode(_well_formed(msgspec.to_builtins(event))).decode()
+
+
+def _well_formed(value: Any) -> Any:
+    """Plain data in which all text is text."""
+    match value:
+        case str():
+            return well_formed(value)
+        case list():
+            return [_well_formed(each) for each in value]
+        case dict():
+            return {well_formed(key): _well_formed(each) for key, each in value.items()}
+    return value
 
 
 def _parse(data: str | bytes, what: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from duologue.errors import EngineFault
 from duologue.hearing.resampling import Samples, resample
 from duologue.hearing.whisper import QUIET_RMS, RATE_HZ, Heard, Hearing
 from duologue.remote.server import RemoteServer
+from duologue.text import well_formed
 
 CODE = "transcription_failed"
 
@@ -55,7 +56,7 @@ class RemoteSpeech:
                     raise ValueError("no text")
         except EngineFault as fault:
             raise EngineFault(fault.message, CODE) from None
-        return Heard(_going_on(answer.text.strip(), how.prefix), language)
+        return Heard(_going_on(well_formed(answer.text).strip(), how.prefix), language)
 
     async def aclose(self) -> None:
         """Close the connections."""

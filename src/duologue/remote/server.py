@@ -19,6 +19,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 
 from duologue.errors import EngineFault
 from duologue.remote.address import parse
+from duologue.text import well_formed
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class RemoteServer:
         """What the server said, without the key and not too long."""
         if self._key:
             text = text.replace(self._key, "…")
-        text = " ".join(text.split())
+        text = " ".join(well_formed(text).split())
         return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
 
 

@@ -16,6 +16,7 @@ from duologue.core import inputs, outputs
 from duologue.core.talk import TranscriptPart
 from duologue.errors import EngineFault
 from duologue.runtime.ports import Talk, Transcriber, Translator, TurnEnd
+from duologue.runtime.wording import as_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -78,30 +79,33 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _tell(self, entry: inputs.Input) -> None:
+        await self._deliver(as_text(entry))
+
     async def _reply(self, job: str, events: AsyncIterator["ReplyEvent"]) -> None:
         try:
             async with aclosing(cast("AsyncGenerator[ReplyEvent, None]", events)) as reply:
                 async for event in reply:
-                    await self._deliver(inputs.ReplyEvent(job, event))
+                    await self._tell(inputs.ReplyEvent(job, event))
         except EngineFault as fault:
-            await self._deliver(inputs.ReplyFailed(job, fault.code, fault.message))
+            await self._tell(inputs.ReplyFailed(job, fault.code, fault.message))
         except Exception:
             logger.exception("job %s: the engine broke", job)
             message = "The engine failed to produce a reply."
-            await self._deliver(inputs.ReplyFailed(job, "internal_error", message))
+            await self._tell(inputs.ReplyFailed(job, "internal_error", message))
 
     async def _live(self, job: str, events: AsyncIterator["LiveEvent"]) -> None:
         code, message = "engine_error", "The engine's session has ended."
         try:
             async with aclosing(cast("AsyncGenerator[LiveEvent, None]", events)) as live:
                 async for event in live:
-                    await self._deliver(inputs.LiveEvent(job, event))
+                    await self._tell(inputs.LiveEvent(job, event))
         except EngineFault as fault:
             code, message = fault.code, fault.message
         except Exception:
             logger.exception("job %s: the engine broke", job)
             code, message = "internal_error", "The engine failed to listen."
-        await self._deliver(inputs.LiveFailed(job, code, message))
+        await self._tell(inputs.LiveFailed(job, code, message))
 
     async def _write(self, output: outputs.Transcribe) -> None:
         job = output.job
@@ -112,17 +116,17 @@ class Jobs:
             )
             async with aclosing(results):
                 async for result in results:
-                    await self._deliver(
+                    await self._tell(
                         inputs.TranscribedPart(job, result.text)
                         if isinstance(result, TranscriptPart)
                         else inputs.Transcribed(job, result)
                     )
         except EngineFault as fault:
-            await self._deliver(inputs.TranscriptionFailed(job, fault.code, fault.message))
+            await self._tell(inputs.TranscriptionFailed(job, fault.code, fault.message))
         except Exception:
             logger.exception("job %s: the transcriber broke", job)
             message = "The transcription failed."
-            await self._deliver(inputs.TranscriptionFailed(job, "internal_error", message))
+            await self._tell(inputs.TranscriptionFailed(job, "internal_error", message))
 
     async def _judge(self, output: outputs.ScoreTurn) -> None:
         """A judgement that fails is not delivered: the turn then ends by its longest silence."""
@@ -133,4 +137,4 @@ class Jobs:
         except Exception:
             logger.exception("job %s: the turn-end model broke", output.job)
         else:
-            await self._deliver(inputs.TurnScored(output.job, probability))
+            await self._tell(inputs.TurnScored(output.job, probability))

@@ -517,3 +517,40 @@ async def test_a_limit_that_is_refused_by_either_name_fails_the_reply() -> None:
             with pytest.raises(EngineFault, match="refused \\(400\\): Unsupported parameter"):
                 await events(talk.reply(Ask(max_tokens=77)))
     assert len(upstream.requests) == 4  # nothing was learned
+
+
+HALF = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'
+
+
+async def test_half_a_surrogate_pair_is_joined_with_the_other_or_becomes_a_sign() -> None:
+    """An emoji cut in two by the server's stream, in words and in the arguments of a call."""
+    split = Answer(HALF % b"Hi \\ud83d", HALF % b"\\ude00. Oh \\ud83d", chunk({}, "stop"), DONE)
+    piece = b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{%s}}]}}]}\n\n'
+    called = Answer(
+        piece % b'"name":"weather","arguments":"{\\"city\\": \\"\\ud83d"',
+        piece % b'"arguments":"\\ude00 \\ud83d\\"}"',
+        chunk({}, "tool_calls"),
+        DONE,
+    )
+    async with stand_in(split, called) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        assert text(await events(talk.reply(Ask(speak=False)))) == "Hi 😀. Oh \ufffd"
+        got = await events(talk.reply(Ask(tools=TOOLS)))
+        assert calls(got) == {0: ("weather", '{"city": "😀 \ufffd"}', True)}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(Answer(b'data: {"error":{"message":"oh \\ud83d"}}\n\n'), id="in the stream"),
+        pytest.param(
+            Answer(b'{"error":{"message":"oh \\ud83d"}}', status="400 No", kind="application/json"),
+            id="refusal",
+        ),
+    ],
+)
+async def test_what_is_told_of_a_fault_is_text(bad: Answer) -> None:
+    async with stand_in(bad) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        with pytest.raises(EngineFault, match="oh \ufffd"):
+            await events(talk.reply(Ask()))

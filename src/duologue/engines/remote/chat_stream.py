@@ -13,6 +13,7 @@ import msgspec
 
 from duologue.core.talk import Call
 from duologue.engines.composed.parts import Thought
+from duologue.text import TextStream, well_formed
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -86,6 +87,8 @@ class ChatStream:
         self.finish_reason: str | None = None
         self.usage: ChatUsage | None = None
         self._aloud = _Aloud()
+        self._text = TextStream()
+        self._written = TextStream()
         self._calls = 0
         self._key: tuple[int | None, str | None] | None = None
         self._arguments = ""
@@ -96,14 +99,14 @@ class ChatStream:
         self.usage = _usage(chunk.usage) or self.usage
         for choice in chunk.choices[:1]:
             if choice.delta.content:
-                yield Thought(self._aloud.push(choice.delta.content))
+                yield Thought(self._aloud.push(self._text.push(choice.delta.content)))
             for piece in choice.delta.tool_calls or ():
                 yield from self._call(piece)
             self.finish_reason = choice.finish_reason or self.finish_reason
 
     def flush(self) -> Iterator[Thought]:
         """What was held back, and the end of the last call."""
-        if text := self._aloud.flush():
+        if text := self._aloud.push(self._text.flush()) + self._aloud.flush():
             yield Thought(text, tokens=0)
         yield from self._end_call()
 
@@ -114,8 +117,9 @@ class ChatStream:
                 raise ValueError("a function call without a name")
             self._key = (piece.index, piece.id)
             self._calls += 1
-            yield Thought(call=Call(self._calls - 1, name=piece.function.name))
-        if delta := piece.function.arguments:
+            yield Thought(call=Call(self._calls - 1, name=well_formed(piece.function.name)))
+        if piece.function.arguments:
+            delta = self._written.push(piece.function.arguments)
             self._arguments += delta
             yield Thought(call=Call(self._calls - 1, delta=delta))
 
@@ -129,6 +133,9 @@ class ChatStream:
     def _end_call(self) -> Iterator[Thought]:
         if self._key is None:
             return
+        if rest := self._written.flush():
+            self._arguments += rest
+            yield Thought(call=Call(self._calls - 1, delta=rest), tokens=0)
         arguments, self._arguments, self._key = self._arguments, "", None
         if not arguments.strip():
             yield Thought(call=Call(self._calls - 1, delta="{}"), tokens=0)
