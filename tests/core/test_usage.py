@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import inputs
+from duologue.core.settings import SessionConfig
 from duologue.core.talk import Began, Call, Done, Say
+from duologue.core.usage import MOST_WINDOWS
 from duologue.events import (
     IncompleteDetails,
     ResponseCreated,
@@ -138,7 +140,7 @@ def test_sound_beyond_the_limit_is_neither_sent_nor_kept_and_the_engine_is_stopp
     usage = usage_of(t, create(max_output_tokens=8))
     assert (usage.output_token_details.text_tokens, spoken_samples(t)) == (2, 6 * 1200)
     (entry,) = t.session._conversation
-    assert len(entry.sound) == 2 * 6 * 1200
+    assert entry.sound_bytes == 2 * 6 * 1200
     assert entry.item.content[0].transcript == "One"  # type: ignore[union-attr]
     assert len(t.engine.cancelled) == 1
     assert t.engine.history[-1].parts[0].text == "One"
@@ -167,3 +169,17 @@ def test_a_filtered_reply_is_filtered_whatever_its_length() -> None:
     assert usage_of(t, create(max_output_tokens=5)).output_tokens == 5
     details = t.events(ResponseDone)[0].response.status_details
     assert details == IncompleteDetails(reason="content_filter")
+
+
+def test_counts_that_cannot_be_are_bounded() -> None:
+    t = Timeline()
+    t.engine.answers(
+        Began({"text": 10**30, "audio": 10**30}, {"audio": 10**30}),
+        Say("x", tokens=10**30),
+        Say("y", tokens=10**30),
+        Done(),
+    )
+    usage = usage_of(t)
+    most = MOST_WINDOWS * SessionConfig(id="s", model="m").context_tokens
+    assert usage.input_tokens == usage.output_token_details.text_tokens == most
+    assert usage.input_token_details.audio_tokens == 0

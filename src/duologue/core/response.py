@@ -62,6 +62,7 @@ class ResponseMachine:
         job: str,
         ask: Ask,
         settings: ResponseSettings,
+        context_tokens: int,
         speech_end: float | None,
         playout: Playout | None = None,
     ) -> None:
@@ -80,7 +81,7 @@ class ResponseMachine:
         self._speech_end = speech_end
         self._playout = playout
         self._stages: dict[str, float] = {}
-        self._used = UsageCount(ask.max_tokens)
+        self._used = UsageCount(ask.max_tokens, context_tokens)
         self._entries: list[Entry] = []
         self._message: MessageOutput | None = None
         self._calls: dict[int, CallOutput] = {}

@@ -119,6 +119,7 @@ class Responses:
             job=job,
             ask=ask,
             settings=self._shown(params, ask),
+            context_tokens=self._settings.context_tokens,
             speech_end=speech_end,
             playout=self._playout,
         )

@@ -105,6 +105,7 @@ class Settings:
         self._transcription_models = config.transcription_models
         self._voices = (*config.voices, *WELL_KNOWN_VOICES)
         self._model_is_open = config.model_is_open
+        self.context_tokens = config.context_tokens
         self.own_turn_policy = True
         """Whether the client has left turn detection as the server set it."""
         self.session = RealtimeSession(

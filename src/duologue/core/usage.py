@@ -3,7 +3,8 @@
 Input comes from the engine (`Began`), which alone knows its tokenizer; text generated is what
 its events say they cost; sound is counted here, at the protocol's rate. So a response that is
 cancelled or fails has a true usage at once, without asking the engine again. The sums of
-reference section 6 hold by construction, whatever an engine says.
+reference section 6 hold by construction, whatever an engine says, and nothing counts more than
+can be: an engine, which may believe an upstream, would else lock its client's key out.
 
 The limit of a response (`max_output_tokens`) is on what is counted here, text and sound together,
 so no usage is ever above it: what does not fit is not counted, and must not be sent.
@@ -18,12 +19,20 @@ OUTPUT_AUDIO_TOKEN_MS = 50
 
 OUTPUT_AUDIO_TOKEN_SAMPLES = audio.samples_of_ms(OUTPUT_AUDIO_TOKEN_MS)
 
+MOST_WINDOWS = 16
+"""Windows of the model that one response may read, and write: one that delegates reads it again
+for each question and aside, and so does the model that is asked."""
+
 
 class UsageCount:
-    """The running count of one response; `limit` is the most output tokens it may use."""
+    """The running count of one response of an engine whose window is `context_tokens`.
 
-    def __init__(self, limit: int | None = None) -> None:
+    `limit` is the most output tokens that it may use.
+    """
+
+    def __init__(self, limit: int | None, context_tokens: int) -> None:
         self._limit = limit
+        self._most = MOST_WINDOWS * context_tokens
         self._input: Counts = {}
         self._cached: Counts = {}
         self._text_tokens = 0
@@ -37,7 +46,8 @@ class UsageCount:
             return True
         tokens, room = max(0, event.tokens), self._room
         fits = room is None or tokens <= room
-        self._text_tokens += tokens if room is None or fits else room
+        counted = tokens if room is None or fits else room
+        self._text_tokens = min(self._most, self._text_tokens + counted)
         return fits
 
     def send(self, pcm: bytes) -> bytes:
@@ -50,7 +60,7 @@ class UsageCount:
 
     def usage(self) -> Usage:
         """The usage object of what was counted so far."""
-        text, sound, image = (max(0, self._input.get(m, 0)) for m in ("text", "audio", "image"))
+        text, sound, image = self._read()
         cached = CachedTokensDetails(
             text_tokens=self._cached_of("text", text),
             audio_tokens=self._cached_of("audio", sound),
@@ -86,6 +96,14 @@ class UsageCount:
         if self._limit is None:
             return None
         return self._limit - self._text_tokens - self._audio_tokens
+
+    def _read(self) -> list[int]:
+        """Input by modality, all of it within what can be."""
+        left, counts = self._most, []
+        for modality in ("text", "audio", "image"):
+            counts.append(max(0, min(self._input.get(modality, 0), left)))
+            left -= counts[-1]
+        return counts
 
     def _cached_of(self, modality: str, most: int) -> int:
         return max(0, min(self._cached.get(modality, 0), most))

@@ -554,3 +554,27 @@ async def test_what_is_told_of_a_fault_is_text(bad: Answer) -> None:
         talk.put(typed("u", "Go on."))
         with pytest.raises(EngineFault, match="oh \ufffd"):
             await events(talk.reply(Ask()))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion"), [(10**9, 2), (7, 10**9), (10**30, 10**30), (0, 2), (4097, 2), (7, 51)]
+)
+async def test_a_usage_beyond_what_can_be_is_estimated_and_logged_once(
+    prompt: int, completion: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    lie = Answer(*words("It is fine."), chunk({}, "stop"), usage(prompt, completion), DONE)
+    async with stand_in(lie, lie) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        for _ in range(2):
+            got = await events(talk.reply(Ask(max_tokens=50)))
+            assert tokens(got) == 3
+            assert 0 < [e for e in got if isinstance(e, Began)][-1].input["text"] < 200
+    assert caplog.text.count("its usage is estimated here") == 1
+
+
+async def test_no_more_tokens_than_were_allowed_are_counted() -> None:
+    letters = Answer(*(chunk({"content": sign}) for sign in "A sentence."), chunk({}, "stop"))
+    async with stand_in(letters) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        got = await events(talk.reply(Ask(max_tokens=5)))
+    assert text(got) == "A sentence." and tokens(got) == 5

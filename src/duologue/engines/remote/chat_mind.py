@@ -19,8 +19,6 @@ from contextlib import aclosing
 from functools import partial
 
 import msgspec
-import openai
-from openai import AsyncStream
 
 from duologue.core.talk import Ask, Began, Call, Item
 from duologue.engines.composed.parts import (
@@ -31,6 +29,7 @@ from duologue.engines.composed.parts import (
     Thought,
 )
 from duologue.engines.remote import chat_messages, forced_call
+from duologue.engines.remote.chat_server import ChatServer
 from duologue.engines.remote.chat_stream import ChatStream, ChatUsage, PromptDetails
 from duologue.engines.sizes import AUDIO_TOKENS_PER_S
 from duologue.engines.window import Window, too_long
@@ -38,32 +37,19 @@ from duologue.remote.server import RemoteServer
 
 log = logging.getLogger(__name__)
 
-JSON = {"Content-Type": "application/json"}
-LIMITS = ("max_tokens", "max_completion_tokens")
-"""What the limit of a reply is called. All servers know the first but those of the hosted
-API's reasoning models, which know the other only."""
-
 
 class _Completion(msgspec.Struct, frozen=True):
     """A request as it is sent, and about how many tokens its prompt has by modality.
 
-    `forced` is the request to send where a call is required and `body` brought none.
+    The reply is limited to `max_tokens`. `forced` is the request to send where a call is
+    required and `body` brought none.
     """
 
     ask: Ask
     body: bytes
     counted: dict[str, int]
+    max_tokens: int
     forced: bytes | None = None
-
-
-class _Server:
-    """The server, and what is known of it."""
-
-    def __init__(self, server: RemoteServer) -> None:
-        self.remote = server
-        self.sees_to_calls = True
-        """It has not yet answered with words where a call was required."""
-        self.limit = LIMITS[0]
 
 
 class ChatMind:
@@ -84,7 +70,7 @@ class ChatMind:
         self.context_tokens = context_tokens
         self.hears = hears
         self._per_s = audio_tokens_per_s
-        self._server = _Server(server)
+        self._server = ChatServer(server)
 
     async def warm(self) -> None:
         """Nothing: a server that is not there yet may be there when it is needed."""
@@ -101,7 +87,9 @@ class ChatMind:
 class ChatTalk:
     """Satisfies `MindTalk`: the cut through one history."""
 
-    def __init__(self, server: _Server, context_tokens: int, *, hears: bool, per_s: float) -> None:
+    def __init__(
+        self, server: ChatServer, context_tokens: int, *, hears: bool, per_s: float
+    ) -> None:
         self._known = server
         self._server = server.remote
         self._context_tokens = context_tokens
@@ -155,15 +143,16 @@ class ChatTalk:
         for item in items:
             counted.update(chat_messages.sizes(item, hears=self._hears, per_s=self._per_s))
         left = max(1, self._context_tokens - counted.total())
+        limit = min(ask.max_tokens or MOST_REPLY_TOKENS, left)
         body = {
             "model": self._server.address.model,
             **chat_messages.request(ask, items, hears=self._hears),
-            self._known.limit: min(ask.max_tokens or MOST_REPLY_TOKENS, left),
+            self._known.limit: limit,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
         forced = msgspec.json.encode(forced_call.forced(body, ask)) if is_required else None
-        return _Completion(ask, msgspec.json.encode(body), dict(counted), forced)
+        return _Completion(ask, msgspec.json.encode(body), dict(counted), limit, forced)
 
     async def _think(
         self, completion: _Completion
@@ -180,7 +169,7 @@ class ChatTalk:
                 return
             except forced_call.NoCall:
                 self._known.sees_to_calls = False
-                spent = _finish(stream, held.tokens).output_tokens
+                spent = self._finish(stream, held.tokens, completion).output_tokens
                 log.warning(
                     "%s (%s) answers with words where a function call is required: calls are "
                     "asked for as JSON from now on",
@@ -197,23 +186,27 @@ class ChatTalk:
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         """What the model says and calls. Raises `NoCall` where it should have called."""
         tokens = 0
-        async with aclosing(self._thoughts(completion.body, stream)) as thoughts:
+        async with aclosing(self._known.thoughts(completion.body, stream)) as thoughts:
             async for thought in thoughts:
+                if (
+                    tokens >= completion.max_tokens
+                ):  # a server that sends less than a token at a time
+                    thought = msgspec.structs.replace(thought, tokens=0)
                 tokens += thought.tokens
                 for ready in held.take(thought):
                     yield ready
         if stream.finish_reason != "length":  # else a call may have been still to come
             held.end()
-        if stream.usage is not None:
-            yield _began(stream.usage, completion.counted)
-        yield _finish(stream, tokens)
+        if usage := self._usage(stream, completion):
+            yield _began(usage, completion.counted)
+        yield self._finish(stream, tokens, completion)
 
     async def _call(
         self, completion: _Completion, body: bytes, spent: int
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         """The call that an answer of nothing else is; `spent` are tokens said before in vain."""
         stream, tokens, text = ChatStream(), 0, ""
-        async with aclosing(self._thoughts(body, stream)) as thoughts:
+        async with aclosing(self._known.thoughts(body, stream)) as thoughts:
             async for thought in thoughts:
                 tokens += thought.tokens
                 text += thought.text
@@ -225,80 +218,28 @@ class ChatTalk:
                 raise self._server.fault(what) from None
             yield Thought(call=Call(0, name, arguments), tokens=tokens)
             yield Thought(call=Call(0, final=True), tokens=0)
-        if stream.usage is not None:
-            yield _began(stream.usage, completion.counted)
-        finish = _finish(stream, tokens)
+        if usage := self._usage(stream, completion):
+            yield _began(usage, completion.counted)
+        finish = self._finish(stream, tokens, completion)
         yield Finish(finish.reason, spent + finish.output_tokens)
 
-    async def _thoughts(self, body: bytes, stream: ChatStream) -> AsyncGenerator[Thought, None]:
-        """One request, read through `stream` to its end."""
-        with self._server.faults():
-            async with await self._open(body) as chunks:
-                self._server.check_type(chunks.response, "text/event-stream")
-                while (data := await self._next(chunks)) is not None:
-                    for thought in stream.take(data):
-                        yield thought
-            if stream.finish_reason is None:
-                raise self._server.fault("broke off in the middle of a reply")
-            if stream.finish_reason == "content_filter":
-                raise self._server.fault("withheld the rest of a reply (content_filter)")
-            # A call that was cut off by the limit is no call.
-            if stream.finish_reason != "length":
-                for thought in stream.flush():
-                    yield thought
+    def _usage(self, stream: ChatStream, completion: _Completion) -> ChatUsage | None:
+        """What the server counted, if it can be."""
+        usage = stream.usage
+        if usage is None or not self._known.counted.is_believed(
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            context_tokens=self._context_tokens,
+            max_tokens=completion.max_tokens,
+        ):
+            return None
+        return usage
 
-    async def _next(self, chunks: AsyncStream[object]) -> object | None:
-        """The next chunk. A server that sends nothing but signs of life is given up, too."""
-        async with asyncio.timeout(self._server.answer_s):
-            return await anext(chunks, None)
-
-    async def _open(self, body: bytes) -> AsyncStream[object]:
-        """The answer's stream.
-
-        Tried twice where a connection that was kept had gone stale, or where the name of the
-        limit is refused, which is then another from now on.
-        """
-        try:
-            return await self._post(body)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as refusal:
-            if LIMITS[0] not in refusal.message:
-                raise
-            renamed = await asyncio.to_thread(_renamed, body)
-            if renamed is None:
-                raise
-            stream = await self._post(renamed)
-            self._known.limit = LIMITS[1]
-            return stream
-        except openai.APITimeoutError:
-            raise
-        except openai.APIConnectionError:
-            return await self._post(body)
-
-    async def _post(self, body: bytes) -> AsyncStream[object]:
-        # The body was encoded in a worker thread; chunks come as plain data (`cast_to`).
-        return await self._server.client.post(
-            "/chat/completions",
-            cast_to=object,
-            content=body,
-            options={"headers": JSON},
-            stream=True,
-            stream_cls=AsyncStream[object],
-        )
-
-
-def _renamed(body: bytes) -> bytes | None:
-    """The request with the other name of its limit; None where it has that name. Takes time."""
-    request = msgspec.json.decode(body)
-    if LIMITS[0] not in request:
-        return None
-    limit = request.pop(LIMITS[0])
-    return msgspec.json.encode({**request, LIMITS[1]: limit})
-
-
-def _finish(stream: ChatStream, tokens: int) -> Finish:
-    if stream.usage is not None:
-        tokens = max(tokens, stream.usage.completion_tokens)
-    return Finish("length" if stream.finish_reason == "length" else "stop", tokens)
+    def _finish(self, stream: ChatStream, tokens: int, completion: _Completion) -> Finish:
+        tokens = min(tokens, completion.max_tokens)
+        if usage := self._usage(stream, completion):
+            tokens = max(tokens, usage.completion_tokens)
+        return Finish("length" if stream.finish_reason == "length" else "stop", tokens)
 
 
 def _began(usage: ChatUsage, counted: Mapping[str, int]) -> Began:

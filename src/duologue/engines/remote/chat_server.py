@@ -1,0 +1,96 @@
+"""The server of a mind, and what is known of it: the body of a request in, thoughts out.
+
+Closing the thoughts closes the connection, which is how such a server is told to stop.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import msgspec
+import openai
+from openai import AsyncStream
+
+from duologue.engines.composed.parts import Thought
+from duologue.engines.counted import Counted
+from duologue.engines.remote.chat_stream import ChatStream
+from duologue.remote.server import RemoteServer
+
+JSON = {"Content-Type": "application/json"}
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""What the limit of a reply is called. All servers know the first but those of the hosted
+API's reasoning models, which know the other only."""
+
+
+class ChatServer:
+    """One server for all talks of a mind."""
+
+    def __init__(self, server: RemoteServer) -> None:
+        self.remote = server
+        self.counted = Counted(server.what)
+        self.sees_to_calls = True
+        """It has not yet answered with words where a call was required."""
+        self.limit = LIMITS[0]
+
+    async def thoughts(self, body: bytes, stream: ChatStream) -> AsyncGenerator[Thought, None]:
+        """One request, read through `stream` to its end."""
+        with self.remote.faults():
+            async with await self._open(body) as chunks:
+                self.remote.check_type(chunks.response, "text/event-stream")
+                while (data := await self._next(chunks)) is not None:
+                    for thought in stream.take(data):
+                        yield thought
+            if stream.finish_reason is None:
+                raise self.remote.fault("broke off in the middle of a reply")
+            if stream.finish_reason == "content_filter":
+                raise self.remote.fault("withheld the rest of a reply (content_filter)")
+            # A call that was cut off by the limit is no call.
+            if stream.finish_reason != "length":
+                for thought in stream.flush():
+                    yield thought
+
+    async def _next(self, chunks: AsyncStream[object]) -> object | None:
+        """The next chunk. A server that sends nothing but signs of life is given up, too."""
+        async with asyncio.timeout(self.remote.answer_s):
+            return await anext(chunks, None)
+
+    async def _open(self, body: bytes) -> AsyncStream[object]:
+        """The answer's stream.
+
+        Tried twice where a connection that was kept had gone stale, or where the name of the
+        limit is refused, which is then another from now on.
+        """
+        try:
+            return await self._post(body)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as refusal:
+            if LIMITS[0] not in refusal.message:
+                raise
+            renamed = await asyncio.to_thread(_renamed, body)
+            if renamed is None:
+                raise
+            stream = await self._post(renamed)
+            self.limit = LIMITS[1]
+            return stream
+        except openai.APITimeoutError:
+            raise
+        except openai.APIConnectionError:
+            return await self._post(body)
+
+    async def _post(self, body: bytes) -> AsyncStream[object]:
+        # The body was encoded in a worker thread; chunks come as plain data (`cast_to`).
+        return await self.remote.client.post(
+            "/chat/completions",
+            cast_to=object,
+            content=body,
+            options={"headers": JSON},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+
+
+def _renamed(body: bytes) -> bytes | None:
+    """The request with the other name of its limit; None where it has that name. Takes time."""
+    request = msgspec.json.decode(body)
+    if LIMITS[0] not in request:
+        return None
+    limit = request.pop(LIMITS[0])
+    return msgspec.json.encode({**request, LIMITS[1]: limit})
