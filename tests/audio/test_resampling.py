@@ -63,3 +63,11 @@ def test_what_a_telephone_cannot_carry_is_not_folded_into_it(hz: int) -> None:
 def test_loud_samples_are_clipped_not_wrapped() -> None:
     loud = np.array([40_000, -40_000, 0.6, -0.6], np.float32)
     assert to_s16(loud).tolist() == [32_767, -32_768, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(24_001, 24_000), (767_999, 24_000), (0, 24_000), (24_000, -1)]
+)
+def test_rates_that_would_take_the_machine_are_refused(from_hz: int, to_hz: int) -> None:
+    with pytest.raises(ValueError, match="Hz"):
+        resample(tone(440, 24_000), from_hz, to_hz)

@@ -25,9 +25,16 @@ KAISER_BETA = 5.65
 BLOCKS_AT_ONCE = 4096
 """Bounds the memory of a long push."""
 
+MOST_WEIGHTS = 2**22
+"""Of a filter: rates that have little in common (24001 Hz and 24 kHz) would need thousands of
+millions."""
+
 
 class Resampler:
-    """One stream from `from_hz` to `to_hz`; float samples at any scale."""
+    """One stream from `from_hz` to `to_hz`; float samples at any scale.
+
+    Raises `ValueError` for rates that are none, or that have too little in common.
+    """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         self._matrix, self._step, self._past = _matrix(from_hz, to_hz)
@@ -78,9 +85,13 @@ def _matrix(from_hz: int, to_hz: int) -> tuple[NDArray[np.float32], int, int]:
 
     Output r of a block lies `from_hz / to_hz * r` input samples after its first, less the delay.
     """
+    if min(from_hz, to_hz) <= 0:
+        raise ValueError(f"{min(from_hz, to_hz)} Hz is no rate")
     step, outputs = from_hz // gcd(from_hz, to_hz), to_hz // gcd(from_hz, to_hz)
     low_hz = min(from_hz, to_hz)
     half = DELAY_PERIODS * from_hz // low_hz
+    if (2 * half + step) * outputs > MOST_WEIGHTS:
+        raise ValueError(f"{from_hz} Hz cannot be made {to_hz} Hz")
     cutoff = CUTOFF * low_hz / from_hz
     sources = np.arange(2 * half + step)
     centres = half + np.arange(outputs) * step / outputs

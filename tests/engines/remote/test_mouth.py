@@ -92,7 +92,7 @@ async def test_nothing_to_pronounce_asks_nobody() -> None:
     [
         (Answer(b"<html>", kind="text/html"), "text/html"),
         (Answer(kind="audio/pcm"), "without any sound"),
-        (Answer(b"RIFF but no more", kind="audio/wav"), "nonsense"),
+        (Answer(b"RIFF but no more", kind="audio/wav"), "a WAV file that is none"),
         (Answer(hum(0.1), kind="audio/pcm", cut=True), "broke off"),
         (
             Answer(b"{}", status="401 Unauthorized", kind="application/json"),

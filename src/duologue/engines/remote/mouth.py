@@ -6,19 +6,14 @@ loudness are made the same as those of the voice in this process.
 """
 
 import asyncio
-import io
 import re
-import wave
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from duologue.audio import pcm as audio
-from duologue.audio.resampling import resample
 from duologue.core.settings import WELL_KNOWN_VOICES
 from duologue.engines.composed.parts import Word
-from duologue.engines.composed.waveform import Float, leveled, trimmed
-from duologue.errors import EngineFault
+from duologue.engines.composed.waveform import leveled, trimmed
+from duologue.engines.remote.sound import UNTOLD, Unreadable, samples
 from duologue.remote.server import RemoteServer
 
 WORD = re.compile(r"\S+")
@@ -26,10 +21,6 @@ PAUSE_MS = {",": 120, ";": 180, ":": 200} | dict.fromkeys(".!?…", 280)
 BREATH_MS = 30
 MOST_BYTES = 24_000 * 2 * 120
 """Two minutes of sound: no clause is longer, whatever is sent."""
-
-
-OTHERS = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\xff\xfb": "MP3", b"\xff\xf3": "MP3"}
-"""Formats that would be noise if they were taken for PCM, by how they begin."""
 
 
 class RemoteMouth:
@@ -53,19 +44,23 @@ class RemoteMouth:
             "speed": speed,
         }
         with self._server.faults():
-            data = await self._sound(body)
-            return await asyncio.to_thread(_words, clause, data, speed)
+            data, media_type = await self._sound(body)
+            try:
+                return await asyncio.to_thread(_words, clause, data, media_type, speed)
+            except Unreadable as what:
+                raise self._server.fault(f"answered {what}") from None
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._server.aclose()
 
-    async def _sound(self, body: dict[str, object]) -> bytes:
+    async def _sound(self, body: dict[str, object]) -> tuple[bytes, str]:
+        """What the server answers, and its media type."""
         create = self._server.client.audio.with_streaming_response.speech.create
         async with create(**body) as answer:  # type: ignore[arg-type]
             kind = answer.headers.get("content-type", "")
-            if not kind.startswith(("audio/", "application/octet-stream")):
-                raise self._server.fault(f"answered {kind[:60] or 'something'} in place of sound")
+            if kind and not kind.lower().startswith(("audio/", *UNTOLD)):
+                raise self._server.fault(f"answered {kind[:60]} in place of sound")
             data = bytearray()
             async for piece in answer.iter_bytes():
                 data += piece
@@ -73,13 +68,13 @@ class RemoteMouth:
                     raise self._server.fault("answered with more sound than a clause can have")
         if len(data) < 2:
             raise self._server.fault("answered without any sound")
-        return bytes(data)
+        return bytes(data), kind
 
 
-def _words(clause: str, data: bytes, speed: float) -> list[Word]:
+def _words(clause: str, data: bytes, media_type: str, speed: float) -> list[Word]:
     mark = clause.rstrip("\"”’')]»\n ")[-1:]
     pause_ms = round(PAUSE_MS.get(mark, BREATH_MS) / min(max(speed, 0.5), 2.0))
-    sound, _ = trimmed(_samples(data), pause_ms)
+    sound, _ = trimmed(samples(data, media_type), pause_ms)
     made = leveled(sound)
     spoken = len(made) - pause_ms * audio.RATE_HZ // 1000
     ends = [match.end() for match in WORD.finditer(clause)]
@@ -90,23 +85,3 @@ def _words(clause: str, data: bytes, speed: float) -> list[Word]:
         Word(end, made[start:cut].tobytes())
         for end, start, cut in zip(ends, starts, cuts, strict=True)
     ]
-
-
-def _samples(data: bytes) -> Float:
-    """24 kHz of what came: raw s16le of that rate, or a WAV file of any, for some send one."""
-    if name := next((name for sign, name in OTHERS.items() if data.startswith(sign)), None):
-        raise EngineFault(f"the voice's server answered {name} where PCM or WAV was asked for")
-    rate_hz, channels = audio.RATE_HZ, 1
-    if data[:4] == b"RIFF":
-        try:
-            with wave.open(io.BytesIO(data)) as file:
-                rate_hz, channels = file.getframerate(), file.getnchannels()
-                if file.getsampwidth() != 2:
-                    raise EngineFault("the voice's server answered WAV that is not 16 bit")
-                data = file.readframes(file.getnframes())
-        except (wave.Error, EOFError) as error:
-            raise ValueError(f"WAV that is none: {error}") from None
-    whole = len(data) // (2 * channels) * 2 * channels
-    mono = np.frombuffer(data[:whole], "<i2").reshape(-1, channels).mean(1, dtype=np.float32)
-    samples = (mono / 32768).astype(np.float32)
-    return samples if rate_hz == audio.RATE_HZ else resample(samples, rate_hz, audio.RATE_HZ)
