@@ -3,9 +3,9 @@
     "https://host/v1#model" ──parse──► Address ──► RemoteServer ──► AsyncOpenAI
 
 Whatever goes wrong over there (it is absent, slow, refuses, answers nonsense) becomes one
-`EngineFault` that says what, in words fit for a client: without the key, without the address.
-The log says the address. Redirects are not followed: a key goes nowhere but where it was
-meant to go.
+`EngineFault` that says what, in words fit for a client (`told.py`): without any key, without an
+address. The log says the address. Redirects are not followed: a key goes nowhere but where it
+was meant to go.
 """
 
 import logging
@@ -19,7 +19,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 
 from duologue.errors import EngineFault
 from duologue.remote.address import parse
-from duologue.text import well_formed
+from duologue.remote.told import told
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,6 @@ ANSWER_S = 60.0
 """Silence after which a server is given up: a long prompt on a slow machine takes a while."""
 
 CONNECTIONS = 1000
-MOST_SHOWN = 300
-"""Characters of what a server says about a fault that are told on."""
-
 CONTEXT_CODE = "context_length_exceeded"
 
 
@@ -85,14 +82,15 @@ class RemoteServer:
         except openai.APIStatusError as error:
             raise self._refused(error) from None
         except openai.APIError as error:
-            raise self.fault(f"reported: {self._safe(error.message)}") from None
+            raise self.fault(f"reported: {error.message}") from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise self.fault(f"broke off ({type(error).__name__})") from None
         except ValueError as error:  # JSON that is none, or of another shape
-            raise self.fault(f"answered nonsense ({self._safe(str(error))})") from None
+            raise self.fault(f"answered nonsense ({error})") from None
 
     def fault(self, message: str, code: str | None = None) -> EngineFault:
-        """The fault of this server; the log says where it is."""
+        """The fault of this server, in words that may be shown; the log says where it is."""
+        message = told(message, self._key)
         log.warning("%s (%s) %s", self.what, self.address.base_url, message)
         return EngineFault(f"{self.what} {message}", *([code] if code else []))
 
@@ -100,7 +98,7 @@ class RemoteServer:
         """Raise `EngineFault` unless the answer is of a media type (or its beginning)."""
         found = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not found.startswith(wanted):
-            raise self.fault(f"answered {self._safe(found) or 'something'} in place of {wanted}")
+            raise self.fault(f"answered {found or 'something'} in place of {wanted}")
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -108,7 +106,7 @@ class RemoteServer:
 
     def _refused(self, error: openai.APIStatusError) -> EngineFault:
         status = error.status_code
-        said = self._safe(_said(error))
+        said = _said(error)
         if 300 <= status < 400:
             return self.fault(f"answered with a redirect ({status}), which is not followed")
         if status in (401, 403):  # what it says of the key is nobody's business
@@ -119,13 +117,6 @@ class RemoteServer:
             return self.fault(f"is over its quota or too busy (429): {said}")
         code = CONTEXT_CODE if error.code == CONTEXT_CODE else None
         return self.fault(f"refused ({status}): {said}", code)
-
-    def _safe(self, text: str) -> str:
-        """What the server said, without the key and not too long."""
-        if self._key:
-            text = text.replace(self._key, "…")
-        text = " ".join(well_formed(text).split())
-        return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
 
 
 def _limits(answer_s: float) -> dict[str, Any]:

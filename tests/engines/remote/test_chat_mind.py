@@ -578,3 +578,34 @@ async def test_no_more_tokens_than_were_allowed_are_counted() -> None:
         talk.put(typed("u", "Go on."))
         got = await events(talk.reply(Ask(max_tokens=5)))
     assert text(got) == "A sentence." and tokens(got) == 5
+
+
+OTHERS = "Incorrect API key provided: sk-proj-OTHER99 at http://10.1.2.3:4000/internal, org-OTHER1"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(
+            Answer(
+                json.dumps({"error": {"message": OTHERS}}).encode(),
+                status="500 Oops",
+                kind="application/json",
+            ),
+            id="refusal",
+        ),
+        pytest.param(
+            Answer(b"data: " + json.dumps({"error": {"message": OTHERS}}).encode() + b"\n\n"),
+            id="in the stream",
+        ),
+    ],
+)
+async def test_secrets_that_are_not_ours_reach_neither_client_nor_log(
+    bad: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stand_in(bad) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        with pytest.raises(EngineFault, match="Incorrect API key provided: … at") as fault:
+            await events(talk.reply(Ask()))
+    for shown in (fault.value.message, caplog.text):
+        assert "OTHER" not in shown and "10.1.2.3" not in shown
