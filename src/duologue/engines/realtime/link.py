@@ -110,6 +110,7 @@ class Link:
                 self._upstream.url,
                 additional_headers=self._upstream.headers,
                 compression=None,
+                proxy=None,  # none that the settings do not name: it would see the key
                 open_timeout=self._connect_s,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=LARGEST_EVENT_BYTES,

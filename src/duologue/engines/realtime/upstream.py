@@ -111,7 +111,10 @@ class Upstream:
     async def traits(self) -> Told:
         """What the upstream says it is. Never raises."""
         try:
-            async with httpx2.AsyncClient(timeout=MODELS_TIMEOUT_S) as client:
+            trust = httpx2.create_ssl_context()  # without the environment's proxies and .netrc
+            async with httpx2.AsyncClient(
+                timeout=MODELS_TIMEOUT_S, trust_env=False, verify=trust
+            ) as client:
                 answer = await client.get(self.models_url, headers=self.headers)
             if answer.status_code >= 500:
                 logger.warning("upstream %s is not ready: %d", self.name, answer.status_code)
