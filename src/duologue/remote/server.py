@@ -17,7 +17,7 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 
-from duologue.errors import EngineFault
+from duologue.errors import ConfigFault, EngineFault
 from duologue.remote.address import parse
 from duologue.remote.told import told
 
@@ -52,21 +52,26 @@ class RemoteServer:
         self._setting = setting
         self.answer_s = answer_s
         self._key = key or ""
+        if not _fits_a_header(self._key):
+            raise ConfigFault(f"{setting}_key: holds signs that no HTTP header can carry")
         self.client = AsyncOpenAI(
             api_key=self._key or "none",
             base_url=self.address.base_url,
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False, **_limits(answer_s)),
+            http_client=DefaultAsyncHttpxClient(**_transport(answer_s)),
         )
+        _forget_environment(self.client)
 
     def blocking_client(self) -> OpenAI:
         """Another client of the same server, for worker threads; whoever asked closes it."""
-        return OpenAI(
+        client = OpenAI(
             api_key=self._key or "none",
             base_url=self.address.base_url,
             max_retries=0,
-            http_client=DefaultHttpxClient(follow_redirects=False, **_limits(self.answer_s)),
+            http_client=DefaultHttpxClient(**_transport(self.answer_s)),
         )
+        _forget_environment(client)
+        return client
 
     @contextmanager
     def faults(self) -> Iterator[None]:
@@ -119,8 +124,22 @@ class RemoteServer:
         return self.fault(f"refused ({status}): {said}", code)
 
 
-def _limits(answer_s: float) -> dict[str, Any]:
+def _fits_a_header(key: str) -> bool:
+    """Whether a key can be sent; a line's end is easily read into one from a file."""
+    return key.isascii() and key.isprintable() and key == key.strip()
+
+
+def _forget_environment(client: AsyncOpenAI | OpenAI) -> None:
+    """What the SDK took from the environment is meant for other servers than this one."""
+    client.organization = client.project = None
+    client._custom_headers = {}
+
+
+def _transport(answer_s: float) -> dict[str, Any]:
     return {
+        "follow_redirects": False,
+        "trust_env": False,  # no proxy and no .netrc that the settings do not name
+        "verify": httpx2.create_ssl_context(),  # of the environment, authorities alone count
         "timeout": httpx2.Timeout(answer_s, connect=CONNECT_S),
         "limits": httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
     }
