@@ -252,6 +252,8 @@ FAULTS = {
     ),
     "connection cut": (Answer(*words("Well, this is"), cut=True), "broke off"),
     "half a reply": (Answer(*words("Well, this is"), DONE), "broke off"),
+    "aborted over there": (Answer(*words("Well, this"), chunk({}, "abort"), DONE), "(abort)"),
+    "failed over there": (Answer(*words("Well, this"), chunk({}, "error"), DONE), "(error)"),
     "error in the stream": (
         Answer(*words("Well,"), b'data: {"error":{"message":"out of memory"}}\n\n'),
         "out of memory",

@@ -21,6 +21,10 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 API's reasoning models, which know the other only."""
 
 
+BROKEN = ("abort", "aborted", "cancelled", "canceled", "error", "failed")
+"""What vLLM, SGLang and gateways say for a reply that has no proper end."""
+
+
 class ChatServer:
     """One server for all talks of a mind."""
 
@@ -43,6 +47,8 @@ class ChatServer:
                 raise self.remote.fault("broke off in the middle of a reply")
             if stream.finish_reason == "content_filter":
                 raise self.remote.fault("withheld the rest of a reply (content_filter)")
+            if stream.finish_reason.lower() in BROKEN:
+                raise self.remote.fault(f"broke off in mid-reply ({stream.finish_reason})")
             # A call that was cut off by the limit is no call.
             if stream.finish_reason != "length":
                 for thought in stream.flush():
