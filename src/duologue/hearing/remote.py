@@ -18,7 +18,8 @@ from duologue.hearing.whisper import QUIET_RMS, RATE_HZ, Heard, Hearing
 from duologue.remote.server import RemoteServer
 from duologue.text import well_formed
 
-CODE = "transcription_failed"
+CODE, NO_CODE = "transcription_failed", EngineFault("").code
+"""Of a fault that has no code of its own in the protocol; and how it comes."""
 
 WORKERS = 16
 """Items of replies that are heard at a time: the work is done elsewhere."""
@@ -55,7 +56,8 @@ class RemoteSpeech:
                 if not isinstance(getattr(answer, "text", None), str):
                     raise ValueError("no text")
         except EngineFault as fault:
-            raise EngineFault(fault.message, CODE) from None
+            code = CODE if fault.code == NO_CODE else fault.code
+            raise EngineFault(fault.message, code) from None
         return Heard(_going_on(well_formed(answer.text).strip(), how.prefix), language)
 
     async def aclose(self) -> None:

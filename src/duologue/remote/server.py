@@ -9,6 +9,7 @@ was meant to go.
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 
 from duologue.errors import ConfigFault, EngineFault
 from duologue.remote.address import parse
-from duologue.remote.told import told
+from duologue.remote.told import MOST_READ, told
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,11 @@ ANSWER_S = 60.0
 """Silence after which a server is given up: a long prompt on a slow machine takes a while."""
 
 CONNECTIONS = 1000
-CONTEXT_CODE = "context_length_exceeded"
+TOO_LONG = re.compile(
+    r"(?i)context[ _-]?(?:length|window|size)|max(?:imum)?_model_len|maximum (?:model|input) length"
+    r"|(?:input|prompt|request)(?: is)? too (?:long|large)|too many (?:input )?tokens"
+)
+"""How the hosted API, vLLM, llama.cpp and SGLang say that a conversation is too long."""
 
 
 class RemoteServer:
@@ -87,7 +92,7 @@ class RemoteServer:
         except openai.APIStatusError as error:
             raise self._refused(error) from None
         except openai.APIError as error:
-            raise self.fault(f"reported: {error.message}") from None
+            raise self.fault(f"reported: {error.message}", _code(None, error)) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise self.fault(f"broke off ({type(error).__name__})") from None
         except ValueError as error:  # JSON that is none, or of another shape
@@ -119,9 +124,8 @@ class RemoteServer:
         if status == 404:
             return self.fault(f"has no such model, or nothing at that address (404): {said}")
         if status == 429:
-            return self.fault(f"is over its quota or too busy (429): {said}")
-        code = CONTEXT_CODE if error.code == CONTEXT_CODE else None
-        return self.fault(f"refused ({status}): {said}", code)
+            return self.fault(f"is over its quota or too busy (429): {said}", _code(429, error))
+        return self.fault(f"refused ({status}): {said}", _code(status, error))
 
 
 def _fits_a_header(key: str) -> bool:
@@ -143,6 +147,19 @@ def _transport(answer_s: float) -> dict[str, Any]:
         "timeout": httpx2.Timeout(answer_s, connect=CONNECT_S),
         "limits": httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
     }
+
+
+def _code(status: int | None, error: openai.APIError) -> str | None:
+    """The protocol's code for what has one; `status` None is an error within an answer."""
+    kinds = {str(kind) for kind in (status, error.code, error.type)}
+    if kinds & {"429", "rate_limit_exceeded", "insufficient_quota", "rate_limit_error"}:
+        return "rate_limit_exceeded"
+    is_refusal = status in (None, 400, 422)
+    if kinds & {"413", "context_length_exceeded", "exceed_context_size_error"} or (
+        is_refusal and TOO_LONG.search(error.message[:MOST_READ])
+    ):
+        return "context_length_exceeded"
+    return None
 
 
 def _said(error: openai.APIStatusError) -> str:
