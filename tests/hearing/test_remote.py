@@ -1,5 +1,6 @@
 """An ear whose model is on another server; that server is a stand-in."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from duologue.errors import EngineFault
 from duologue.hearing.ear import WhisperEar
 from duologue.hearing.remote import RemoteSpeech
 from duologue.hearing.transcriber import WhisperTranscriber
+from duologue.hearing.whisper import Hearing
 from duologue.remote.server import RemoteServer
 from engines.remote.stand_in import KEY, Answer, StandIn, stand_in
 
@@ -78,7 +80,11 @@ async def test_words_that_were_told_already_stay_as_they_were() -> None:
         (Answer(b"{}", status="404 No", kind="application/json"), "no such model"),
         (Answer(b"{}", status="429 No", kind="application/json"), "over its quota"),
         (Answer(status="307 Go", headers="Location: http://127.0.0.1:1/\r\n"), "a redirect"),
-        (Answer(b'{"text": "He', kind="application/json", cut=True), "broke off"),
+        (Answer(b'{"text": ' + b"[" * 100_000, kind="application/json"), "nested too deeply"),
+        (
+            Answer(b"", b"", kind="application/json", held=1, heartbeat_s=0.05, beat=b" "),
+            r"did not answer within 0\.3 s",
+        ),
         (Answer(b"", kind="application/json", held=0), r"did not answer within 0\.3 s"),
     ],
 )
@@ -101,3 +107,28 @@ async def test_an_absent_ear_is_told() -> None:
     async with listening(upstream) as ear:
         with pytest.raises(EngineFault, match="cannot be reached"):
             await ear.transcribe("u", SPEECH)
+
+
+@pytest.mark.parametrize(
+    "bad", [Answer(gone=True), Answer(b'{"text": "He', kind="application/json", cut=True)]
+)
+async def test_a_connection_that_had_gone_stale_is_made_anew_once(bad: Answer) -> None:
+    async with stand_in(heard("One."), bad, heard("Two."), bad, bad) as upstream:
+        async with listening(upstream) as ear:
+            assert (await ear.transcribe("u", SPEECH)).text == "One."
+            assert (await ear.transcribe("v", SPEECH)).text == "Two."
+            with pytest.raises(EngineFault, match="cannot be reached, or broke off"):
+                await ear.transcribe("w", SPEECH)
+
+
+async def test_what_is_under_way_at_the_end_is_given_up() -> None:
+    slow = Answer(b"", kind="application/json", held=0)
+    async with stand_in(slow) as upstream:
+        server = RemoteServer(upstream.url, "stt", "the recognition server", KEY)
+        speech = RemoteSpeech(server)
+        (piece,) = speech.pieces(SPEECH)
+        asked = asyncio.ensure_future(asyncio.to_thread(speech.hear, piece, Hearing()))
+        await slow.reached.wait()
+        await speech.aclose()
+        with pytest.raises(EngineFault, match="not asked any more"):
+            await asked

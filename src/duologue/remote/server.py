@@ -10,19 +10,21 @@ was meant to go.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import openai
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from duologue.errors import ConfigFault, EngineFault
 from duologue.remote.address import parse
 from duologue.remote.told import MOST_READ, told
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 CONNECT_S = 5.0
 ANSWER_S = 60.0
@@ -67,17 +69,6 @@ class RemoteServer:
         )
         _forget_environment(self.client)
 
-    def blocking_client(self) -> OpenAI:
-        """Another client of the same server, for worker threads; whoever asked closes it."""
-        client = OpenAI(
-            api_key=self._key or "none",
-            base_url=self.address.base_url,
-            max_retries=0,
-            http_client=DefaultHttpxClient(**_transport(self.answer_s)),
-        )
-        _forget_environment(client)
-        return client
-
     @contextmanager
     def faults(self) -> Iterator[None]:
         """Around everything that is asked of the server: its faults become `EngineFault`."""
@@ -95,8 +86,19 @@ class RemoteServer:
             raise self.fault(f"reported: {error.message}", _code(None, error)) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise self.fault(f"broke off ({type(error).__name__})") from None
+        except RecursionError:
+            raise self.fault("answered nonsense (JSON that is nested too deeply)") from None
         except ValueError as error:  # JSON that is none, or of another shape
             raise self.fault(f"answered nonsense ({error})") from None
+
+    async def asked(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What `ask` gives; it is called again where a connection that was kept had gone stale."""
+        try:
+            return await ask()
+        except openai.APITimeoutError:
+            raise
+        except openai.APIConnectionError:
+            return await ask()
 
     def fault(self, message: str, code: str | None = None) -> EngineFault:
         """The fault of this server, in words that may be shown; the log says where it is."""
@@ -133,7 +135,7 @@ def _fits_a_header(key: str) -> bool:
     return key.isascii() and key.isprintable() and key == key.strip()
 
 
-def _forget_environment(client: AsyncOpenAI | OpenAI) -> None:
+def _forget_environment(client: AsyncOpenAI) -> None:
     """What the SDK took from the environment is meant for other servers than this one."""
     client.organization = client.project = None
     client._custom_headers = {}

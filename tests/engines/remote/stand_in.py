@@ -39,7 +39,8 @@ DONE = b"data: [DONE]\n\n"
 class Answer:
     """One answer: `pieces` are sent in order; `gate` shuts before piece number `held`.
 
-    While it is shut, comments that say nothing are sent every `heartbeat_s`.
+    While it is shut, comments that say nothing are sent every `heartbeat_s`, or else `beat`. One
+    that is `gone` is none: the connection is closed as if it had been so before the request.
     """
 
     def __init__(
@@ -51,9 +52,12 @@ class Answer:
         held: int | None = None,
         cut: bool = False,
         heartbeat_s: float | None = None,
+        beat: bytes = b": alive\n\n",
+        gone: bool = False,
     ) -> None:
         self.pieces, self.status, self.kind, self.headers = pieces, status, kind, headers
         self.held, self.cut, self.heartbeat_s = held, cut, heartbeat_s
+        self.beat, self.gone = beat, gone
         self.gate = asyncio.Event()
         self.reached = asyncio.Event()
         self.dropped = asyncio.Event()
@@ -93,6 +97,8 @@ class StandIn:
     async def _answer(
         self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        if answer.gone:
+            raise ConnectionError
         writer.write(
             f"HTTP/1.1 {answer.status}\r\nContent-Type: {answer.kind}\r\n{answer.headers}"
             "Transfer-Encoding: chunked\r\n\r\n".encode()
@@ -131,7 +137,7 @@ class StandIn:
 async def _beat(answer: Answer, writer: asyncio.StreamWriter) -> None:
     while answer.heartbeat_s is not None:
         await asyncio.sleep(answer.heartbeat_s)
-        writer.write(b"9\r\n: alive\n\n\r\n")
+        writer.write(f"{len(answer.beat):x}\r\n".encode() + answer.beat + b"\r\n")
 
 
 @asynccontextmanager

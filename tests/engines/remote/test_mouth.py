@@ -111,6 +111,10 @@ async def test_nothing_to_pronounce_asks_nobody() -> None:
             "over its quota .* no more for …",
         ),
         (Answer(b"", kind="audio/pcm", held=0), r"did not answer within 0\.3 s"),
+        (
+            Answer(b"", kind="audio/pcm", held=0, heartbeat_s=0.05, beat=b"\0"),
+            r"did not answer within 0\.3 s",
+        ),
     ],
 )
 async def test_a_fault_is_told_and_the_next_clause_is_spoken(
@@ -131,3 +135,17 @@ async def test_an_absent_voice_is_told() -> None:
     async with speaking(upstream) as mouth:
         with pytest.raises(EngineFault, match="cannot be reached"):
             await mouth.speak("Hi.", voice="", speed=1.0)
+
+
+async def test_a_connection_that_had_gone_stale_is_made_anew_once() -> None:
+    def good() -> Answer:
+        return Answer(hum(0.2), kind="audio/pcm")
+
+    gone = Answer(gone=True)
+    async with stand_in(good(), gone, good(), gone, gone) as upstream:
+        async with speaking(upstream) as mouth:
+            for _ in range(2):
+                assert seconds(list(await mouth.speak("Hi.", voice="", speed=1.0))) > 0.2
+            with pytest.raises(EngineFault, match="cannot be reached, or broke off"):
+                await mouth.speak("Hi.", voice="", speed=1.0)
+    assert len(upstream.requests) == 5

@@ -5,6 +5,7 @@ Closing the thoughts closes the connection, which is how such a server is told t
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import msgspec
 import openai
@@ -66,7 +67,7 @@ class ChatServer:
         limit is refused, which is then another from now on.
         """
         try:
-            return await self._post(body)
+            return await self.remote.asked(partial(self._post, body))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as refusal:
             if LIMITS[0] not in refusal.message:
                 raise
@@ -76,10 +77,6 @@ class ChatServer:
             stream = await self._post(renamed)
             self.limit = LIMITS[1]
             return stream
-        except openai.APITimeoutError:
-            raise
-        except openai.APIConnectionError:
-            return await self._post(body)
 
     async def _post(self, body: bytes) -> AsyncStream[object]:
         # The body was encoded in a worker thread; chunks come as plain data (`cast_to`).

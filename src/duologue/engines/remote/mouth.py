@@ -8,6 +8,7 @@ loudness are made the same as those of the voice in this process.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from duologue.audio import pcm as audio
 from duologue.core.settings import WELL_KNOWN_VOICES
@@ -44,7 +45,9 @@ class RemoteMouth:
             "speed": speed,
         }
         with self._server.faults():
-            data, media_type = await self._sound(body)
+            # For all of a clause: one that comes drop by drop would hold its reply for ever.
+            async with asyncio.timeout(self._server.answer_s):
+                data, media_type = await self._server.asked(partial(self._sound, body))
             try:
                 return await asyncio.to_thread(_words, clause, data, media_type, speed)
             except Unreadable as what:
