@@ -108,7 +108,7 @@ class RemoteServer:
 
     def check_type(self, response: httpx2.Response, wanted: str) -> None:
         """Raise `EngineFault` unless the answer is of a media type (or its beginning)."""
-        found = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        found = media_type(response)
         if not found.startswith(wanted):
             raise self.fault(f"answered {found or 'something'} in place of {wanted}")
 
@@ -128,6 +128,12 @@ class RemoteServer:
         if status == 429:
             return self.fault(f"is over its quota or too busy (429): {said}", _code(429, error))
         return self.fault(f"refused ({status}): {said}", _code(status, error))
+
+
+def media_type(response: httpx2.Response) -> str:
+    """What an answer says it is, without parameters."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower()
 
 
 def _fits_a_header(key: str) -> bool:

@@ -166,8 +166,7 @@ async def test_calls_come_in_pieces_or_whole(pieces: list[bytes]) -> None:
     answer = Answer(*words("Let me look."), *pieces, chunk({}, "tool_calls"), usage(60, 30), DONE)
     async with stand_in(answer) as upstream, talking(upstream) as talk:
         talk.put(typed("u", "Weather?"))
-        ask = Ask(tools=TOOLS, tool_choice="function:weather", parallel_calls=False)
-        got = await events(talk.reply(ask))
+        got = await events(talk.reply(Ask(tools=TOOLS, tool_choice="function:weather")))
     assert text(got).strip() == "Let me look."
     assert calls(got) == {
         0: ("weather", '{"city":"Rome"}', True),
@@ -176,7 +175,7 @@ async def test_calls_come_in_pieces_or_whole(pieces: list[bytes]) -> None:
     assert tokens(got) == 30
     (asked,) = upstream.requests
     assert asked["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
-    assert asked["parallel_tool_calls"] is False
+    assert "parallel_tool_calls" not in asked
     assert asked["tools"] == [
         {
             "type": "function",
@@ -260,6 +259,30 @@ FAULTS = {
     ),
     "no JSON": (Answer(b"data: {oops\n\n"), "nonsense"),
     "another shape": (Answer(b'data: {"choices":[{"delta":{"content":7}}]}\n\n'), "nonsense"),
+    "a call of what was not offered": (
+        Answer(tool(0, "rm_rf", "{}", id="a"), chunk({}, "tool_calls"), DONE),
+        "not offered: 'rm_rf'",
+    ),
+    "a call with NaN": (
+        Answer(tool(0, "weather", '{"x":NaN}', id="a"), chunk({}, "tool_calls"), DONE),
+        "no JSON",
+    ),
+    "a call that is nested too deeply": (
+        Answer(tool(0, "weather", '{"x":' + "[" * 9999, id="a"), chunk({}, "tool_calls"), DONE),
+        "no JSON",
+    ),
+    "a chunk that is nested too deeply": (
+        Answer(b"data: " + b"[" * 99_999 + b"\n\n"),
+        "nested too deeply",
+    ),
+    "a whole answer that is an error": (
+        Answer(b'{"error":{"message":"out of memory"}}', kind="application/json"),
+        "out of memory",
+    ),
+    "a whole answer without an end": (
+        Answer(*[b'"' * 65_536] * 17, kind="application/json"),
+        "nonsense",
+    ),
     "a call that is no JSON": (
         Answer(tool(0, "weather", '{"city":', id="a"), chunk({}, "tool_calls"), DONE),
         "no JSON",
@@ -611,3 +634,102 @@ async def test_secrets_that_are_not_ours_reach_neither_client_nor_log(
             await events(talk.reply(Ask()))
     for shown in (fault.value.message, caplog.text):
         assert "OTHER" not in shown and "10.1.2.3" not in shown
+
+
+BOTH = (Tool("clock"), *TOOLS)
+
+
+async def test_calls_that_were_not_asked_for_are_passed_over() -> None:
+    def answer() -> Answer:
+        made = (tool(0, "weather", "{}", id="a"), tool(1, "clock", "{}", id="b"))
+        return Answer(*words("So."), *made, chunk({}, "tool_calls"), DONE)
+
+    async with stand_in(*(answer() for _ in range(4))) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        got = await events(talk.reply(Ask(tools=BOTH)))
+        assert calls(got) == {0: ("weather", "{}", True), 1: ("clock", "{}", True)}
+        got = await events(talk.reply(Ask(tools=BOTH, parallel_calls=False)))
+        assert calls(got) == {0: ("weather", "{}", True)} and tokens(got) == 5
+        got = await events(talk.reply(Ask(tools=BOTH, tool_choice="function:clock")))
+        assert calls(got) == {0: ("clock", "{}", True)}
+        got = await events(talk.reply(Ask(tools=BOTH, tool_choice="none")))
+        assert not calls(got) and text(got) == "So. "
+    assert upstream.requests[1]["parallel_tool_calls"] is False
+
+
+async def test_another_call_than_the_one_that_was_required_is_asked_for_as_json() -> None:
+    other = Answer(tool(0, "clock", "{}", id="a"), chunk({}, "tool_calls"), DONE)
+    call = Answer(*words('{"name": "weather", "arguments": {}}'), chunk({}, "stop"), DONE)
+    async with stand_in(other, call) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Weather?"))
+        got = await events(talk.reply(Ask(tools=BOTH, tool_choice="function:weather")))
+    assert calls(got) == {0: ("weather", "{}", True)}
+    assert "response_format" in upstream.requests[1]
+
+
+def called(**call: object) -> bytes:
+    return chunk({"tool_calls": [call]})
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said", "made"),
+    [
+        ([*words("Fine."), chunk({}, "stop"), b'data: {"choices":null}\n\n'], "Fine. ", {}),
+        (
+            [*words("Fine."), b'data: {"choices":[{"delta":null,"finish_reason":"stop"}]}\n\n'],
+            "Fine. ",
+            {},
+        ),
+        ([chunk({"content": None, "refusal": "I cannot."}), chunk({}, "stop")], "I cannot.", {}),
+        (
+            [
+                called(index=0, id="a", function={"name": "weather", "arguments": None}),
+                called(index=0, function=None),
+                chunk({}, "tool_calls"),
+            ],
+            "",
+            {0: ("weather", "{}", True)},
+        ),
+        (
+            [
+                called(index=0, id="a", function={"name": "weather", "arguments": {"x": "é"}}),
+                chunk({}, "tool_calls"),
+            ],
+            "",
+            {0: ("weather", '{"x": "é"}', True)},
+        ),
+        (
+            [
+                called(index=0, id="a", function={"name": "weather", "arguments": '{"x"'}),
+                called(index=0, id="b", function={"arguments": ": 1"}),
+                called(id="c", function={"arguments": "}"}),
+                called(function={"name": "weather", "arguments": "{}"}),
+                chunk({}, "tool_calls"),
+            ],
+            "",
+            {0: ("weather", '{"x": 1}', True), 1: ("weather", "{}", True)},
+        ),
+    ],
+)
+async def test_shapes_that_do_no_harm_are_read(
+    pieces: list[bytes], said: str, made: dict[int, tuple[str, str, bool]]
+) -> None:
+    async with stand_in(Answer(*pieces, DONE)) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        got = await events(talk.reply(Ask(tools=TOOLS)))
+    assert text(got) == said and calls(got) == made
+
+
+async def test_an_answer_that_is_not_streamed_is_read_whole() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "All whole.", "tool_calls": [call]}
+    whole = {
+        "choices": [{"message": message, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 5},
+    }
+    answer = Answer(json.dumps(whole).encode(), kind="application/json; charset=utf-8")
+    async with stand_in(answer) as upstream, talking(upstream) as talk:
+        talk.put(typed("u", "Go on."))
+        got = await events(talk.reply(Ask(tools=TOOLS)))
+    assert text(got) == "All whole." and calls(got) == {0: ("weather", "{}", True)}
+    assert tokens(got) == 5

@@ -162,7 +162,7 @@ class ChatTalk:
         if completion.forced is None or self._known.sees_to_calls:
             try:
                 held = forced_call.Held(is_required=completion.forced is not None)
-                stream = ChatStream()
+                stream = ChatStream(completion.ask)
                 async with aclosing(self._answer(completion, held, stream)) as answer:
                     async for event in answer:
                         yield event
@@ -205,7 +205,7 @@ class ChatTalk:
         self, completion: _Completion, body: bytes, spent: int
     ) -> AsyncGenerator[Began | Thought | Finish, None]:
         """The call that an answer of nothing else is; `spent` are tokens said before in vain."""
-        stream, tokens, text = ChatStream(), 0, ""
+        stream, tokens, text = ChatStream(completion.ask), 0, ""
         async with aclosing(self._known.thoughts(body, stream)) as thoughts:
             async for thought in thoughts:
                 tokens += thought.tokens

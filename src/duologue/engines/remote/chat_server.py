@@ -4,9 +4,11 @@ Closing the thoughts closes the connection, which is how such a server is told t
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from functools import partial
 
+import httpx2
 import msgspec
 import openai
 from openai import AsyncStream
@@ -14,13 +16,16 @@ from openai import AsyncStream
 from duologue.engines.composed.parts import Thought
 from duologue.engines.counted import Counted
 from duologue.engines.remote.chat_stream import ChatStream
-from duologue.remote.server import RemoteServer
+from duologue.remote.server import RemoteServer, media_type
 
 JSON = {"Content-Type": "application/json"}
 LIMITS = ("max_tokens", "max_completion_tokens")
 """What the limit of a reply is called. All servers know the first but those of the hosted
 API's reasoning models, which know the other only."""
 
+
+MOST_BYTES = 1024 * 1024
+"""Of an answer that is not streamed: a reply is some kilobytes."""
 
 BROKEN = ("abort", "aborted", "cancelled", "canceled", "error", "failed")
 """What vLLM, SGLang and gateways say for a reply that has no proper end."""
@@ -40,10 +45,14 @@ class ChatServer:
         """One request, read through `stream` to its end."""
         with self.remote.faults():
             async with await self._open(body) as chunks:
-                self.remote.check_type(chunks.response, "text/event-stream")
-                while (data := await self._next(chunks)) is not None:
-                    for thought in stream.take(data):
+                if media_type(chunks.response) == "application/json":
+                    for thought in stream.take(await self._whole(chunks.response)):
                         yield thought
+                else:
+                    self.remote.check_type(chunks.response, "text/event-stream")
+                    while (data := await self._next(chunks)) is not None:
+                        for thought in stream.take(data):
+                            yield thought
             if stream.finish_reason is None:
                 raise self.remote.fault("broke off in the middle of a reply")
             if stream.finish_reason == "content_filter":
@@ -59,6 +68,20 @@ class ChatServer:
         """The next chunk. A server that sends nothing but signs of life is given up, too."""
         async with asyncio.timeout(self.remote.answer_s):
             return await anext(chunks, None)
+
+    async def _whole(self, response: httpx2.Response) -> object:
+        """An answer that is not streamed, though it was asked for so."""
+        body = bytearray()
+        async with asyncio.timeout(self.remote.answer_s):
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise ValueError("an answer without an end")
+        answer = json.loads(body)
+        if isinstance(answer, dict) and (error := answer.get("error")):
+            said = error.get("message") if isinstance(error, dict) else error
+            raise self.remote.fault(f"reported: {said}")
+        return answer
 
     async def _open(self, body: bytes) -> AsyncStream[object]:
         """The answer's stream.

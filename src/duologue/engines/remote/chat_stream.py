@@ -1,8 +1,9 @@
 """The chunks of a streamed chat completion in, thoughts and calls out. Pure.
 
 Servers differ in small things, and this takes them as they are: calls that come whole or in
-pieces, several calls under one index, thinking aloud between `<think>` tags (which is not
-said), usage with or without details, or none.
+pieces, several calls under one index, arguments as an object, thinking aloud between `<think>`
+tags (which is not said), usage with or without details, or none, null for what is empty, an
+answer that is not streamed. Calls that the reply was not to make are passed over (`calls.py`).
 """
 
 import json
@@ -11,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from duologue.core.talk import Call
+from duologue.core.talk import Ask, Call
+from duologue.engines.calls import is_object, is_wanted
 from duologue.engines.composed.parts import Thought
 from duologue.text import TextStream, well_formed
 
@@ -22,7 +24,7 @@ class FunctionDelta(msgspec.Struct, frozen=True):
     """A piece of a call's name and arguments."""
 
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True):
@@ -30,20 +32,22 @@ class ToolCallDelta(msgspec.Struct, frozen=True):
 
     index: int | None = None
     id: str | None = None
-    function: FunctionDelta = FunctionDelta()
+    function: FunctionDelta | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):
     """What is new in a choice."""
 
     content: str | None = None
+    refusal: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The one choice."""
+    """The one choice; `message` is that of an answer which is not streamed."""
 
-    delta: Delta = Delta()
+    delta: Delta | None = None
+    message: Delta | None = None
     finish_reason: str | None = None
 
 
@@ -65,7 +69,7 @@ class ChatUsage(msgspec.Struct, frozen=True):
 class Chunk(msgspec.Struct, frozen=True):
     """One event of the stream; what else is in it is passed over."""
 
-    choices: list[Choice] = []
+    choices: list[Choice] | None = None
     usage: Any = None
 
 
@@ -81,9 +85,13 @@ def _usage(told: Any) -> ChatUsage | None:
 
 
 class ChatStream:
-    """Feed it chunks, get thoughts; `flush` at the end. Raises `ValueError` on a broken call."""
+    """Feed it chunks of the answer to `ask`, get thoughts; `flush` at the end.
 
-    def __init__(self) -> None:
+    Raises `ValueError` on a call that is broken, or of what was not offered.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
         self.finish_reason: str | None = None
         self.usage: ChatUsage | None = None
         self._aloud = _Aloud()
@@ -91,16 +99,18 @@ class ChatStream:
         self._written = TextStream()
         self._calls = 0
         self._key: tuple[int | None, str | None] | None = None
+        self._is_wanted = False
         self._arguments = ""
 
     def take(self, data: object) -> Iterator[Thought]:
         """What is new with a chunk. Raises `msgspec.ValidationError` where it is none."""
         chunk = msgspec.convert(data, Chunk)
         self.usage = _usage(chunk.usage) or self.usage
-        for choice in chunk.choices[:1]:
-            if choice.delta.content:
-                yield Thought(self._aloud.push(self._text.push(choice.delta.content)))
-            for piece in choice.delta.tool_calls or ():
+        for choice in (chunk.choices or [])[:1]:
+            delta = choice.delta or choice.message or Delta()
+            if said := (delta.content or "") + (delta.refusal or ""):
+                yield Thought(self._aloud.push(self._text.push(said)))
+            for piece in delta.tool_calls or ():
                 yield from self._call(piece)
             self.finish_reason = choice.finish_reason or self.finish_reason
 
@@ -111,37 +121,55 @@ class ChatStream:
         yield from self._end_call()
 
     def _call(self, piece: ToolCallDelta) -> Iterator[Thought]:
-        if self._begins(piece):
+        function = piece.function or FunctionDelta()
+        name = well_formed(function.name or "")
+        if self._begins(piece, name):
             yield from self._end_call()
-            if not piece.function.name:
+            if not name:
                 raise ValueError("a function call without a name")
             self._key = (piece.index, piece.id)
-            self._calls += 1
-            yield Thought(call=Call(self._calls - 1, name=well_formed(piece.function.name)))
-        if piece.function.arguments:
-            delta = self._written.push(piece.function.arguments)
-            self._arguments += delta
-            yield Thought(call=Call(self._calls - 1, delta=delta))
+            self._is_wanted = is_wanted(self._ask, name, self._calls)
+            self._calls += self._is_wanted
+            yield self._told(name=name)
+        arguments = function.arguments or ""
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        if arguments:
+            yield self._written_on(self._written.push(arguments))
 
-    def _begins(self, piece: ToolCallDelta) -> bool:
+    def _begins(self, piece: ToolCallDelta, name: str) -> bool:
         """Whether it is a piece of another call than the one under way."""
         if self._key is None:
             return True
         index, call_id = self._key
-        return piece.index != index or bool(piece.id and piece.id != call_id)
+        if None not in (piece.index, index) and piece.index != index:
+            return True
+        # Some servers give each piece an id of its own.
+        return bool(name) and (piece.id != call_id if piece.id else piece.index is None)
+
+    def _written_on(self, delta: str, tokens: int = 1) -> Thought:
+        self._arguments += delta
+        return self._told(delta=delta, tokens=tokens)
+
+    def _told(
+        self, *, name: str = "", delta: str = "", final: bool = False, tokens: int = 1
+    ) -> Thought:
+        """A piece of the call under way; of one that is passed over only what it costs."""
+        if not self._is_wanted:
+            return Thought(tokens=tokens)
+        return Thought(call=Call(self._calls - 1, name, delta, final), tokens=tokens)
 
     def _end_call(self) -> Iterator[Thought]:
         if self._key is None:
             return
         if rest := self._written.flush():
-            self._arguments += rest
-            yield Thought(call=Call(self._calls - 1, delta=rest), tokens=0)
+            yield self._written_on(rest, tokens=0)
         arguments, self._arguments, self._key = self._arguments, "", None
         if not arguments.strip():
-            yield Thought(call=Call(self._calls - 1, delta="{}"), tokens=0)
-        elif not _is_object(arguments):
+            yield self._told(delta="{}", tokens=0)
+        elif self._is_wanted and not is_object(arguments):
             raise ValueError("the arguments of a function call are no JSON object")
-        yield Thought(call=Call(self._calls - 1, final=True), tokens=0)
+        yield self._told(final=True, tokens=0)
 
 
 class _Aloud:
@@ -172,10 +200,3 @@ class _Aloud:
     def flush(self) -> str:
         text, self._held = self._held, ""
         return "" if self._silent else text
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(json.loads(arguments), dict)
-    except ValueError:
-        return False

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from duologue.core.talk import Ask, Tool
+from duologue.engines.calls import allowed
 from duologue.engines.completions import Message
 from duologue.engines.composed.parts import Thought
 
@@ -74,7 +75,7 @@ def forced(body: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
     """A request that can be answered by nothing but a call; `body` is the one with tools."""
     left_out = ("tools", "tool_choice", "parallel_tool_calls")
     kept = {key: value for key, value in body.items() if key not in left_out}
-    schema = {"name": "call", "schema": _schema(_allowed(ask))}
+    schema = {"name": "call", "schema": _schema(allowed(ask))}
     return kept | {
         "messages": _told(body["messages"], order(ask)),
         "response_format": {"type": "json_schema", "json_schema": schema},
@@ -85,7 +86,7 @@ def order(ask: Ask) -> str:
     """What the model is told in words."""
     tools = [
         {"name": tool.name, "description": tool.description, "arguments": tool.parameters}
-        for tool in _allowed(ask)
+        for tool in allowed(ask)
     ]
     return "\n".join([ORDER, *(json.dumps(tool, ensure_ascii=False) for tool in tools)])
 
@@ -93,14 +94,9 @@ def order(ask: Ask) -> str:
 def parse(text: str, ask: Ask) -> tuple[str, str]:
     """Name and arguments (JSON) of the call that an answer is. Raises `ValueError`."""
     call = msgspec.json.decode(text, type=_Call)
-    if call.name not in {tool.name for tool in _allowed(ask)}:
+    if call.name not in {tool.name for tool in allowed(ask)}:
         raise ValueError("a call of a function that was not offered")
     return call.name, json.dumps(call.arguments, ensure_ascii=False)
-
-
-def _allowed(ask: Ask) -> list[Tool]:
-    kind, _, name = ask.tool_choice.partition(":")
-    return [tool for tool in ask.tools if kind != "function" or tool.name == name]
 
 
 def _told(messages: list[Message], text: str) -> list[Message]:

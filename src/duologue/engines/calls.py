@@ -1,0 +1,35 @@
+"""Which function calls of a server may be passed on: what was asked and what it calls in, a verdict
+out. Pure.
+
+What a reply was not to call (others than `tool_choice` names, a second one where one at a time
+was asked for) is passed over; what nobody has is a fault.
+"""
+
+import msgspec
+
+from duologue.core.talk import Ask, Tool
+
+
+def allowed(ask: Ask) -> list[Tool]:
+    """The functions that a reply may call."""
+    kind, _, name = ask.tool_choice.partition(":")
+    if kind == "none":
+        return []
+    return [tool for tool in ask.tools if kind != "function" or tool.name == name]
+
+
+def is_wanted(ask: Ask, name: str, before: int) -> bool:
+    """Whether a call is one to make, after so many `before`. `ValueError` for an unknown name."""
+    if name not in {tool.name for tool in ask.tools}:
+        raise ValueError(f"a call of a function that was not offered: {name[:64]!r}")
+    if before and not ask.parallel_calls:
+        return False
+    return name in {tool.name for tool in allowed(ask)}
+
+
+def is_object(arguments: str) -> bool:
+    """Whether arguments are a JSON object, in the letter of the standard: NaN is none."""
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
