@@ -265,10 +265,17 @@ def test_events_and_sessions_cannot_be_changed():
 
 
 def test_text_of_an_engine_that_is_no_text_does_not_keep_the_event_back():
-    (event, *_) = SERVER_EXAMPLES["response.done"]
+    event = next(e for e in SERVER_EXAMPLES["response.done"] if e.response.output)
     plain = json.loads(encode_server_event(event))
-    bad = msgspec.structs.replace(event.response, metadata={"k\ud83d": "half \ud83d, 😀"})
+    item = msgspec.structs.replace(event.response.output[0], id="item \ud83d")
+    bad = msgspec.structs.replace(
+        event.response,
+        metadata={"k\ud83d": "half \ud83d, 😀"},
+        output=(item, *event.response.output[1:]),
+    )
     told = json.loads(encode_server_event(msgspec.structs.replace(event, response=bad)))
     assert told["response"].pop("metadata") == {"k\ufffd": "half \ufffd, 😀"}
+    assert told["response"]["output"][0].pop("id") == "item \ufffd"
     plain["response"].pop("metadata", None)
+    plain["response"]["output"][0].pop("id")
     assert told == plain

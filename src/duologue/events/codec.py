@@ -114,7 +114,7 @@ def _well_formed(value: Any) -> Any:
     match value:
         case str():
             return well_formed(value)
-        case list():
+        case list() | tuple():
             return [_well_formed(each) for each in value]
         case dict():
             return {well_formed(key): _well_formed(each) for key, each in value.items()}
