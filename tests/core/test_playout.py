@@ -158,6 +158,17 @@ def test_a_reply_interrupted_before_its_first_sound_was_never_heard() -> None:
     assert t.events(ResponseDone)[0].response.output[0].content[0].transcript == ""
 
 
+def test_what_was_played_to_its_end_can_still_be_cut_shorter() -> None:
+    t = on_a_call()
+    greets(t)
+    t.run(5.0)
+    item_id = t.events(ConversationItemDone)[0].item.id
+    t.client_sends(5.1, truncate(item_id, 2000))
+    t.run(5.2)
+    assert t.engine.cuts == [(item_id, 2000, "Hello there")]
+    assert t.types()[-2:] == [STOPPED, TRUNCATED] and CLEARED not in t.types()
+
+
 def test_a_client_cannot_claim_to_have_heard_what_was_not_played() -> None:
     t = on_a_call()
     greets(t)
