@@ -4,7 +4,8 @@
 """
 
 from duologue.config.layers import DEFAULT_FILE, FILE_VARIABLE, load
-from duologue.config.settings import BUILT_IN_ENGINES, MIB, SETTINGS, ServerConfig, Setting
+from duologue.config.settings import BUILT_IN_ENGINES, MIB, ServerConfig
+from duologue.config.table import SETTINGS, Setting
 
 __all__ = [
     "BUILT_IN_ENGINES", "DEFAULT_FILE", "FILE_VARIABLE", "MIB", "SETTINGS", "ServerConfig",

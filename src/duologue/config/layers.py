@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from duologue.config.settings import PREFIX, SETTINGS, ServerConfig, Setting
+from duologue.config.settings import ServerConfig
+from duologue.config.table import PREFIX, SETTINGS, Setting
 from duologue.errors import ConfigFault
 
 log = logging.getLogger(__name__)

@@ -1,18 +1,13 @@
-"""The settings themselves: `ServerConfig`, and the table of its fields.
+"""The settings themselves: `ServerConfig`.
 
-Names are mechanical: `silence_duration_ms` in the file is `DUOLOGUE_SILENCE_DURATION_MS` and
-`--silence-duration-ms`. Help texts, limits and the table in `docs/reference/settings.md` all
-come from the fields below.
+Help texts, limits and the table in `docs/reference/settings.md` all come from the fields below,
+by `table.py`.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-import msgspec.inspect
 from msgspec import Meta
-
-PREFIX = "DUOLOGUE_"
 
 MIB = 1024 * 1024
 SECRET = {"secret": True}
@@ -441,74 +436,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         shown = (
-            f"{setting.key}={'…' if setting.secret and value else repr(value)}"
-            for setting in SETTINGS
-            if (value := getattr(self, setting.key)) != setting.default
+            f"{field.name}={'…' if value and _is_secret(field.type) else repr(value)}"
+            for field in msgspec.structs.fields(self)
+            if (value := getattr(self, field.name)) != field.default
         )
         return f"ServerConfig({', '.join(shown)})"
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One field of `ServerConfig` as the layers, the command line and the docs see it."""
-
-    key: str
-    type: Any
-    default: Any
-    allowed: str
-    description: str
-    secret: bool
-    has_option: bool
-
-    @property
-    def variable(self) -> str:
-        return PREFIX + self.key.upper()
-
-    @property
-    def flag(self) -> str | None:
-        """The command line option; None where a value would be seen in the process list."""
-        return "--" + self.key.replace("_", "-") if self.has_option else None
-
-
-def _allowed(kind: msgspec.inspect.Type) -> str:
-    """The values of a type in words."""
-    match kind:
-        case msgspec.inspect.Metadata(type=inner):
-            return _allowed(inner)
-        case msgspec.inspect.UnionType(types=types):
-            return _allowed(next(t for t in types if not isinstance(t, msgspec.inspect.NoneType)))
-        case msgspec.inspect.LiteralType(values=values):
-            return " or ".join(f'"{value}"' for value in values)
-        case msgspec.inspect.BoolType():
-            return "true or false"
-        case msgspec.inspect.IntType(ge=low, le=high):
-            return f"a whole number from {low}" + (f" to {high}" if high is not None else "")
-        case msgspec.inspect.FloatType(gt=low):
-            return f"a number above {low:g}" if low is not None else "a number"
-        case msgspec.inspect.StrType(min_length=least):
-            return "text, not empty" if least else "text"
-    raise AssertionError(kind)
-
-
-def _settings() -> Iterator[Setting]:
-    described = msgspec.inspect.type_info(ServerConfig)
-    assert isinstance(described, msgspec.inspect.StructType)
-    annotations = ServerConfig.__annotations__
-    for field in described.fields:
-        extra: Mapping[str, Any] = {}
-        description = ""
-        kind: Any = field.type
-        if isinstance(kind, msgspec.inspect.Metadata):
-            extra = kind.extra or {}
-            description = (kind.extra_json_schema or {}).get("description", "")
-        yield Setting(
-            key=field.name,
-            type=annotations[field.name],
-            default=field.default,
-            allowed=_allowed(field.type),
-            description=description,
-            secret=bool(extra.get("secret")),
-            has_option=bool(extra.get("option", not extra.get("secret"))),
-        )
-
-
-SETTINGS: tuple[Setting, ...] = tuple(_settings())
+def _is_secret(kind: Any) -> bool:
+    return any((note.extra or {}).get("secret") for note in getattr(kind, "__metadata__", ()))
