@@ -73,7 +73,8 @@ def echo() -> ModuleType:
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_the_example_engine_keeps_the_rule(rule: Rule) -> None:
-    assert rule.check(echo().EchoEngine) in (None, "it calls no functions")
+    excused = ("it calls no functions", "it tells when it replies")
+    assert rule.check(echo().EchoEngine) in (None, *excused)
 
 
 async def test_a_stock_client_hears_its_own_voice_from_the_example_engine(plugins: Path) -> None:

@@ -35,7 +35,7 @@ async def turn(b: Bench | ComposedTalk, item: Item, number: int) -> None:
 async def test_sound_is_let_go_once_it_is_written_down_and_answered() -> None:
     async with bench() as b:
         pcm = new_sound("Is it sunny?")
-        await turn(b, Item("u1", "user", (Part(pcm=pcm),)), 1)
+        await turn(b, Item("u1", "user", (Part(pcm=pcm, media_id="u1"),)), 1)
         await turn(b, spoken("u2", "And now?"), 2)
         await rest()
         assert not is_held(pcm)
@@ -50,14 +50,18 @@ async def test_sound_is_let_go_once_it_is_written_down_and_answered() -> None:
 
 async def test_several_sounds_of_an_item_keep_their_own_words() -> None:
     async with bench() as b:
-        parts = (Part(pcm=new_sound("One.")), Part("two"), Part(pcm=new_sound("Three.")))
+        parts = (
+            Part(pcm=new_sound("One."), media_id="u1#0"),
+            Part("two"),
+            Part(pcm=new_sound("Three."), media_id="u1#2"),
+        )
         await turn(b, Item("u1", "user", parts), 1)
         await turn(b, typed("u2", "So?"), 2)
         await turn(b, typed("u3", "And?"), 3)
-        assert b.ear.heard == ["u1", "u1#1"]
+        assert b.ear.heard == ["u1#0", "u1#2"]
         assert "One. two Three." in b.prompts[-1]
         b.talk.drop("u1")
-        assert b.ear.forgotten == ["u1", "u1#1"]
+        assert b.ear.forgotten == ["u1#0", "u1#2"]
 
 
 async def test_sound_that_is_not_written_down_yet_is_kept_and_what_failed_is_not_understood() -> (
@@ -66,7 +70,7 @@ async def test_sound_that_is_not_written_down_yet_is_kept_and_what_failed_is_not
     async with bench() as b:
         pcm = new_sound("Hello.")
         b.ear.gate.shut()
-        b.talk.put(Item("u1", "user", (Part(pcm=pcm),)))
+        b.talk.put(Item("u1", "user", (Part(pcm=pcm, media_id="u1"),)))
         b.talk.put(typed("u2", "Well?"))
         await rest()
         assert is_held(pcm)
@@ -84,7 +88,7 @@ async def test_sound_that_is_not_written_down_yet_is_kept_and_what_failed_is_not
 async def test_images_that_the_window_has_dropped_are_let_go() -> None:
     async with bench() as b:
         image = "data:image/png;base64," + "x" * 40 + str(id(b))
-        await turn(b, Item("u1", "user", (Part(image_url=image),)), 1)
+        await turn(b, Item("u1", "user", (Part(image_url=image, media_id="u1"),)), 1)
         await rest()
         b.eye.read_urls.clear()
         assert is_held(image)

@@ -18,7 +18,10 @@ INVENTED = "A red car in front of a house."
 
 
 def shown(item_id: str, *texts: str, say: str = "") -> Item:
-    images = [Part(image_url=f"data:image/png;base64,{text}") for text in texts]
+    images = [
+        Part(image_url=f"data:image/png;base64,{text}", media_id=f"{text} {number}")
+        for number, text in enumerate(texts)
+    ]
     return Item(item_id, "user", (*images, *([Part(say)] if say else ())))
 
 
@@ -61,7 +64,7 @@ async def test_a_large_model_answers_itself() -> None:
 
 async def test_an_image_and_the_words_spoken_to_it_may_be_items_of_their_own() -> None:
     async with small(INVENTED) as b:
-        spoken = Item("u", "user", (Part(pcm=sound("Tell me more.")),))
+        spoken = Item("u", "user", (Part(pcm=sound("Tell me more."), media_id="u"),))
         assert text(await answers(b, [shown("i", "GATE 12"), spoken])) == f"{READ}GATE 12."
 
 

@@ -27,8 +27,8 @@ def upstream() -> Iterator[str]:
 def test_the_realtime_engine_keeps_the_rule(rule: Rule, upstream: str) -> None:
     async def made() -> RealtimeEngine:
         upstreams = [Upstream(upstream, UPSTREAM_KEY)]
-        traits, is_aligned = await common_traits(upstreams)
-        return RealtimeEngine(upstreams, traits, aligned=is_aligned)
+        common = await common_traits(upstreams)
+        return RealtimeEngine(upstreams, common.traits, aligned=common.aligned)
 
     why = rule.check(made, CASE)
     assert why == UNJUDGED.get(rule.name)

@@ -20,7 +20,7 @@ COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 
 def turn(name: str) -> Item:
-    return Item(name, "user", (Part(pcm=SOUND),))
+    return Item(name, "user", (Part(pcm=SOUND, media_id=name),))
 
 
 async def read(transcripts: Transcripts, name: str, ask: TranscriptionAsk = WRITTEN) -> Transcript:

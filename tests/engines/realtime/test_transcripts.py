@@ -25,8 +25,8 @@ async def test_talks_that_use_the_same_item_ids_are_kept_apart() -> None:
     transcripts = Transcripts()
     transcripts.expect("one", turn("m1"))
     transcripts.expect("two", turn("m2"))
-    transcripts.settle("one", "msg_1", "Mine.", 1)
-    transcripts.settle("two", "msg_1", "Yours.", 0)
+    transcripts.settle("one", "msg_1", Transcript("Mine.", 0.0), 1)
+    transcripts.settle("two", "msg_1", Transcript("Yours.", 0.0), 0)
     assert [await words(transcripts, name) for name in ("m1", "m2")] == ["Mine.", "Yours."]
     transcripts.leave("one")
     assert await words(transcripts, "m2") == "Yours."
@@ -37,8 +37,8 @@ async def test_talks_that_use_the_same_item_ids_are_kept_apart() -> None:
 async def test_each_sound_of_an_item_has_its_own_words() -> None:
     transcripts = Transcripts()
     transcripts.expect("talk", turn("m1", "m2", "m3"))
-    transcripts.settle("talk", "msg_1", "Second.", 2)
-    transcripts.settle("talk", "msg_1", "First.", 1)
+    transcripts.settle("talk", "msg_1", Transcript("Second.", 0.0), 2)
+    transcripts.settle("talk", "msg_1", Transcript("First.", 0.0), 1)
     transcripts.fail("talk", EngineFault("The upstream is gone."))
     assert [await words(transcripts, name) for name in ("m1", "m2")] == ["First.", "Second."]
     with pytest.raises(EngineFault, match="gone"):

@@ -194,7 +194,7 @@ async def test_of_sound_beside_words_and_images_each_is_sent_in_its_place() -> N
     parts = (
         Part(text="Listen:"),
         Part(text="known words", pcm=SECOND),
-        Part(image_url="data:image/png;base64,SALE"),
+        Part(image_url="data:image/png;base64,SALE", media_id="u"),
     )
     async with talking(upstream) as (talk, _):
         talk.put(typed("t", "Well."))

@@ -189,7 +189,8 @@ class ComposedTalk:
             assert item is not None, "what is dropped is no longer among them"
             if item_id in left_out:
                 self._sights.forget(item)
-                light = msgspec.structs.replace(item, parts=tuple(Part(p.text) for p in item.parts))
+                parts = tuple(Part(p.text, media_id=p.media_id) for p in item.parts)
+                light = msgspec.structs.replace(item, parts=parts)
             elif self._hears or item is self._history.last:
                 continue
             elif (written := self._transcripts.written(item)) is None:

@@ -49,7 +49,7 @@ class Transcripts:
 
     def forget(self, item: Item) -> None:
         """Withdraw an item: its sound was not what will be put, or it is gone."""
-        for part in _unheard(item):
+        for part in item.parts:  # also one whose sound was let go when it was written down
             if (task := self._work.pop(part.media_id, None)) is not None:
                 task.cancel()
                 self._ear.forget(part.media_id)
