@@ -59,7 +59,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         transcripts=transcripts,
         silence_s=config.upstream_timeout_s,
         ask_again=ask,
-        is_whole=common.is_whole,
+        away=common.away,
         opening=opening,
     )
     return Parts(

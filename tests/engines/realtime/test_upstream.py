@@ -61,11 +61,11 @@ async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:
     async with serving(scripted(script=large)) as one, serving(scripted(script=small)) as two:
         both = [Upstream(ws_url(base_url, ""), KEY) for base_url in (one, two)]
         common = await common_traits(both)
-        assert common.aligned and common.is_whole
+        assert common.aligned and not common.away
         assert (common.traits.context_tokens, common.traits.voices) == (5000, ("tone",))
         away = Upstream("ws://127.0.0.1:9/v1", KEY)
-        assert await common_traits([away, *both]) == structs.replace(common, is_whole=False)
-        assert await common_traits([away]) == Common(OPEN_TRAITS, False, False)
+        assert await common_traits([away, *both]) == structs.replace(common, away=(away,))
+        assert await common_traits([away]) == Common(OPEN_TRAITS, False, (away,))
 
 
 async def test_upstreams_of_which_one_takes_turns_and_one_is_asked_are_refused() -> None:

@@ -3,6 +3,7 @@
 It stands for no product; the real thing is another duologue, see tests/e2e/test_chain.py.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -69,6 +70,14 @@ async def engine(address: str, **options: Any) -> AsyncIterator[RealtimeEngine]:
 
 def said(text: str, item_id: str = "user_1") -> Item:
     return Item(item_id, "user", (Part(text=text),))
+
+
+async def looked_after(upstream: Upstream) -> None:
+    """Wait until an upstream that failed has been found well."""
+    looks = [task for task in asyncio.all_tasks() if task.get_name() == upstream.name]
+    assert looks
+    async with asyncio.timeout(5):
+        await asyncio.wait(looks)
 
 
 async def whole(replies: Any) -> list[ReplyEvent]:

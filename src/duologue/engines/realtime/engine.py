@@ -1,22 +1,21 @@
 """The engine: one upstream, or several alike, and the talks that are open with them.
 
-A session begins at the upstream that has the fewest; one that could not be reached is asked last
-for a while. A talk stays there until its session ends.
+A session begins where `upstreams` says. A talk stays there until its session ends, or that there.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from duologue.core.talk import Ask
 from duologue.engines.pace import Pace
-from duologue.engines.realtime.link import Link, Lost, Take
 from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.traits import Common
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
+from duologue.engines.realtime.upstreams import FIRST_CHECK_S, FULL, Reach, Upstreams
 from duologue.errors import ConfigFault, EngineBusy
 from duologue.runtime.ports import Talk, Traits
 
@@ -28,14 +27,8 @@ SETTLE_S = 2.0
 DOOR_S = 1.0
 """How long somebody at our door waits for the upstream to open its own."""
 
-FULL = ("session_limit_reached", "rate_limit_exceeded")
-"""Codes of an upstream that has no room for one more."""
-
 LOOK_S = 2.0
 """How long a session waits for upstreams that were away to say what they are."""
-
-DOWN_S = 10.0
-"""How long an upstream that could not be reached is asked last."""
 
 
 class RealtimeEngine:
@@ -45,7 +38,8 @@ class RealtimeEngine:
     Without `transcripts` the upstream need not transcribe. `connect_s` is how long it may take
     to begin a session, `silence_s` how long a reply may stand still, `settle_s` how long a
     cancelled one may hold up the next. `ask_again` is how upstreams are asked once more what they
-    are; unless given, it is known. `opening` are further fields of each session there, told once,
+    are; unless given, it is known. Those that are `away` are asked last, and looked at every
+    `check_s` and longer. `opening` are further fields of each session there, told once,
     when it is opened.
     """
 
@@ -61,7 +55,8 @@ class RealtimeEngine:
         settle_s: float = SETTLE_S,
         look_s: float = LOOK_S,
         ask_again: Callable[[], Awaitable[Common]] | None = None,
-        is_whole: bool = True,
+        away: Collection[Upstream] = (),
+        check_s: float = FIRST_CHECK_S,
         opening: Mapping[str, Any] | None = None,
     ) -> None:
         self.traits = traits
@@ -71,25 +66,25 @@ class RealtimeEngine:
         self._silence_s = silence_s
         self._settle_s = settle_s
         self._opening = opening or {}
-        self._open = dict.fromkeys(upstreams, 0)
-        self._down_until = dict.fromkeys(upstreams, 0.0)
+        self._upstreams = Upstreams(upstreams, away, back=self._back, check_s=check_s)
+        self._count = len(upstreams)
         self._told = upstreams[0].told
         self._talks: set[RealtimeTalk] = set()
         self._ask_again = ask_again
-        self._is_whole = is_whole
-        """Whether all upstreams have said what they are, as far as they do."""
+        self._is_known = len(away) < len(upstreams)
+        """Whether upstreams have said what they are, and none was found to be another."""
         self._look_s = look_s
         self._looking = asyncio.Lock()
         self._look_at = 0.0
 
     async def look(self) -> Traits:
-        """What the upstreams are; those that were away, or have changed, are asked again.
+        """What the upstreams are; asked again where all were away, or one has changed.
 
         Raises `EngineBusy` where they turn out not to fit together.
         """
         async with self._looking:
             clock = asyncio.get_running_loop().time
-            if self._ask_again is None or self._is_whole or clock() < self._look_at:
+            if self._ask_again is None or self._is_known or clock() < self._look_at:
                 return self.traits
             try:
                 async with asyncio.timeout(self._look_s):
@@ -101,12 +96,24 @@ class RealtimeEngine:
                 logger.error("no session can begin: %s", fault)
                 message = "The upstreams of this server do not fit together; its log says why."
                 raise EngineBusy(message) from None
-            self.traits, self._aligned = common.traits, common.aligned
-            self._is_whole = common.is_whole
+            self._learn(common)
         return self.traits
 
+    def _learn(self, common: Common) -> None:
+        self.traits, self._aligned = common.traits, common.aligned
+        self._is_known = len(common.away) < self._count
+
+    async def _back(self) -> None:
+        """One that was away is there again, and may be another than was thought."""
+        if self._ask_again is None:
+            return
+        try:
+            self._learn(await self._ask_again())
+        except ConfigFault:
+            self._is_known = False  # whoever comes next is told
+
     def _mistaken(self) -> None:
-        self._is_whole = False
+        self._is_known = False
 
     async def open(self, ask: Ask) -> Talk:
         """See `Engine.open`. An upstream that is away fails the reply, not the talk."""
@@ -120,12 +127,13 @@ class RealtimeEngine:
             "silence_s": self._silence_s,
             "opening": self._opening,
         }
+        reach = Reach(self._upstreams, connect_s=self._connect_s, settle_s=self._settle_s)
         talk: RealtimeTalk
         if self.traits.duplex:
             omni = not self._aligned
-            talk = RealtimeLiveTalk(ask, self._open_link, omni=omni, **options)
+            talk = RealtimeLiveTalk(ask, reach, omni=omni, **options)
         else:
-            talk = RealtimeTalk(ask, self._open_link, **options)
+            talk = RealtimeTalk(ask, reach, **options)
         self._talks.add(talk)
         fault = await talk.begun(DOOR_S)
         if fault is not None and fault.code in FULL:
@@ -133,28 +141,7 @@ class RealtimeEngine:
             raise EngineBusy(fault.message)
         return talk
 
-    def _open_link(self, take: Take, lost: Lost) -> Link:
-        clock = asyncio.get_running_loop().time
-        upstream = min(self._open, key=lambda one: self._rank(one, clock()))
-        self._open[upstream] += 1
-
-        def ended(was_connected: bool) -> None:
-            self._open[upstream] -= 1
-            if not was_connected:
-                self._down_until[upstream] = clock() + DOWN_S
-
-        return Link(
-            upstream,
-            take,
-            lost,
-            ended=ended,
-            connect_s=self._connect_s,
-            settle_s=self._settle_s,
-        )
-
-    def _rank(self, upstream: Upstream, now: float) -> tuple[bool, int]:
-        return now < self._down_until[upstream], self._open[upstream]
-
     async def aclose(self) -> None:
         """End every session at the upstreams."""
         await asyncio.gather(*(talk.aclose() for talk in list(self._talks)))
+        await self._upstreams.aclose()

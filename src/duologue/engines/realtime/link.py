@@ -56,7 +56,8 @@ class Order:
 class Link:
     """See the module. Made inside a running event loop; `aclose` gives it back.
 
-    `ended` is told at the end, whoever ended it, whether it was ever connected.
+    `began` is told with the first event that is no error, `ended` once at the end: of the fault,
+    before `lost` is, or of none, where we ended it.
     """
 
     def __init__(
@@ -65,15 +66,19 @@ class Link:
         take: Take,
         lost: Lost,
         *,
-        ended: Callable[[bool], None],
+        began: Callable[[], None],
+        ended: Callable[[EngineFault | None], None],
         connect_s: float,
         settle_s: float,
     ) -> None:
         self._upstream = upstream
         self._take = take
         self._lost = lost
+        self._began = began
         self._ended = ended
-        self._connected = False
+        self._has_ended = False
+        self.has_begun = False
+        """Whether the upstream has said anything but errors."""
         self._connect_s = connect_s
         self._settle_s = settle_s
         self._orders: asyncio.Queue[Order] = asyncio.Queue(ORDERS)
@@ -95,8 +100,19 @@ class Link:
         try:
             self._orders.put_nowait(order)
         except asyncio.QueueFull:
-            self._end(EngineFault("The upstream does not read what it is sent."))
-            self._life.cancel()
+            # Not at once: whoever sends is in the middle of telling a session what there is.
+            asyncio.get_running_loop().call_soon(self._overflow)
+
+    def _overflow(self) -> None:
+        self._end(EngineFault("The upstream does not read what it is sent."))
+        self._life.cancel()
+
+    def leave(self, fault: EngineFault) -> asyncio.Task[None]:
+        """Give up a session that hangs; the task lives until it is closed."""
+        self.over = True
+        self._note_end(fault)
+        self._life.cancel()
+        return self._life
 
     async def aclose(self) -> None:
         """Close the session, if it is still open."""
@@ -116,14 +132,18 @@ class Link:
                 max_size=LARGEST_EVENT_BYTES,
                 logger=_wire_log,
             ) as socket:
-                self._connected = True
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(socket))
                     tasks.create_task(self._read(socket))
         except* Exception as faults:
             self._end(self._why(faults))
         finally:
-            self._ended(self._connected)
+            self._note_end(None)
+
+    def _note_end(self, fault: EngineFault | None) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._ended(fault)
 
     def _why(self, faults: BaseExceptionGroup[Exception]) -> EngineFault:
         fault: BaseException = faults
@@ -136,6 +156,7 @@ class Link:
     def _end(self, fault: EngineFault) -> None:
         if not self.over:
             self.over = True
+            self._note_end(fault)
             self._lost(fault)
 
     async def _write(self, socket: ClientConnection) -> None:
@@ -163,5 +184,9 @@ class Link:
                 event = await asyncio.to_thread(decode, frame)
             else:
                 event = decode(frame)
-            if event is not None:
-                await self._take(event)
+            if event is None:
+                continue
+            if not self.has_begun and event.type != "error":
+                self.has_begun = True
+                self._began()
+            await self._take(event)

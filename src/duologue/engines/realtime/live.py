@@ -156,9 +156,7 @@ class RealtimeLiveTalk(RealtimeTalk):
                 event = await events.get()
         except TimeoutError:
             fault = EngineFault(f"The upstream has said nothing for {self._silence_s:g} seconds.")
-            if (hung := self._link) is not None:
-                self._lost(fault)
-                await hung.aclose()
+            self._leave(fault)
             raise fault from None
         if isinstance(event, EngineFault):
             raise event
@@ -286,6 +284,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._tell_settings(link, session)
 
     def _lost(self, fault: EngineFault) -> None:
-        super()._lost(fault)
+        has_begun = self._link is not None and self._link.has_begun
         self._speech.stop()
-        self._end(fault)
+        super()._lost(fault)
+        if has_begun or self._link is None:  # else it goes on at another upstream
+            self._end(fault)

@@ -7,7 +7,7 @@ holds the upstream up. A run is settled once the upstream has said its last word
 import asyncio
 from collections.abc import Callable
 
-from duologue.core.talk import Ask, ReplyEvent
+from duologue.core.talk import Ask, Began, ReplyEvent
 from duologue.engines.realtime.reply import Reply
 from duologue.engines.realtime.wire import UpstreamEvent
 from duologue.errors import EngineFault
@@ -27,6 +27,8 @@ class Run:
         self.response_id = ""
         self.closed = False
         self.cancelled = False
+        self.has_said = False
+        """Whether anything was passed on but what it reads."""
         self.settled = asyncio.Event()
         self.unclaimed = reply.made
         """What the core has not put yet."""
@@ -38,12 +40,19 @@ class Run:
         """An event of the upstream."""
         try:
             for said in self.reply.take(event):
+                self.has_said = self.has_said or not isinstance(said, Began)
                 if not self.closed:
                     await self._events.put(said)
         except EngineFault as fault:
             self._break(EngineFault(self._told(fault.message), fault.code))
         if self.reply.over:
             self.settled.set()
+
+    def ask_again(self, reply: Reply) -> None:
+        """Nothing was said, and it is asked for in another upstream session."""
+        self.reply = reply
+        self.response_id = ""
+        self.unclaimed = reply.made
 
     def fail(self, fault: EngineFault) -> None:
         """There will be no more; what came is still said."""
@@ -56,15 +65,11 @@ class Run:
             self._events.put_nowait(self._fault)
 
     async def next(self, silence_s: float) -> ReplyEvent:
-        """The next event. Raises `EngineFault`, also when nothing comes for so long."""
+        """The next event. Raises `EngineFault`, and `TimeoutError` when none comes for so long."""
         if self._fault is not None and self._events.empty():
             raise self._fault
-        try:
-            async with asyncio.timeout(silence_s):
-                event = await self._events.get()
-        except TimeoutError:
-            message = f"The upstream has said nothing for {silence_s:g} seconds."
-            raise EngineFault(message) from None
+        async with asyncio.timeout(silence_s):
+            event = await self._events.get()
         if isinstance(event, EngineFault):
             raise event
         return event

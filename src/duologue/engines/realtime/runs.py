@@ -5,7 +5,7 @@ created, and is known by the upstream's id from then on, until that has said its
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from duologue.engines.realtime.run import Run
@@ -84,9 +84,15 @@ class Runs:
             return True
         return False
 
-    def fail(self, fault: EngineFault) -> None:
-        """The upstream session is over."""
+    def unsaid(self) -> Sequence[Run]:
+        """Those of which nothing was passed on yet, in the order of their asks."""
+        runs = (*self._by_id.values(), *self._waiting)
+        return [run for run in runs if not (run.has_said or run.closed or run.settled.is_set())]
+
+    def fail(self, fault: EngineFault, but: Collection[Run] = ()) -> None:
+        """The upstream session is over; those in `but` are asked for in another."""
         for run in (*self._waiting, *self._by_id.values()):
-            run.fail(fault)
+            if run not in but:
+                run.fail(fault)
         self._waiting.clear()
         self._by_id.clear()

@@ -10,7 +10,7 @@ so that an error of the upstream finds what it refuses:
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -21,11 +21,12 @@ from duologue.engines.realtime.asks import check_format, check_kind, response_of
 from duologue.engines.realtime.conversation import Conversation
 from duologue.engines.realtime.hearing import WRITTEN, Hearing, why_not
 from duologue.engines.realtime.items import is_long
-from duologue.engines.realtime.link import Link, Lost, Order, Take
+from duologue.engines.realtime.link import Link, Order
 from duologue.engines.realtime.reply import Reply
 from duologue.engines.realtime.run import Run
 from duologue.engines.realtime.runs import Runs
 from duologue.engines.realtime.transcripts import Transcripts
+from duologue.engines.realtime.upstreams import FULL, Reach
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 class RealtimeTalk:
     """Satisfies `Talk`; `duplex` says for which kind of upstream.
 
-    `open_link` begins a session of the upstream, `told` takes keys out of what that says, `gone`
+    `reach` begins sessions of the upstream, `told` takes keys out of what that says, `gone`
     is called at the end, `mistaken` where the upstream is of another kind than `duplex` says.
     `voices` are those that it can be asked for (None: any). `transcripts`: the upstream writes
     down what it hears. `opening` are further fields of each session there.
@@ -47,7 +48,7 @@ class RealtimeTalk:
     def __init__(
         self,
         ask: Ask,
-        open_link: Callable[[Take, Lost], Link],
+        reach: Reach,
         *,
         told: Callable[[str], str],
         gone: Callable[[], None],
@@ -62,7 +63,7 @@ class RealtimeTalk:
         self._ask = self._with_voice(ask)
         self._configured: Ask | None = None
         """What the upstream session was told of, unless it has refused that."""
-        self._open_link = open_link
+        self._sessions = reach
         self._told = told
         self._gone = gone
         self._mistaken = mistaken
@@ -83,6 +84,10 @@ class RealtimeTalk:
         self._begun = asyncio.Event()
         self._fault: EngineFault | None = None
         self._link: Link | None = None
+        self._left: set[asyncio.Task[None]] = set()
+        """Upstream sessions that hung, until they are closed."""
+        self._answered_at = 0.0
+        """When the upstream last said something of a reply."""
         self._reach()
 
     async def begun(self, patience_s: float) -> EngineFault | None:
@@ -131,7 +136,11 @@ class RealtimeTalk:
         run = self._begin(ask)
         try:
             while True:
-                event = await run.next(self._silence_s)
+                try:
+                    event = await run.next(self._silence_s)
+                except TimeoutError:
+                    self._hung(run)
+                    continue
                 yield event
                 if isinstance(event, Done):
                     return
@@ -148,13 +157,16 @@ class RealtimeTalk:
         self._hearing.leave()
         if self._link is not None:
             await self._link.aclose()
+        if self._left:
+            await asyncio.wait(self._left)
 
     def _begin(self, ask: Ask) -> Run:
-        link = self._link or self._reach()
+        if not self._runs.unsaid():
+            self._sessions.forget()
+        if self._link is None:
+            self._reach()
         ask = self._with_voice(ask)
-        reads = input_tokens(ask, self._conversation.items if ask.context is None else ask.context)
-        reply = Reply(self._pace, reads)
-        run = Run(f"ask {next(self._numbers)}", ask, reply, self._told)
+        run = Run(f"ask {next(self._numbers)}", ask, self._reply_to(ask), self._told)
         if self._refusal is not None:
             fault, self._refusal = self._refusal, None
             run.fail(fault)
@@ -165,6 +177,16 @@ class RealtimeTalk:
                 self._discard(self._kept)
                 before = self._kept.settled
             self._kept = run
+        self._request(run, before)
+        return run
+
+    def _reply_to(self, ask: Ask) -> Reply:
+        items = self._conversation.items if ask.context is None else ask.context
+        return Reply(self._pace, input_tokens(ask, items))
+
+    def _request(self, run: Run, before: asyncio.Event | None = None) -> None:
+        """Ask for the reply, once what was `before` is settled."""
+        ask = run.ask
         response = response_of(ask, self._configured)
         response["metadata"] = {"duologue_ask": run.name}
         if ask.context is not None:
@@ -172,8 +194,8 @@ class RealtimeTalk:
         self._runs.add(run)
         lengthy = any(map(is_long, ask.context or ()))
         event = {"type": "response.create", "event_id": run.name, "response": response}
-        link.send(Order(event, is_long=lengthy, after=before))
-        return run
+        if self._link is not None:
+            self._link.send(Order(event, is_long=lengthy, after=before))
 
     def _with_voice(self, ask: Ask) -> Ask:
         """The ask without a voice that the upstream does not have: it speaks as it likes."""
@@ -219,7 +241,7 @@ class RealtimeTalk:
         self._kept = None
         self._configured, self._is_open = None, False
         self._hearing.begin()
-        link = self._link = self._open_link(self._take, self._lost)
+        link = self._link = self._sessions.open(self._take, self._lost)
         self._configure(link)
         self._conversation.begin()
         return link
@@ -239,13 +261,51 @@ class RealtimeTalk:
         if heard := self._hearing.update(self._ask):
             link.send(Order({"type": "session.update", "event_id": "hearing", "session": heard}))
 
+    def _hung(self, run: Run) -> None:
+        """Nothing came of a reply. A session that says nothing of others either is left."""
+        fault = EngineFault(f"The upstream has said nothing for {self._silence_s:g} seconds.")
+        clock = asyncio.get_running_loop().time
+        if self._link is None or clock() - self._answered_at < self._silence_s:
+            run.fail(fault)
+            return
+        if run.has_said:
+            run.fail(fault)
+        self._leave(fault)
+
+    def _leave(self, fault: EngineFault) -> None:
+        """Give the upstream session up."""
+        if self._link is not None:
+            closing = self._link.leave(fault)
+            self._left.add(closing)
+            closing.add_done_callback(self._left.discard)
+            self._lost(fault)
+
     def _lost(self, fault: EngineFault) -> None:
+        """The upstream session is over: what has not been answered is asked for elsewhere."""
         logger.warning("an upstream session ended: %s", fault)
+        has_begun = self._link is not None and self._link.has_begun
         self._link = None
+        unsaid = self._runs.unsaid()
+        if self._sessions.has_other and not self._closed and (unsaid or not has_begun):
+            self._move(unsaid, fault)
+            return
+        fault = self._sessions.why(fault)
+        self._sessions.forget()
         self._fault = fault
         self._begun.set()
         self._runs.fail(fault)
         self._hearing.lost(fault)
+
+    def _move(self, unsaid: Sequence[Run], fault: EngineFault) -> None:
+        """Go on at another upstream, with the replies of which nothing was passed on."""
+        self._runs.fail(fault, but=unsaid)
+        kept = self._kept
+        self._reach()
+        for run in unsaid:
+            run.ask_again(self._reply_to(run.ask))
+            if run is kept:
+                self._kept = run
+            self._request(run)
 
     async def _take(self, event: UpstreamEvent) -> None:
         if event.type == "error":
@@ -271,6 +331,7 @@ class RealtimeTalk:
         run = self._runs.of(event)
         if run is None:
             return
+        self._answered_at = asyncio.get_running_loop().time()
         await run.take(event)
         if run.reply.over:
             self._runs.settle(run)
@@ -301,8 +362,11 @@ class RealtimeTalk:
             case "ask":
                 self._runs.refuse(error.event_id or "", fault)
             case _:
-                if not self._runs.refuse_next(fault) and self._link is not None:
-                    self._link.said = fault
+                link = self._link
+                # One that is full says so before anything else, and of no reply.
+                is_full = link is not None and not link.has_begun and fault.code in FULL
+                if (is_full or not self._runs.refuse_next(fault)) and link is not None:
+                    link.said = fault
                     logger.warning("the upstream reports an error: %s", message)
 
     def _refuse_item(self, fault: EngineFault) -> None:

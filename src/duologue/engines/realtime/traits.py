@@ -16,11 +16,11 @@ from duologue.runtime.ports import Traits
 
 
 class Common(Struct, frozen=True):
-    """What upstreams are. `is_whole`: all could be asked; `aligned`: those are all duologues."""
+    """What upstreams are. `away` could not be asked; `aligned`: all others are duologues."""
 
     traits: Traits
     aligned: bool
-    is_whole: bool
+    away: tuple[Upstream, ...] = ()
 
 
 async def common_traits(upstreams: Sequence[Upstream]) -> Common:
@@ -31,14 +31,15 @@ async def common_traits(upstreams: Sequence[Upstream]) -> Common:
     told = await asyncio.gather(*(upstream.traits() for upstream in upstreams))
     _check_kinds(upstreams, told)
     present = [one for one in told if not one.is_away]
-    is_whole = len(present) == len(told)
+    pairs = zip(upstreams, told, strict=True)
+    away = tuple(upstream for upstream, one in pairs if one.is_away)
     known = [one.traits for one in present if one.is_duologue]
     if not known:
         duplex = any(upstream.duplex for upstream in upstreams)
         # What such a model remembers is its own; some can be truncated, not all.
         traits = structs.replace(OPEN_TRAITS, duplex=duplex, rewinds=not duplex)
-        return Common(traits, False, is_whole)
-    return Common(intersection(known), len(known) == len(present), is_whole)
+        return Common(traits, False, away)
+    return Common(intersection(known), len(known) == len(present), away)
 
 
 def _check_kinds(upstreams: Sequence[Upstream], told: Sequence[Told]) -> None:

@@ -108,14 +108,17 @@ class Upstream:
         logger.error("upstream %s: broke", self.name, exc_info=error)
         return EngineFault("The connection to the upstream broke.")
 
+    async def is_well(self) -> bool:
+        """Whether there is a server that answers. Never raises."""
+        try:
+            return (await self._models()).status_code < 500
+        except (httpx2.HTTPError, OSError):
+            return False
+
     async def traits(self) -> Told:
         """What the upstream says it is. Never raises."""
         try:
-            trust = httpx2.create_ssl_context()  # without the environment's proxies and .netrc
-            async with httpx2.AsyncClient(
-                timeout=MODELS_TIMEOUT_S, trust_env=False, verify=trust
-            ) as client:
-                answer = await client.get(self.models_url, headers=self.headers)
+            answer = await self._models()
             if answer.status_code >= 500:
                 logger.warning("upstream %s is not ready: %d", self.name, answer.status_code)
                 return Told(is_away=True)
@@ -128,6 +131,13 @@ class Upstream:
             kind = type(fault).__name__
             logger.warning("upstream %s does not tell its models: %s", self.name, kind)
             return Told()
+
+    async def _models(self) -> httpx2.Response:
+        trust = httpx2.create_ssl_context()  # without the environment's proxies and .netrc
+        async with httpx2.AsyncClient(
+            timeout=MODELS_TIMEOUT_S, trust_env=False, verify=trust
+        ) as client:
+            return await client.get(self.models_url, headers=self.headers)
 
 
 def _told(listed: list[Any], model: str | None) -> Told:
