@@ -320,3 +320,47 @@ async def test_where_there_are_several_a_talk_goes_on_to_one_that_is_there() -> 
         talk = await both.open(SPEAK)
         assert [event async for event in talk.reply(SPEAK)][1:] == [Done()]
         await both.aclose()
+
+
+@pytest.mark.parametrize("tokens", [10**9, 10**30])
+async def test_a_usage_that_cannot_be_is_estimated_and_told_to_the_log_once(
+    tokens: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def boast(peer: Peer) -> None:
+        for number in range(2):
+            await peer.next("response.create")
+            response = {"id": f"resp_{number}"}
+            await peer.send("response.created", response=response)
+            await peer.send("response.output_text.delta", response_id=response["id"], delta="Well")
+            usage = {"input_tokens": 5, "output_tokens": tokens}
+            await peer.send("response.done", response={**response, "usage": usage})
+        await peer.socket.wait_closed()
+
+    async with standing_in(boast) as address, engine(address) as upstream:
+        talk = await upstream.open(SPEAK)
+        talk.put(said("Hello"))
+        for _ in range(2):
+            events = [event async for event in talk.reply(SPEAK)]
+            assert [type(event).__name__ for event in events] == ["Began", "Say", "Done"]
+            assert events[-1] == Done()
+    assert caplog.text.count("its usage is estimated") == 1
+
+
+async def test_what_looks_like_anybodys_key_is_told_to_no_client_and_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def leak(peer: Peer) -> None:
+        asked = await peer.next("response.create")
+        message = "hf_OTHERSECRETxx, Bearer abcdSECRET at http://10.0.0.7:9/v1?key=SECRET"
+        error = {"message": message, "event_id": asked["event_id"]}
+        await peer.send("error", error=error)
+        await peer.next("response.create")
+        await peer.socket.close(1008, message)
+
+    async with standing_in(leak) as address, engine(address) as upstream:
+        talk = await upstream.open(SPEAK)
+        for _ in range(2):
+            fault = await fault_of(talk.reply(SPEAK))
+            assert "SECRET" not in fault.message and "10.0.0.7" not in fault.message
+    ours = [r.getMessage() for r in caplog.records if not r.name.startswith("websockets")]
+    assert ours and not any("SECRET" in line or "10.0.0.7" in line for line in ours)

@@ -7,9 +7,11 @@ from msgspec import structs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from duologue.core.talk import Ask
+from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.traits import Common, common_traits, intersection
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream
-from duologue.errors import ConfigFault
+from duologue.errors import ConfigFault, EngineFault
 from duologue.runtime.ports import Traits
 from live_server import KEY, scripted, serving, ws_url
 
@@ -105,3 +107,33 @@ def test_upstreams_without_a_voice_in_common_are_refused() -> None:
     with pytest.raises(ConfigFault, match="upstream: the servers have no voice in common"):
         intersection([one, other])
     assert intersection([one, Traits()]).voices == ()  # one speaks as it likes
+
+
+@pytest.mark.parametrize("key", ["sk-1\n", "sk-1\r\nX: y", " sk-1", "sk-ключ"])
+def test_a_key_that_no_header_can_carry_is_found_at_the_start(key: str) -> None:
+    with pytest.raises(ConfigFault, match="^upstream_key: ") as caught:
+        Upstream("ws://a", key)
+    assert "sk-1" not in str(caught.value)
+
+
+async def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    visits: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, address)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        for url in ("ws://127.0.0.1:9/v1", "wss://127.0.0.1:9/v1"):
+            assert (await Upstream(url, KEY).traits()).is_away
+            engine = RealtimeEngine([Upstream(url, KEY)])
+            talk = await engine.open(Ask())
+            with pytest.raises(EngineFault, match="cannot be reached"):
+                await anext(talk.reply(Ask()))
+            await engine.aclose()
+    assert not visits

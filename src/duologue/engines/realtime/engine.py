@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from duologue.core.talk import Ask
+from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.talk import RealtimeTalk
@@ -69,6 +70,7 @@ class RealtimeEngine:
         self._upstreams = Upstreams(upstreams, away, back=self._back, check_s=check_s)
         self._count = len(upstreams)
         self._told = upstreams[0].told
+        self._counted = Counted("The upstream")
         self._talks: set[RealtimeTalk] = set()
         self._ask_again = ask_again
         self._is_known = len(away) < len(upstreams)
@@ -126,6 +128,8 @@ class RealtimeEngine:
             "transcripts": self._transcripts,
             "silence_s": self._silence_s,
             "opening": self._opening,
+            "counted": self._counted,
+            "context_tokens": self.traits.context_tokens,
         }
         reach = Reach(self._upstreams, connect_s=self._connect_s, settle_s=self._settle_s)
         talk: RealtimeTalk

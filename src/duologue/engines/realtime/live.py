@@ -270,7 +270,11 @@ class RealtimeLiveTalk(RealtimeTalk):
     def _reach(self) -> Link:
         self._sent = 0
         self._speech = Speech(
-            self._pace, ends=not self._omni, cancel=self._cancel_response, told=self._told
+            self._pace,
+            ends=not self._omni,
+            cancel=self._cancel_response,
+            told=self._told,
+            believes=lambda read, made: self._believes(self._ask, read, made),
         )
         self._turns = Turns()
         return super()._reach()

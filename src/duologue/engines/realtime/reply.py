@@ -8,7 +8,7 @@ tell its items again when the core puts them, and how much of each has been pass
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -74,11 +74,18 @@ class Reply:
     """The events of one response, in order; raises `EngineFault` where it failed.
 
     `pace` is that of the voice, None where the upstream sends the words of each sound just before
-    it, as another duologue does. `reads` is the estimate of what it reads.
+    it, as another duologue does. `reads` is the estimate of what it reads; `believes` says whether
+    it can have read and written so many tokens, else estimates stand.
     """
 
-    def __init__(self, pace: Pace | None, reads: Counts | None = None) -> None:
+    def __init__(
+        self,
+        pace: Pace | None,
+        reads: Counts | None = None,
+        believes: Callable[[int, int], bool] = lambda read, made: True,
+    ) -> None:
         self._reads = reads
+        self._believes = believes
         self._characters = 0
         self._tokens = 0
         self.made: list[Made] = []
@@ -214,20 +221,26 @@ class Reply:
 
     def read(self, response: UpstreamResponse) -> Iterator[Began]:
         """What it has read, where the upstream says so."""
+        yield from self._used(response)[0]
+
+    def _used(self, response: UpstreamResponse) -> tuple[list[Began], int]:
+        """What it has read, and the tokens of text that it has written beyond those estimated."""
         usage = usage_of(response.usage)
-        if usage is not None:
-            read = usage.input_token_details or Tokens(text_tokens=usage.input_tokens)
-            if counts := _counts(read):
-                yield Began(counts, _counts(read.cached_tokens_details or Tokens()))
+        if usage is None:
+            return [], 0
+        read = usage.input_token_details or Tokens(text_tokens=usage.input_tokens)
+        said = usage.output_token_details or Tokens(text_tokens=usage.output_tokens)
+        counts, written = _counts(read), max(0, said.text_tokens or 0)
+        if not self._believes(sum(counts.values()), written):
+            return [], 0
+        cached = _counts(read.cached_tokens_details or Tokens())
+        return [Began(counts, cached)] if counts else [], max(0, written - self._tokens)
 
     def _done(self, response: UpstreamResponse) -> Iterator[ReplyEvent]:
         self.over = True
-        usage, details = usage_of(response.usage), response.status_details
-        tokens = 0
-        yield from self.read(response)
-        if usage is not None:
-            said = usage.output_token_details or Tokens(text_tokens=usage.output_tokens)
-            tokens = max(0, (said.text_tokens or 0) - self._tokens)
+        details = response.status_details
+        read, tokens = self._used(response)
+        yield from read
         match response.status or "completed":
             case "completed":
                 for call in (made for made in self.made if made.is_call):

@@ -22,7 +22,8 @@ UNNAMED = 64
 class Speech:
     """What is said in one upstream session.
 
-    `cancel` has a response stopped there, `told` takes keys out of what it says. Where a call
+    `cancel` has a response stopped there, `told` takes keys out of what it says, `believes`
+    is as in `Reply`. Where a call
     `ends` its response, as with another duologue, it is passed on with the usage behind it.
     """
 
@@ -33,11 +34,13 @@ class Speech:
         ends: bool,
         cancel: Callable[[str], None],
         told: Callable[[str], str],
+        believes: Callable[[int, int], bool],
     ) -> None:
         self._pace = pace
         self._ends = ends
         self._cancel = cancel
         self._told = told
+        self._believes = believes
         self._reply: Reply | None = None
         self.response_id = ""
         """Of the response under way, or the last one."""
@@ -61,7 +64,8 @@ class Speech:
 
     def begin(self, response_id: str, reads: Counts) -> None:
         """A response begins; `reads` is the estimate of what it reads."""
-        self._reply, self.response_id, self._held = Reply(self._pace, reads), response_id, None
+        self._reply = Reply(self._pace, reads, self._believes)
+        self.response_id, self._held = response_id, None
 
     def is_of(self, response_id: str) -> bool:
         """Whether that is the response under way."""

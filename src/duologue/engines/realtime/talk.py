@@ -11,11 +11,13 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import structs
 
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
+from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.asks import check_format, check_kind, response_of, session_of
 from duologue.engines.realtime.conversation import Conversation
@@ -33,6 +35,9 @@ from duologue.errors import EngineFault
 
 logger = logging.getLogger(__name__)
 
+OFF_BY = 4
+"""How many times the tokens of the window an upstream may count: what it holds is an assumption."""
+
 
 class RealtimeTalk:
     """Satisfies `Talk`; `duplex` says for which kind of upstream.
@@ -40,7 +45,8 @@ class RealtimeTalk:
     `reach` begins sessions of the upstream, `told` takes keys out of what that says, `gone`
     is called at the end, `mistaken` where the upstream is of another kind than `duplex` says.
     `voices` are those that it can be asked for (None: any). `transcripts`: the upstream writes
-    down what it hears. `opening` are further fields of each session there.
+    down what it hears. `opening` are further fields of each session there. `counted` judges what
+    the upstream says a reply has cost, with a window of about `context_tokens`.
     """
 
     duplex = False
@@ -58,7 +64,11 @@ class RealtimeTalk:
         transcripts: Transcripts | None,
         silence_s: float,
         opening: Mapping[str, Any],
+        counted: Counted,
+        context_tokens: int,
     ) -> None:
+        self._counted = counted
+        self._most_tokens = OFF_BY * context_tokens
         self._voices = voices
         self._ask = self._with_voice(ask)
         self._configured: Ask | None = None
@@ -182,7 +192,14 @@ class RealtimeTalk:
 
     def _reply_to(self, ask: Ask) -> Reply:
         items = self._conversation.items if ask.context is None else ask.context
-        return Reply(self._pace, input_tokens(ask, items))
+        return Reply(self._pace, input_tokens(ask, items), partial(self._believes, ask))
+
+    def _believes(self, ask: Ask, read: int, made: int) -> bool:
+        most = self._most_tokens
+        made_most = most if ask.max_tokens is None else ask.max_tokens
+        return self._counted.is_believed(
+            max(1, read), made, context_tokens=most, max_tokens=made_most
+        )
 
     def _request(self, run: Run, before: asyncio.Event | None = None) -> None:
         """Ask for the reply, once what was `before` is settled."""

@@ -1,11 +1,11 @@
 """Where the upstream is and what it says of itself; the words for what can go wrong there.
 
 Settings in; addresses, headers, traits and `EngineFault`s out. The key is in the headers only:
-`told` takes it, and what looks like a key, out of anything that an upstream says.
+`told` takes it, and whatever else is a secret, out of anything that an upstream says.
 """
 
+import asyncio
 import logging
-import re
 import ssl
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -16,12 +16,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from duologue.errors import ConfigFault, EngineFault
 from duologue.events import EngineTraits
+from duologue.remote.told import told
 from duologue.runtime.ports import Traits
 
 logger = logging.getLogger(__name__)
 
 MODELS_TIMEOUT_S = 5.0
-SECRET = re.compile(r"\b(sk|ek)[-_][\w*.-]+")
 SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 OPEN_TRAITS = Traits(hears=True, speaks=True, sees=True, context_tokens=32_768)
@@ -58,6 +58,8 @@ class Upstream:
             )
         if parts.username or parts.password:
             raise ConfigFault("upstream: the key belongs into upstream_key, not into the address")
+        if key and not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise ConfigFault("upstream_key: holds signs that no HTTP header can carry")
         self._key = key
         self.model = model
         http = SCHEMES[parts.scheme]
@@ -76,10 +78,8 @@ class Upstream:
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
 
     def told(self, message: str) -> str:
-        """What an upstream said, without any key, of bearable length."""
-        if self._key:
-            message = message.replace(self._key, "…")
-        return SECRET.sub("…", message)[:1000]
+        """What an upstream said, without any key or address of a network, of bearable length."""
+        return told(message, self._key)
 
     def fault(self, error: BaseException) -> EngineFault:
         """Why the upstream could not be reached or was lost, in words for a client."""
@@ -133,7 +133,8 @@ class Upstream:
             return Told()
 
     async def _models(self) -> httpx2.Response:
-        trust = httpx2.create_ssl_context()  # without the environment's proxies and .netrc
+        # Without the environment's proxies and .netrc: a proxy would see the key.
+        trust = await asyncio.to_thread(httpx2.create_ssl_context)
         async with httpx2.AsyncClient(
             timeout=MODELS_TIMEOUT_S, trust_env=False, verify=trust
         ) as client:
