@@ -48,17 +48,6 @@ def response_of(ask: Ask, told: Ask | None) -> dict[str, Any]:
     return changed
 
 
-def check_format(session: Any) -> None:
-    """Raise `EngineFault` where the session that an upstream shows speaks in another format."""
-    try:
-        shown = session["audio"]["output"]["format"]
-        kind, rate = shown["type"], shown.get("rate", FORMAT["rate"])
-    except (KeyError, TypeError, AttributeError):
-        return  # it does not say
-    if (kind, rate) != (FORMAT["type"], FORMAT["rate"]):
-        raise EngineFault(f"The upstream speaks {kind!s:.40} at {rate!s:.10} Hz, not 24 kHz PCM.")
-
-
 def check_kind(session: Any, *, duplex: bool) -> None:
     """Raise `EngineFault` where an upstream shows a model of another kind than the talk is for."""
     try:

@@ -43,7 +43,7 @@ class RealtimeLiveTalk(RealtimeTalk):
     duplex = True
 
     def __init__(self, ask: Ask, *args: Any, omni: bool, **options: Any) -> None:
-        self._omni = omni
+        self._omni = self._tells_rate = omni
         self._events: asyncio.Queue[LiveEvent | EngineFault | None] | None = None
         self._heard = 0
         self._sent = 0

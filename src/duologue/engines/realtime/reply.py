@@ -6,8 +6,6 @@ can make up for it. It remembers what the upstream made (`made`), so that the ta
 tell its items again when the core puts them, and how much of each has been passed on.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -15,6 +13,7 @@ import msgspec
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, Item, ReplyEvent, Say
 from duologue.engines.pace import Pace, Voiced
+from duologue.engines.realtime.sound import decoded
 from duologue.engines.realtime.wire import Fault, Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
 
@@ -167,10 +166,7 @@ class Reply:
 
     def _sound(self, delta: str) -> bytes:
         """Whole samples; half of one may come with the next delta."""
-        try:
-            pcm = self._rest + base64.b64decode(delta, validate=True)
-        except (binascii.Error, ValueError):
-            raise EngineFault("The upstream sent sound that is no base64.") from None
+        pcm = self._rest + decoded(delta)
         whole = len(pcm) - len(pcm) % audio.SAMPLE_BYTES
         self._rest = pcm[whole:]
         return pcm[:whole]

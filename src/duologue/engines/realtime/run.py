@@ -38,6 +38,11 @@ class Run:
 
     async def take(self, event: UpstreamEvent) -> None:
         """An event of the upstream."""
+        if self._fault is not None:  # what comes after that is not passed on
+            self.reply.over = self.reply.over or event.type == "response.done"
+            if self.reply.over:
+                self.settled.set()
+            return
         try:
             for said in self.reply.take(event):
                 self.has_said = self.has_said or not isinstance(said, Began)

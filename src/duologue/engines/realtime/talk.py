@@ -19,7 +19,7 @@ from msgspec import structs
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
-from duologue.engines.realtime.asks import check_format, check_kind, response_of, session_of
+from duologue.engines.realtime.asks import check_kind, response_of, session_of
 from duologue.engines.realtime.conversation import Conversation
 from duologue.engines.realtime.hearing import WRITTEN, Hearing, why_not
 from duologue.engines.realtime.items import is_long
@@ -27,6 +27,7 @@ from duologue.engines.realtime.link import Link, Order
 from duologue.engines.realtime.reply import Reply
 from duologue.engines.realtime.run import Run
 from duologue.engines.realtime.runs import Runs
+from duologue.engines.realtime.sound import UpstreamSound
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstreams import FULL, Reach
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
@@ -50,6 +51,8 @@ class RealtimeTalk:
     """
 
     duplex = False
+    _tells_rate = False
+    """Whether the upstream is told the rate of each piece of sound."""
 
     def __init__(
         self,
@@ -258,6 +261,7 @@ class RealtimeTalk:
         self._kept = None
         self._configured, self._is_open = None, False
         self._hearing.begin()
+        self._sound = UpstreamSound(takes_any=self._tells_rate)
         link = self._link = self._sessions.open(self._take, self._lost)
         self._configure(link)
         self._conversation.begin()
@@ -331,11 +335,21 @@ class RealtimeTalk:
             self._transcribed(event)
         elif event.type == "session.created":
             self._check_kind(event.session)
+            self._sound.tell(event.session)
             self._begun.set()
         elif event.type == "session.updated":
-            check_format(event.session)
+            self._sound.tell(event.session)
+            self._sound.check()
         elif event.type.startswith("response."):
-            await self._respond(event)
+            await self._respond(await self._in_our_format(event))
+
+    async def _in_our_format(self, event: UpstreamEvent) -> UpstreamEvent:
+        if event.type == "response.created":
+            self._sound.check()
+        if event.type != "response.output_audio.delta" or self._sound.is_ours:
+            return event
+        delta = await asyncio.to_thread(self._sound.convert, event.item_id, event.delta or "")
+        return structs.replace(event, delta=delta)
 
     def _check_kind(self, session: Any) -> None:
         try:
