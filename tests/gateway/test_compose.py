@@ -1,6 +1,7 @@
 """The composition root: settings to parts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,22 @@ async def test_a_front_that_needs_no_models_starts_without_its_upstream() -> Non
     parts = await compose(front("ws://127.0.0.1:1/v1/realtime", upstream_voices="ada, eve"))
     assert parts.engine.traits.voices == ("ada", "eve")
     assert parts.translator is None and parts.why_no_translator
+    await parts.aclose()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_whole", "tokens"),
+    [
+        ({}, False, 32_768),
+        ({"upstream_end_to_end": True, "context_tokens": 8192}, True, 8192),
+    ],
+)
+async def test_of_an_upstream_that_says_nothing_no_more_is_claimed_than_its_owner_does(
+    given: dict[str, Any], is_whole: bool, tokens: int
+) -> None:
+    parts = await compose(front("ws://127.0.0.1:1/v1/realtime", **given))
+    shown = parts.engine.traits.shown()
+    assert (shown.end_to_end, shown.context_tokens) == (is_whole, tokens)
     await parts.aclose()
 
 

@@ -167,6 +167,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="Sound file: the voice that `realtime` shall have (`ref_audio`)."),
     ] = None
+    upstream_end_to_end: Annotated[
+        bool,
+        Meta(
+            description="Whether one model behind `realtime` both hears and speaks. Another "
+            "duologue says so itself; of any other server it is claimed only if this says so."
+        ),
+    ] = False
     upstream_extra: Annotated[
         str | None,
         Meta(description="JSON: further fields of requests (`chat`), of sessions (`realtime`)."),
@@ -304,9 +311,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1024,
             description="Tokens that one conversation of `light` or `chat` may hold, prompt and "
-            "reply together; the model's own limit bounds it. With the default models of `light` "
-            "each costs 28 KiB of memory for every session that can be open, and one more. "
-            "So many the model of `delegate` is given at most, too.",
+            "reply together; the model's own limit bounds it. With `realtime` the window of an "
+            "upstream that tells none itself, for which 32768 is assumed where this is not set. "
+            "With the default models of `light` each costs 28 KiB of memory for every session that "
+            "can be open, and one more. So many the model of `delegate` is given at most, too.",
         ),
     ] = 4096
     audio_tokens_per_s: Annotated[

@@ -13,7 +13,7 @@ from duologue.config import ServerConfig
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.traits import Common, common_traits
 from duologue.engines.realtime.transcripts import Transcripts
-from duologue.engines.realtime.upstream import Upstream
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.errors import ConfigFault
 from duologue.gateway.compose import Parts, clean_images, resolve_ears
 from duologue.gateway.compose_parts import make_listeners
@@ -21,6 +21,7 @@ from duologue.gateway.compose_upstream import opening_fields
 from duologue.gateway.provision import transcription_names
 from duologue.hearing.noise import DeepFilterReduction
 from duologue.hearing.transcriber import WhisperTranscriber
+from duologue.runtime.ports import Traits
 
 NO_TRANSLATOR = "This server's engine is another server's conversation; it does not translate."
 
@@ -39,8 +40,10 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         raise ConfigFault("upstream: the engine realtime needs the address of its upstream")
     voices = tuple(filter(None, map(str.strip, config.upstream_voices.split(","))))
 
+    unsaid = _unsaid(config)
+
     async def ask() -> Common:
-        common = await common_traits(upstreams)
+        common = await common_traits(upstreams, unsaid)
         if voices and not common.aligned:  # another duologue has told what voices it has
             common = structs.replace(common, traits=structs.replace(common.traits, voices=voices))
         return common
@@ -74,3 +77,12 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         closers=own.closers,
         look=engine.look,
     )
+
+
+def _unsaid(config: ServerConfig) -> Traits:
+    """What an upstream that says nothing of itself is, by its owner's word."""
+    whole = config.upstream_end_to_end
+    traits = structs.replace(OPEN_TRAITS, hears=whole, speaks=whole)
+    if config.context_tokens == ServerConfig().context_tokens:  # the default is that of `light`
+        return traits
+    return structs.replace(traits, context_tokens=config.context_tokens)

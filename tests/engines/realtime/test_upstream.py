@@ -55,7 +55,33 @@ async def test_another_duologue_tells_its_traits() -> None:
 async def test_one_that_tells_nothing_is_taken_for_able() -> None:
     async with serving(scripted()) as base_url:
         assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == Told()
-    assert Told().traits == OPEN_TRAITS
+    assert Told().traits == OPEN_TRAITS and not OPEN_TRAITS.shown().end_to_end
+
+
+class Model(Upstream):
+    """Another duologue, whose model hears and speaks."""
+
+    async def traits(self) -> Told:
+        return Told(Traits(hears=True, speaks=True), is_duologue=True)
+
+
+async def test_one_that_says_nothing_is_what_its_owner_says() -> None:
+    whole = structs.replace(OPEN_TRAITS, hears=True, speaks=True, context_tokens=8192)
+    async with serving(scripted()) as base_url:
+        silent, telling = (Upstream(ws_url(base_url, ""), key) for key in ("sk-wrong", KEY))
+        assert (await common_traits([silent], whole)).traits == whole
+        told = await common_traits([telling], whole)
+        assert not told.traits.hears and told.aligned
+        model = Model("ws://127.0.0.1:9")
+        assert (await common_traits([model])).traits.shown().end_to_end
+        assert not (await common_traits([model, silent])).traits.shown().end_to_end
+        assert (await common_traits([model, silent], whole)).traits.shown().end_to_end
+
+
+async def test_a_full_duplex_model_by_its_address_is_one_model() -> None:
+    omni = Upstream("ws://127.0.0.1:9/v1/realtime?duplex=1")
+    traits = (await common_traits([omni])).traits
+    assert traits.shown().end_to_end and traits.duplex and not traits.rewinds
 
 
 async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:

@@ -23,8 +23,10 @@ class Common(Struct, frozen=True):
     away: tuple[Upstream, ...] = ()
 
 
-async def common_traits(upstreams: Sequence[Upstream]) -> Common:
-    """What all upstreams are that say so. One that is away is taken for one like the others.
+async def common_traits(upstreams: Sequence[Upstream], unsaid: Traits = OPEN_TRAITS) -> Common:
+    """What all upstreams are that say so; `unsaid` are the traits of one that does not.
+
+    One that is away is taken for one like the others.
 
     Raises `ConfigFault` where they are not of one kind or have no voice in common.
     """
@@ -36,10 +38,16 @@ async def common_traits(upstreams: Sequence[Upstream]) -> Common:
     known = [one.traits for one in present if one.is_duologue]
     if not known:
         duplex = any(upstream.duplex for upstream in upstreams)
-        # What such a model remembers is its own; some can be truncated, not all.
-        traits = structs.replace(OPEN_TRAITS, duplex=duplex, rewinds=not duplex)
-        return Common(traits, False, away)
-    return Common(intersection(known), len(known) == len(present), away)
+        if duplex:
+            # One model. What it remembers is its own; some can be truncated, not all.
+            unsaid = structs.replace(unsaid, hears=True, speaks=True, duplex=True, rewinds=False)
+        return Common(unsaid, False, away)
+    traits = intersection(known)
+    aligned = len(known) == len(present)
+    if not aligned:
+        hears, speaks = traits.hears and unsaid.hears, traits.speaks and unsaid.speaks
+        traits = structs.replace(traits, hears=hears, speaks=speaks)
+    return Common(traits, aligned, away)
 
 
 def _check_kinds(upstreams: Sequence[Upstream], told: Sequence[Told]) -> None:

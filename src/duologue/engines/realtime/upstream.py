@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 MODELS_TIMEOUT_S = 5.0
 SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
-OPEN_TRAITS = Traits(hears=True, speaks=True, sees=True, context_tokens=32_768)
-"""What an upstream that does not say is taken for: it refuses itself what it cannot do."""
+OPEN_TRAITS = Traits(reads_images=True, context_tokens=32_768)
+"""What an upstream that does not say is taken for: it refuses itself what it cannot do, and nobody
+knows whether one model there both hears and speaks."""
 
 REASONS = {
     401: ("invalid_api_key", "It does not accept the key of this server."),
