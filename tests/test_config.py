@@ -17,6 +17,7 @@ BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
 
 SAMPLES = {
     "llm_hears": "true",
+    "upstream_end_to_end": "true",
     "host": "0.0.0.0",
     "port": "9000",
     "auth_failure": "401",

@@ -30,7 +30,7 @@ from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.engines.scripted import tone
 from duologue.errors import EngineFault
 from duologue.testing.duplex_stand_in import DuplexStandIn, Session
-from engines.realtime.upstream_kit import KEY, SPEAK, Peer, fault_of, said, standing_in
+from engines.realtime.upstream_kit import KEY, LOOK, SPEAK, Peer, fault_of, said, standing_in
 
 SILENCE = bytes(24_000)
 Events = AsyncGenerator[LiveEvent, None]
@@ -356,7 +356,7 @@ async def call_and_tell_usage(peer: Peer) -> None:
 
 async def test_the_usage_of_a_call_comes_before_its_end_from_another_duologue() -> None:
     async with standing_in(call_and_tell_usage) as address:
-        async with talking(address, aligned=True) as (talk, events):
+        async with talking(address, LOOK, aligned=True) as (talk, events):
             *_, named, argued, read, call, done = await until(events, Done)
             assert isinstance(read, Began) and read.input == {"text": 50}
             assert isinstance(named, Call) and isinstance(argued, Call) and isinstance(call, Call)
@@ -376,7 +376,7 @@ async def test_a_call_of_any_other_model_waits_for_nothing() -> None:
         await peer.send("response.done", response={"id": "r1", "status": "completed"})
         await peer.next("response.create")
 
-    async with standing_in(call_and_wait) as address, talking(address) as (talk, events):
+    async with standing_in(call_and_wait) as address, talking(address, LOOK) as (talk, events):
         calls: list[LiveEvent] = []
         while not (calls and isinstance(calls[-1], Call) and calls[-1].final):
             calls += await until(events, Call)
@@ -396,7 +396,7 @@ async def test_a_call_that_more_is_said_behind_is_told_before_that() -> None:
         await peer.next("response.create")
 
     async with standing_in(talk_on) as address:
-        async with talking(address, aligned=True) as (talk, events):
+        async with talking(address, LOOK, aligned=True) as (talk, events):
             *_, call, wait = await until(events, Say)
             assert isinstance(call, Call) and call.final and words([wait]) == "Wait."
             talk.nudge(Ask())

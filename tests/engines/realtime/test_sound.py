@@ -46,6 +46,7 @@ def pcm_at(rate: Any) -> dict[str, Any]:
         ),
         ({"audio": {"output": {"format": "pcm16"}}}, tone(24_000)),
     ],
+    ids=["16k", "22k", "48k", "24k", "beta", "beta_ulaw", "alaw", "beta_within"],
 )
 @pytest.mark.parametrize("kind", ["session.created", "session.updated"])
 async def test_what_the_session_shows_is_what_is_read(

@@ -12,9 +12,11 @@ from duologue.engines.realtime.recent_sound import SOUND_KEPT_S, UNKNOWN_WORDS, 
 from duologue.engines.realtime.upstream import Upstream
 from engines.realtime.upstream_kit import (
     KEY,
+    LOOK,
     SPEAK,
     Peer,
     engine,
+    fault_of,
     said,
     said_next,
     standing_in,
@@ -78,7 +80,7 @@ async def test_the_session_is_told_all_and_a_reply_only_what_differs() -> None:
     ask = Ask(instructions="Be brief.", voice="tone", tools=(tool,), tool_choice="function:look")
     async with standing_in(upstream) as address, engine(address) as made:
         talk = await made.open(ask)
-        await whole(talk.reply(ask))
+        await fault_of(talk.reply(ask))  # it has answered with words
         session = (await upstream.next("session.update"))["session"]
         assert session["audio"]["input"]["turn_detection"] is None
         assert session["audio"]["output"]["voice"] == "tone"
@@ -133,8 +135,8 @@ async def test_what_the_upstream_made_is_named_not_sent_again() -> None:
         {"type": "response.output_item.done", "item": {**call, "arguments": arguments}},
     )
     async with standing_in(upstream) as address, engine(address, aligned=True) as made:
-        talk = await made.open(SPEAK)
-        events = await whole(talk.reply(SPEAK))
+        talk = await made.open(LOOK)
+        events = await whole(talk.reply(LOOK))
         assert next(e for e in events if isinstance(e, Call)).name == "look"
         talk.put(Item("mine_1", "assistant", (Part(text="Let me look."),)), "")
         talk.put(Item("mine_2", "call", call=CallPart("my_call", "look", arguments)), "mine_1")

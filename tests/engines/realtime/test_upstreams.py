@@ -79,8 +79,8 @@ async def test_where_one_is_over_its_limits_nobody_is_turned_away() -> None:
 
 
 async def test_where_all_are_full_that_is_told_at_the_door() -> None:
-    async with standing_in(full, greets=False) as one:
-        for addresses in ([one, one.replace("127.0.0.1", "localhost")], [one, "ws://127.0.0.1:9"]):
+    async with standing_in(full, greets=False) as one, standing_in(full, greets=False) as two:
+        for addresses in ([one, two], [one, "ws://127.0.0.1:9"]):
             async with several(addresses) as all_full:
                 with pytest.raises(EngineBusy, match="All taken"):
                     await all_full.open(SPEAK)

@@ -12,13 +12,14 @@ from typing import Any
 from msgspec import structs
 from websockets.asyncio.server import ServerConnection, serve
 
-from duologue.core.talk import Ask, Began, Done, Item, Part, ReplyEvent
+from duologue.core.talk import Ask, Began, Done, Item, Part, ReplyEvent, Tool
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.errors import EngineFault
 
 KEY = "sk-very-secret"
 SPEAK = Ask(instructions="Be brief.", voice="tone")
+LOOK = structs.replace(SPEAK, tools=(Tool("look", "Look.", {"type": "object"}),))
 
 
 class Peer:

@@ -18,6 +18,7 @@ from msgspec import structs
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
 from duologue.engines.realtime.asks import FORMAT, negotiated, response_of, session_of
+from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.link import Link, Order
 from duologue.engines.realtime.reply import failure
 from duologue.engines.realtime.runs import asked_in
@@ -216,7 +217,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         if event.type == "response.created":
             if not self._runs.awaits(asked_in(event)):
                 reads = input_tokens(self._ask, self._conversation.items)
-                self._speech.begin(response_id, reads)
+                # It answers unasked, so that no call can be required of it.
+                offered = Offered(structs.replace(self._ask, tool_choice=self._choice()))
+                self._speech.begin(response_id, reads, offered)
                 self._acked_ms = 0
                 await self._tell(Floor("reply_starts", self._at_ms(None)))
         if not self._speech.is_of(response_id):
@@ -224,6 +227,9 @@ class RealtimeLiveTalk(RealtimeTalk):
             return
         for said in self._speech.take(event, self._at_ms(None)):
             await self._tell(said)
+
+    def _choice(self) -> str:
+        return "none" if self._ask.tool_choice == "none" else "auto"
 
     def _transcribed(self, event: UpstreamEvent) -> None:
         if not self._turns.keeps(event):

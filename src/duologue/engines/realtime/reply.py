@@ -13,6 +13,7 @@ import msgspec
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, Item, ReplyEvent, Say
 from duologue.engines.pace import Pace, Voiced
+from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.sound import decoded
 from duologue.engines.realtime.wire import Fault, Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
@@ -74,7 +75,7 @@ class Reply:
 
     `pace` is that of the voice, None where the upstream sends the words of each sound just before
     it, as another duologue does. `reads` is the estimate of what it reads; `believes` says whether
-    it can have read and written so many tokens, else estimates stand.
+    it can have read and written so many tokens, else estimates stand. `offered` judges its calls.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Reply:
         pace: Pace | None,
         reads: Counts | None = None,
         believes: Callable[[int, int], bool] = lambda read, made: True,
+        offered: Offered | None = None,
     ) -> None:
+        self._offered = offered
         self._reads = reads
         self._believes = believes
         self._characters = 0
@@ -124,11 +127,13 @@ class Reply:
         if item is None or not item.id:
             return
         if item.type == "function_call":
+            one_only = self._offered is not None and self._offered.one_only
+            if one_only and self._calls and item.id not in self._by_id:
+                return  # one more than may be
             made = self._named(item.id, is_call=True)
             made.call_id = made.call_id or item.call_id
             if item.name and not made.name:
-                made.name = item.name
-                yield Call(made.index, name=item.name)
+                yield self._name(made, item.name)
             if event.type.endswith("done") and item.status != "incomplete":
                 yield from self._close_call(made, item.name, item.arguments)
         elif item.type == "message":
@@ -187,6 +192,12 @@ class Reply:
         made.marks.append((voiced, made.samples))
         return Say("", pcm, voiced)
 
+    def _name(self, made: Made, name: str) -> Call:
+        if self._offered is not None:
+            self._offered.check(name)
+        made.name = name
+        return Call(made.index, name=name)
+
     def _argue(self, made: Made, delta: str) -> Iterator[ReplyEvent]:
         if delta and made.is_call and not made.done:
             made.text += delta
@@ -198,8 +209,7 @@ class Reply:
         if made.done or not made.is_call:
             return
         if not made.name:
-            made.name = name or ""
-            yield Call(made.index, name=made.name)
+            yield self._name(made, name or "")
         if arguments and not made.text:
             yield from self._argue(made, arguments)
         if not made.text.strip():
@@ -244,6 +254,8 @@ class Reply:
                     if not call.done or not call.name:
                         what = f"called {call.name[:64]} with arguments that are no JSON object"
                         raise EngineFault(f"The upstream {what}.")
+                if self._offered is not None:
+                    self._offered.check_whole(self._calls)
                 yield Done(tokens=tokens)
             case "incomplete":
                 reason = details.reason if details else None

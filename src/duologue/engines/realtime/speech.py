@@ -11,6 +11,7 @@ from msgspec import structs
 
 from duologue.core.talk import Call, Counts, Done, Failed, Floor, Item, LiveEvent
 from duologue.engines.pace import Pace
+from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.wire import UpstreamEvent
 from duologue.errors import EngineFault
@@ -62,9 +63,9 @@ class Speech:
         """What was said last, and in which response."""
         return self._said[-1] if self._said else None
 
-    def begin(self, response_id: str, reads: Counts) -> None:
-        """A response begins; `reads` is the estimate of what it reads."""
-        self._reply = Reply(self._pace, reads, self._believes)
+    def begin(self, response_id: str, reads: Counts, offered: Offered) -> None:
+        """A response begins; `reads` is the estimate of what it reads, `offered` judges calls."""
+        self._reply = Reply(self._pace, reads, self._believes, offered)
         self.response_id, self._held = response_id, None
 
     def is_of(self, response_id: str) -> bool:
