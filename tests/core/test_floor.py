@@ -4,6 +4,7 @@ import pytest
 
 from duologue.audio import pcm as audio
 from duologue.core import inputs
+from duologue.core.prompts import PromptVersion, StoredPrompt
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, LiveEvent, Say
@@ -716,3 +717,37 @@ def test_a_model_that_breaks_the_rules_harms_nobody() -> None:
     play(t, *words("One", 1.0), *words("Two", 2.0), (2.3, Done()), (2.4, Done()))
     t.run(3.0)
     assert t.types() == ["session.created", *REPLY, *REPLY]
+
+
+def test_a_reply_that_reaches_its_limit_is_hushed_once() -> None:
+    t = with_model()
+    t.client_sends(0.0, update(max_output_tokens=10))
+    play(t, *words("one two three four five six seven eight nine ten", 1.0))
+    t.run(6.0)
+    (done,) = t.events(ResponseDone)
+    assert done.response.status == "incomplete"
+    assert t.engine.hushes == 1
+
+
+def test_nothing_of_a_reply_is_heard_behind_a_call_that_reached_the_limit() -> None:
+    t = with_model()
+    t.client_sends(0.0, update(max_output_tokens=1, tools=[TOOL]))
+    call = Call(0, "look", "{}", final=True, tokens=5)
+    play(t, (1.0, Floor("reply_starts", 1000)), (1.1, call), (1.2, Say("Hello", b"", 5)))
+    play(t, (1.5, Done()))
+    t.run(4.0)
+    assert [event.response.status for event in t.events(ResponseDone)] == ["incomplete"]
+    assert t.engine.hushes == 1
+
+
+def test_a_prompt_that_is_asked_for_is_that_of_the_reply() -> None:
+    version = PromptVersion(output_modalities=("text",), max_output_tokens=7)
+    prompts = {"brief": StoredPrompt(current="1", versions={"1": version})}
+    t = Timeline(SessionConfig(id="sess_live", model="moshi", duplex=True, prompts=prompts))
+    t.client_sends(0.5, create(prompt={"id": "brief"}))
+    play(t, *words("one two", 1.0), (2.0, Done()))
+    t.run(3.0)
+    (nudge,) = t.engine.nudges
+    assert (nudge.speak, nudge.max_tokens) == (False, 7)
+    response = t.events(ResponseDone)[0].response
+    assert (response.output_modalities, response.max_output_tokens) == (("text",), 7)

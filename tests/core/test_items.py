@@ -523,3 +523,17 @@ def test_an_image_must_be_brought_along() -> None:
     assert error.code == "missing_required_parameter"
     assert error.param == "item.content[0].image_url"
     assert t.mirror.order == []
+
+
+def test_what_was_made_beside_makes_room_for_the_client_s_items() -> None:
+    t = Timeline()
+    big = "x" * (TEXT_KEPT_BYTES // 2)
+    for at_s in (0.1, 1.1):
+        t.engine.answers(Say(big), Done())
+        t.client_sends(at_s, create(conversation="none", output_modalities=["text"]))
+    t.run(2.0)
+    part = {"type": "input_text", "text": "y" * (TEXT_KEPT_BYTES // 3)}
+    t.client_sends(2.1, add({"type": "message", "role": "user", "content": [part], "id": "mine"}))
+    t.run(3.0)
+    assert not t.events(Error)
+    assert t.mirror.order == ["mine"]

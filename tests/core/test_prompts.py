@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from duologue.core.prompts import PromptVersion, StoredPrompt
+from duologue.core.prompts import MOST_FILLED_CHARACTERS, PromptVersion, StoredPrompt
 from duologue.core.settings import SessionConfig
 from duologue.core.starting import starting_session
 from duologue.events import (
@@ -53,6 +53,7 @@ CONFIG = SessionConfig(
     },
 )
 DESK = {"id": "desk", "variables": {"name": "Ada"}}
+CHOOSER = {"id": "chooser"}
 
 
 def played(*events: dict[str, Any], config: SessionConfig = CONFIG) -> Timeline:
@@ -222,3 +223,48 @@ def test_a_session_may_begin_with_a_prompt() -> None:
     session = starting_session(structs.replace(CONFIG, start=start))
     assert isinstance(session, RealtimeSession)
     assert session.instructions == "You are Ada of Oslo. Ada!"
+
+
+def test_a_prompt_with_another_voice_may_come_when_one_was_heard() -> None:
+    marin = stored("1", v1={"instructions": "Next.", "audio": {"output": {"voice": "marin"}}})
+    t = Timeline(structs.replace(CONFIG, prompts={**CONFIG.prompts, "next": marin}))
+    t.engine.says("Good day.")
+    t.engine.says("Good night.")
+    t.client_sends(0.1, update(prompt=DESK, tool_choice="none"))
+    t.client_sends(0.2, create())
+    t.run(3.0)
+    t.client_sends(3.1, create(prompt={"id": "next"}))
+    t.run(6.0)
+    t.client_sends(6.1, update(prompt={"id": "next"}))
+    t.run(7.0)
+    assert not t.events(Error)
+    assert [(ask.instructions, ask.voice) for ask in t.engine.asks][-1] == ("Next.", "cedar")
+    session = t.events(SessionUpdated)[-1].session
+    assert (session.instructions, session.audio.output.voice) == ("Next.", "cedar")
+
+
+OTHER = {"type": "function", "name": "other"}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (update(prompt=CHOOSER, tools=[OTHER]),),
+        (update(tools=[OTHER]), update(prompt=CHOOSER)),
+        (update(prompt=CHOOSER), update(tools=[OTHER]), update(prompt=CHOOSER)),
+    ],
+)
+def test_a_choice_among_a_prompt_s_tools_is_none_among_the_client_s(
+    events: tuple[Any, ...],
+) -> None:
+    choice = {"type": "function", "name": "look"}
+    chooser = stored("1", v1={"tools": [LOOK], "tool_choice": choice})
+    session = shown(*events, config=structs.replace(CONFIG, prompts={"chooser": chooser}))
+    assert [tool.name for tool in session.tools] == ["other"]  # type: ignore[union-attr]
+    assert session.tool_choice == "auto"
+
+
+def test_variables_that_come_to_too_much_are_refused() -> None:
+    name = "x" * (MOST_FILLED_CHARACTERS // 2)  # it stands in two places, beside another
+    code, path, _ = refusal(update(prompt={"id": "desk", "variables": {"name": name}}))
+    assert (code, path) == ("string_above_max_length", "session.prompt.variables")

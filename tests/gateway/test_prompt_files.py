@@ -83,6 +83,8 @@ def test_what_is_no_prompt_is_left_alone(directory: Path) -> None:
     put(directory, ".git/config", "[core]")
     put(directory, "desk/1.md", "Hello.")
     put(directory, "desk/1.md~", "Old.")
+    put(directory, "._desk.md", "A Mac was here.")
+    put(directory, "..2026_11_29/odd.md", "Kubernetes, too.")
     (directory / "desk" / "attic").mkdir()
     assert list(read_prompts(directory)) == ["desk"]
 
@@ -193,3 +195,21 @@ async def test_a_change_is_for_sessions_that_begin_then_and_a_fault_changes_noth
                 await said.wait()
         async with call(base_url) as later:
             assert await instructions(later) == "New."
+
+
+async def test_a_secret_whose_prompt_is_gone_is_refused_by_path(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "duologue")
+    put(directory, "desk.md", "Hello.")
+    async with serving(scripted(prompts_dir=str(directory))) as base_url:
+        session = {"session": {"type": "realtime", "prompt": {"id": "desk"}}}
+        _, _, body = await http_post(base_url + "/realtime/client_secrets", session)
+        with logged("0 prompts are in force") as taken:
+            (directory / "desk.md").unlink()
+            async with asyncio.timeout(10):
+                await taken.wait()
+        async with call(base_url, key=body["value"]) as client:
+            error = (await client.receive())["error"]
+            assert (error["code"], error["param"]) == ("invalid_value", "session.prompt.id")
+            assert (await client.closed())[0] is not None

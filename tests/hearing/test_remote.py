@@ -132,3 +132,25 @@ async def test_what_is_under_way_at_the_end_is_given_up() -> None:
         await speech.aclose()
         with pytest.raises(EngineFault, match="not asked any more"):
             await asked
+
+
+async def test_at_the_end_nobody_waits_for_a_server_that_hangs() -> None:
+    hanging = Answer(b"{}", kind="application/json", held=0)
+    async with stand_in(hanging) as upstream:
+        server = RemoteServer(upstream.url, "stt", "the recognition server", KEY, answer_s=600)
+        speech = RemoteSpeech(server)
+        ear = WhisperEar(speech, workers=2)
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(_faulted(ear))
+            await hanging.reached.wait()
+            async with asyncio.timeout(30):
+                for close in (speech.give_up, ear.aclose, speech.aclose):
+                    await close()
+        told = ("the recognition server is not asked any more", "The server is shutting down.")
+        assert asked.result() in told  # whichever thread is first
+
+
+async def _faulted(ear: WhisperEar) -> str:
+    with pytest.raises(EngineFault) as fault:
+        await ear.transcribe("u", SPEECH)
+    return fault.value.message

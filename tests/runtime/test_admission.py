@@ -1,6 +1,7 @@
 """Instructions and tools that leave no room are refused when they are sent, by name (GAP-9)."""
 
 import msgspec
+import pytest
 
 from duologue.core.talk import Ask
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedTalk
@@ -69,3 +70,18 @@ async def test_an_engine_that_cannot_count_now_refuses_nothing() -> None:
     event = msgspec.convert(update(instructions=MANY), SessionUpdate)
     talk = CannotCount(ScriptedEngine(SCRIPT))
     assert await refused(event, Ask(instructions=MANY), talk) is None
+
+
+class HasABug(ScriptedTalk):
+    """Its engine is somebody else's."""
+
+    async def admit(self, ask: Ask) -> None:
+        raise ValueError("no such thing")
+
+
+async def test_an_engine_that_breaks_over_it_refuses_nothing_and_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    event = msgspec.convert(update(instructions=MANY), SessionUpdate)
+    assert await refused(event, Ask(instructions=MANY), HasABug(ScriptedEngine(SCRIPT))) is None
+    assert "could not say whether there is room" in caplog.text

@@ -26,6 +26,7 @@ from duologue.engines.scripted import (
 from duologue.errors import EngineFault
 from duologue.events import (
     ClientEvent,
+    ConversationItemDone,
     ConversationItemInputAudioTranscriptionCompleted,
     Error,
     InputAudioBufferSpeechStopped,
@@ -34,8 +35,10 @@ from duologue.events import (
     ResponseDone,
     ResponseOutputItemAdded,
     ResponseOutputTextDelta,
+    ResumeOffer,
     SessionCreated,
 )
+from duologue.runtime.recorder import read_tape
 from duologue.runtime.runner import Runner
 from duologue.testing.replay import replay, replay_outputs
 from duologue.testing.timeline import wire_name
@@ -407,3 +410,16 @@ async def test_a_turn_that_nobody_can_judge_ends_by_the_longest_silence(
         assert 6200 <= stopped.audio_end_ms <= 6200 + 64
         await c.until(ResponseDone)
     assert "no weights today" in caplog.text
+
+
+async def test_a_lost_line_is_told_the_session_behind_what_still_waits(tmp_path: Path) -> None:
+    tape = tmp_path / "a.tape"
+    offer = ResumeOffer(token="t", grace_s=60.0)
+    async with call(tape=tape, offer=offer) as c:
+        line = c.runner.attach()
+        await line.receive(msgspec.convert(add(user("Good day.")), ClientEvent))
+        line.lost(clean=False)  # in the same step of the loop
+        await c.runner.resume(offer, None)
+        await c.until(ConversationItemDone)
+    took = [type(entry) for _, entry in read_tape(tape)[1]]
+    assert took[:3] == [inputs.Received, inputs.Lost, inputs.Resumed]

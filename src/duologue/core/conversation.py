@@ -256,7 +256,12 @@ class Conversation:
             self._let_go(self._beside.pop(next(iter(self._beside))))
 
     def check_room(self, item: Item, param: str) -> None:
-        """Refuse text and images beyond what a conversation may hold."""
+        """Refuse text and images beyond what a conversation may hold.
+
+        What out-of-band responses made makes room first: no client can delete it.
+        """
+        while self._beside and self._text_bytes + _text_bytes(item) > TEXT_KEPT_BYTES:
+            self._let_go(self._beside.pop(next(iter(self._beside))))
         if self._text_bytes + _text_bytes(item) > TEXT_KEPT_BYTES:
             raise Refusal(
                 "string_above_max_length",

@@ -94,8 +94,7 @@ class LiveFloor:
                 "of its own can only be had with conversation 'none'.",
                 "response.input",
             )
-        ask = self._responses.check_nudge(params, now)
-        self._nudged = params
+        self._nudged, ask = self._responses.check_nudge(params, now)
         if self._job is None:
             self._is_told = False  # who asks is answered, at least with why there is no model
             self.open()
@@ -196,6 +195,10 @@ class LiveFloor:
         if response.over:
             return
         self._take_reply(ReplyEvent(response.job, self._usage.count(event)), now)
+        response = self._response
+        if response is None or response.over:
+            self._batch.add(Hush())  # it has reached its limit, of which the model knows nothing
+            return
         if isinstance(event, Say) and self._playout is None and (entry := response.speaking):
             assert entry.ledger is not None
             self._batch.add(GoneOut(entry.id, entry.ledger.sent))

@@ -37,6 +37,9 @@ from duologue.events import (
 VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 """A place in the instructions that a variable fills."""
 
+MOST_FILLED_CHARACTERS = 1024 * 1024
+"""What all variables of a prompt may come to where they stand: beyond what any model reads."""
+
 SPOKEN = ("voice", "speed")
 """Settings that stand in `audio.output`."""
 
@@ -112,6 +115,9 @@ def filled(prompts: Prompts, wanted: Prompt, param: str) -> tuple[Prompt, Fields
     values = version.variables | _values(wanted, f"{param}.variables")
     _check_variables(set(places) | version.variables.keys(), values, f"{param}.variables")
     if places:
+        if sum(len(values[place]) for place in places) > MOST_FILLED_CHARACTERS:
+            message = f"Filled in, variables may hold {MOST_FILLED_CHARACTERS} characters."
+            raise Refusal("string_above_max_length", message, f"{param}.variables")
         fields["instructions"] = VARIABLE.sub(
             lambda place: values[place[1]], fields["instructions"]
         )
@@ -134,7 +140,10 @@ def fields_of_session(session: RealtimeSession) -> Fields:
 
 def laid_under(change: _Change, fields: Fields) -> _Change:
     """`change` with those of `fields` that it does not set itself."""
-    missing = {name: fields[name] for name in fields.keys() - fields_of(change).keys()}
+    own = fields_of(change).keys()
+    missing = {name: fields[name] for name in fields.keys() - own}
+    if "tools" in own:  # a choice among other tools
+        missing.pop("tool_choice", None)
     spoken = {name: missing.pop(name) for name in SPOKEN if name in missing}
     if spoken:
         audio = change.audio
@@ -171,9 +180,12 @@ class PromptLayer(msgspec.Struct, frozen=True):
         shown, fields = change.prompt, Fields()
         if change.prompt is not None:
             shown, fields = filled(self.prompts, change.prompt, "session.prompt")
-        # A voice that has been heard stays, also when the prompt that chose it goes.
-        back = self.lent - fields.keys() - own - ({"voice"} if voice_locked else set())
-        lent = {name: fields[name] for name in fields.keys() - own}
+        # A voice that has been heard stays, whatever another prompt would have.
+        stays = {"voice"} if voice_locked else set()
+        back = self.lent - fields.keys() - own - stays
+        lent = {name: fields[name] for name in fields.keys() - own - stays}
+        if "tools" in own:  # a choice among the prompt's tools says nothing of the client's own
+            lent.pop("tool_choice", None)
         base = {name: self.initial[name] for name in back} | lent
         unset = {name: value for name, value in base.items() if value is UNSET}
         change = msgspec.structs.replace(laid_under(change, base), prompt=shown)

@@ -69,7 +69,7 @@ class Responses:
         no event of the client that could be refused.
         """
         self._check_room(keeps=params.conversation == "auto")
-        params = self._settings.prompted(params)
+        params = self._settings.prompted(params, voice_locked=self.voice_locked)
         self._check(params)
         excess = _excess(self.allowance, now)
         if excess is not None and not automatic:
@@ -94,13 +94,18 @@ class Responses:
             self._batch.add(Unasked(response.job, ask))
         return response
 
-    def check_nudge(self, params: ResponseCreateParams, now: float) -> talk.Ask:
-        """What the model is asked by a client that would like it to speak; raises `Refusal`."""
-        params = self._settings.prompted(params)
+    def check_nudge(
+        self, params: ResponseCreateParams, now: float
+    ) -> tuple[ResponseCreateParams, talk.Ask]:
+        """What a client that would like the model to speak asks for, with what its prompt lends.
+
+        Raises `Refusal`.
+        """
+        params = self._settings.prompted(params, voice_locked=self.voice_locked)
         self._check(params)
         if excess := _excess(self.allowance, now):
             raise excess
-        return self._settings.ask(params, None)
+        return params, self._settings.ask(params, None)
 
     def _begin(
         self,

@@ -198,11 +198,16 @@ class Settings:
             transcription=self._transcription(),
         )
 
-    def prompted(self, params: ResponseCreateParams) -> ResponseCreateParams:
+    def prompted(
+        self, params: ResponseCreateParams, *, voice_locked: bool = False
+    ) -> ResponseCreateParams:
         """What one response asks for, with what its prompt lends; raises `Refusal`."""
         if not params.prompt:
             return params
-        return laid_under(params, filled(self._config.prompts, params.prompt, "response.prompt")[1])
+        _, fields = filled(self._config.prompts, params.prompt, "response.prompt")
+        if voice_locked:
+            fields.pop("voice", None)
+        return laid_under(params, fields)
 
     def proposed(self, event: SessionUpdate | ResponseCreate) -> Ask | None:
         """What the engine would be asked if `event` were taken; None if it has no more to read.

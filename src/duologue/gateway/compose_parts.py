@@ -145,7 +145,7 @@ async def _make_ear(
     key = config.stt_key if spec == config.stt else None
     speech = RemoteSpeech(RemoteServer(spec, "stt", "the speech recognition server", key))
     ear = WhisperEar(speech, workers=WORKERS)
-    return ear, (ear.aclose, speech.aclose)
+    return ear, (speech.give_up, ear.aclose, speech.aclose)  # else the ear waits for answers
 
 
 async def make_mouth(config: ServerConfig, path: Path | None) -> Mouth:

@@ -44,8 +44,12 @@ def read_prompts(directory: Path) -> Prompts:
     """The prompts of a directory; raises `ConfigFault`, which names the file and the field."""
     if not directory.is_dir():
         raise ConfigFault(f"prompts_dir: {directory} is no directory")
+    try:
+        paths = list(_files(directory))
+    except OSError as fault:
+        raise ConfigFault(f"prompts_dir: {directory}: cannot be read: {fault.strerror}") from None
     found: dict[str, dict[str, PromptVersion]] = {}
-    for path in _files(directory):
+    for path in paths:
         is_alone = path.parent == directory
         name, version = (path.stem, "1") if is_alone else (path.parent.name, path.stem)
         for part in (name, version):
@@ -62,9 +66,14 @@ def read_prompts(directory: Path) -> Prompts:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    for path in sorted(directory.iterdir()):
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    """Hidden ones are left alone: editors, Macs and Kubernetes put their own there."""
+    for path in _shown(directory):
+        inside = _shown(path) if path.is_dir() else [path]
         yield from (p for p in inside if p.suffix in KINDS and p.is_file())
+
+
+def _shown(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
 
 
 def _state(directory: Path) -> Any:

@@ -97,6 +97,8 @@ class Realtime:
                 return
             except EngineBusy as busy:
                 fatal = _full(busy)
+            except Refusal as refusal:  # what a secret is bound to is not to be had any more
+                fatal = Fatal(REFUSED, refusal.code, refusal.message, param=refusal.param)
         logger.info("a connection was refused: %s", fatal.code)
         await refuse(websocket, fatal, protocol)
 

@@ -42,6 +42,7 @@ class RemoteSpeech:
 
     def __init__(self, server: RemoteServer) -> None:
         self._server = server
+        self._is_over = False
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="remote speech", daemon=True)
         self._thread.start()
@@ -54,6 +55,8 @@ class RemoteSpeech:
 
     def hear(self, piece: Samples, how: Hearing) -> Heard:
         """The words of one piece."""
+        if self._is_over:
+            raise EngineFault("the recognition server is not asked any more", CODE)
         language = how.language or (how.languages[0] if len(how.languages) == 1 else None)
         try:
             text = self._run(self._ask(_wav(piece), language, how.prompt)).result()
@@ -64,8 +67,14 @@ class RemoteSpeech:
             raise EngineFault(fault.message, code) from None
         return Heard(_going_on(well_formed(text).strip(), how.prefix), language)
 
+    async def give_up(self) -> None:
+        """Ask no more and let go of what is under way, so that whoever waits for it does not."""
+        self._is_over = True
+        await asyncio.wrap_future(self._run(self._cancel()))
+
     async def aclose(self) -> None:
         """Close the connections; what is under way is given up."""
+        self._is_over = True
         await asyncio.wrap_future(self._run(self._end()))
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
@@ -92,11 +101,14 @@ class RemoteSpeech:
             return text
 
     async def _end(self) -> None:
+        await self._cancel()
+        await self._server.aclose()
+
+    async def _cancel(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await self._server.aclose()
 
 
 def _going_on(text: str, prefix: str) -> str:

@@ -5,11 +5,15 @@ engine can count, which takes time, so it is done here on the way to the inbox a
 core. What the engine cannot tell now its reply will tell later (open point GAP-9).
 """
 
+import logging
+
 from duologue.core.inputs import BadEvent
 from duologue.core.talk import Ask
 from duologue.errors import EngineFault
 from duologue.events import ResponseCreate, SessionUpdate
 from duologue.runtime.ports import Talk
+
+logger = logging.getLogger(__name__)
 
 TOO_LONG = "context_length_exceeded"
 
@@ -26,4 +30,6 @@ async def refused(
         if fault.code == TOO_LONG:
             param = "session" if isinstance(event, SessionUpdate) else "response"
             return BadEvent(TOO_LONG, fault.message, param, event.event_id or None)
+    except Exception:  # of somebody else's engine: its reply will tell, or not
+        logger.exception("an engine could not say whether there is room")
     return None

@@ -296,7 +296,7 @@ class Runner:
         logger.info("session %s: the connection broke", self._session.id)
         self._outbox.hang_up()
         self._grace_end = self._loop.time() + self._offer.grace_s
-        self._wake(inputs.Lost())
+        self._inbox.put_nowait(inputs.Lost())  # whatever waits: no mere waking
 
     def _handle(self, entry: inputs.Input, now: float) -> None:
         # The key's limits enter before and after, with nothing of other sessions in between.
