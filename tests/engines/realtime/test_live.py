@@ -1,6 +1,7 @@
 """The engine `realtime` in front of a full-duplex upstream: the stand-in for vLLM-Omni."""
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
@@ -503,3 +504,27 @@ async def test_the_address_says_that_it_is_duplex() -> None:
     assert (common.traits.duplex, common.traits.rewinds, common.aligned) == (True, False, False)
     assert not (await common_traits([plain])).traits.duplex
     assert (await common_traits([plain, Upstream(duplex)])).traits.duplex, "one is away"
+
+
+async def test_of_sound_that_the_upstream_does_not_take_two_minutes_wait() -> None:
+    heard: list[int] = []
+
+    async def count(peer: Peer) -> None:
+        await peer.next("session.update")
+        while True:
+            before = len(peer.seen)
+            await peer.next("response.create")
+            new = peer.seen[before:]
+            heard.append(sum(len(base64.b64decode(e["audio"])) for e in new if "audio" in e))
+            await peer.send("response.created", response={"id": f"r{len(heard)}"})
+            await peer.send("response.done", response={"id": f"r{len(heard)}"})
+
+    second = 1000 * audio.BYTES_PER_MS
+    serving = standing_in(count, max_size=None)
+    async with serving as address, talking(address, aligned=True) as (talk, events):
+        for pieces, size in ((600, second), (1, 300 * second), (9, second)):
+            for _ in range(pieces):  # at one go: nothing is sent meanwhile
+                talk.hear(bytes(size))
+            talk.nudge(Ask())
+            await until(events, Done)
+    assert heard == [120 * second, 300 * second, 9 * second]

@@ -41,13 +41,22 @@ class _Connect(connect):
 
 
 class Order:
-    """An event to send; `after` is waited for, at most `patience_s`, before it goes."""
+    """An event to send; `after` is waited for, but not for long, before it goes.
 
-    __slots__ = ("after", "event", "is_long")
+    `size_bytes` is that of sound in it which nobody else holds.
+    """
+
+    __slots__ = ("after", "event", "is_long", "size_bytes")
 
     def __init__(
-        self, event: dict[str, Any], *, is_long: bool = False, after: asyncio.Event | None = None
+        self,
+        event: dict[str, Any],
+        *,
+        is_long: bool = False,
+        after: asyncio.Event | None = None,
+        size_bytes: int = 0,
     ) -> None:
+        self.size_bytes = size_bytes
         self.event = event
         self.is_long = is_long
         self.after = after
@@ -82,6 +91,8 @@ class Link:
         self._connect_s = connect_s
         self._settle_s = settle_s
         self._orders: asyncio.Queue[Order] = asyncio.Queue(ORDERS)
+        self.waiting_bytes = 0
+        """Of sound that the upstream has not been sent yet."""
         self.said: EngineFault | None = None
         """An error that the upstream told outside of any reply: often why it then closes."""
         life = self._live()
@@ -99,6 +110,7 @@ class Link:
             return
         try:
             self._orders.put_nowait(order)
+            self.waiting_bytes += order.size_bytes
         except asyncio.QueueFull:
             # Not at once: whoever sends is in the middle of telling a session what there is.
             asyncio.get_running_loop().call_soon(self._overflow)
@@ -169,6 +181,7 @@ class Link:
             else:
                 frame = encode(order.event)
             await socket.send(frame)
+            self.waiting_bytes -= order.size_bytes
 
     async def _settled(self, event: asyncio.Event) -> None:
         try:

@@ -32,8 +32,11 @@ from duologue.errors import EngineFault
 logger = logging.getLogger(__name__)
 
 WAITING_EVENTS = 256
-BEHIND_ORDERS = 2000
-"""Orders that may wait before sound is let fall: a minute of it."""
+BEHIND_MS = 120_000
+"""Sound that may wait for the upstream before more is let fall."""
+
+MOST_PIECES = 3000
+"""The same for pieces of 20 ms and less, beside other orders (`link.ORDERS`)."""
 
 ACK_EVERY_MS = 100
 
@@ -64,7 +67,10 @@ class RealtimeLiveTalk(RealtimeTalk):
         link = self._link
         if link is None:
             return
-        is_behind = link.waiting >= BEHIND_ORDERS
+        waiting_ms = (link.waiting_bytes + len(pcm)) // audio.BYTES_PER_MS
+        most_ms = BEHIND_MS // 2 if self._is_behind else BEHIND_MS  # one gap, not many
+        is_behind = waiting_ms > most_ms and link.waiting_bytes > 0
+        is_behind = is_behind or link.waiting >= MOST_PIECES
         if is_behind and not self._is_behind:
             logger.warning("the upstream does not keep up: sound is let fall")
         self._is_behind = is_behind
@@ -74,7 +80,8 @@ class RealtimeLiveTalk(RealtimeTalk):
         event: dict[str, Any] = {"type": "input_audio_buffer.append", "audio": pcm}
         if self._omni:
             event["sample_rate_hz"] = FORMAT["rate"]
-        link.send(Order(event, is_long=len(pcm) > audio.RATE_HZ))
+        is_long = len(pcm) > audio.RATE_HZ
+        link.send(Order(event, is_long=is_long, size_bytes=len(pcm)))
 
     def played(self, item_id: str, samples: int) -> None:
         """See `LiveTalk.played`."""
