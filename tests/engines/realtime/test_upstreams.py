@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from duologue.core.talk import Done, Say
 from duologue.engines.realtime.engine import RealtimeEngine
-from duologue.engines.realtime.upstream import Upstream
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.engines.realtime.upstreams import Upstreams
 from duologue.errors import EngineBusy, EngineFault
+from duologue.runtime.ports import LiveTalk
 from engines.realtime.test_bad_upstream import answering, listen
 from engines.realtime.upstream_kit import (
     KEY,
@@ -245,3 +247,36 @@ async def test_one_alone_is_not_looked_at() -> None:
     alone.end(one, EngineFault("gone"))
     await alone.aclose()
     assert alone.pick() is one and one.looks == 2
+
+
+async def test_a_full_duplex_talk_begins_at_one_that_has_room_and_goes_on_at_another() -> None:
+    sessions: list[str] = []
+
+    def model(name: str, lives: bool) -> Any:
+        async def speak(peer: Peer) -> None:
+            sessions.append(name)
+            await peer.next("session.update")
+            await peer.send("response.created", response={"id": "r1"})
+            await peer.send("response.output_text.delta", response_id="r1", delta=name)
+            if lives:
+                await peer.socket.wait_closed()
+
+        return speak
+
+    traits = structs.replace(OPEN_TRAITS, duplex=True)
+    async with (
+        standing_in(full, greets=False) as one,
+        standing_in(model("two", lives=False)) as two,
+        standing_in(model("three", lives=True)) as three,
+        several([one, two, three], traits=traits, aligned=True) as all_three,
+    ):
+        talk = cast(LiveTalk, await all_three.open(SPEAK))
+        heard: list[str] = []
+        with pytest.raises(EngineFault):
+            async for event in talk.live(SPEAK):
+                heard += [event.text] if isinstance(event, Say) else []
+        async for event in talk.live(SPEAK):
+            if isinstance(event, Say):
+                heard.append(event.text)
+                break
+    assert sessions == ["two", "three"] and heard[-1] == "three"
