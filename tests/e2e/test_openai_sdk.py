@@ -150,7 +150,7 @@ async def test_mistakes_are_errors_that_name_their_event_and_the_talk_goes_on(se
 
 
 async def test_the_sdk_reconnects_by_itself_when_a_session_has_lived_its_time(serve: Any) -> None:
-    async with serve(scripted(session_max_s=1)) as base_url:
+    async with serve(scripted(session_max_s=3)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         reasons: list[Any] = []
         async with client.realtime.connect(
