@@ -35,6 +35,12 @@ def test_what_is_no_chunk_is_a_fault(data: bytes) -> None:
         parse(data)
 
 
+@pytest.mark.parametrize("field", ["usage", "error", "audio_metadata"])
+def test_a_chunk_that_is_nested_too_deeply_is_a_fault(field: str) -> None:
+    with pytest.raises(EngineFault, match="nested too deeply"):
+        parse(f'{{"{field}":{"[" * 3000}{"]" * 3000}}}'.encode())
+
+
 def test_an_error_in_the_stream_is_a_fault_that_keeps_its_words_from_the_client() -> None:
     with pytest.raises(EngineFault) as fault:
         parse(b'{"error":{"message":"CUDA out of memory at 10.0.0.5"}}')

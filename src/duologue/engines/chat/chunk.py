@@ -103,9 +103,14 @@ _decoder = msgspec.json.Decoder(_Chunk)
 def parse(data: bytes) -> Piece:
     """The piece that an event's data is. Raises `UpstreamFault`."""
     try:
-        chunk = _decoder.decode(data)
+        return _piece(_decoder.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise nonsense("sent something that is no chat completion") from None
+    except RecursionError:
+        raise nonsense("sent JSON that is nested too deeply") from None
+
+
+def _piece(chunk: _Chunk) -> Piece:
     if chunk.error or chunk.object == "error":
         raise of_error(str(chunk.error or chunk.message))
     choices = chunk.choices or []

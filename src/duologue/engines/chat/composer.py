@@ -11,11 +11,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import Literal
 
-import msgspec
-
 from duologue.audio import pcm as audio
 from duologue.audio.tempo import Tempo
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
+from duologue.engines.calls import is_object
 from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
 from duologue.engines.chat.faults import UpstreamFault, nonsense
 from duologue.engines.chat.sound import SoundReader, spoken_samples
@@ -117,7 +116,7 @@ class Composer:
             voiced = self._voiced.end() if is_whole else self._voiced.sound(0.0)
             events.append(self._counted_say(self._held_text, pcm, voiced))
         for number, call in enumerate(self._calls):
-            is_final = _is_object(call.arguments)
+            is_final = is_object(call.arguments)
             if is_final or call.told:
                 events += self._told(number, call)
             if is_final:
@@ -249,7 +248,7 @@ class Composer:
         for call in self._calls:
             self._check_name(call.name)
             call.arguments = call.arguments if call.arguments.strip() else "{}"
-            if not _is_object(call.arguments):
+            if not is_object(call.arguments):
                 raise nonsense(f"called {call.name} with arguments that are not a JSON object")
 
     def _closing(self) -> Iterator[ReplyEvent]:
@@ -263,13 +262,6 @@ class Composer:
         reason = REASONS.get(self._finish or "", reason)
         rest = self._tokens_made - self._tokens_told
         yield Done(reason, tokens=rest, stages=dict(self._stages))
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(arguments), dict)
-    except msgspec.DecodeError:
-        return False
 
 
 def began(tokens: Tokens, counted: dict[str, int]) -> Began:
