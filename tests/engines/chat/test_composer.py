@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from msgspec import structs
 
-from duologue.core.talk import Ask, ReplyEvent, Tool
+from duologue.core.talk import Ask, Call, ReplyEvent, Tool
 from duologue.engines.chat.composer import Composer
 from duologue.engines.pace import Pace
 from duologue.errors import EngineFault
@@ -31,3 +32,32 @@ async def test_arguments_that_are_nested_too_deeply_are_a_fault() -> None:
     nested = piece("get_weather", '{"x":' + "[" * 3000 + "]" * 3000 + "}", id="a")
     with pytest.raises(EngineFault, match="not a JSON object"):
         await composed(ASK, nested)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "later"),
+    [
+        ({"id": "a"}, {"id": "b"}, {}),
+        ({"id": "a"}, {"id": "b"}, {"id": "b"}),
+        ({}, {}, {}),
+        ({"index": 0}, {"index": 1}, {"index": 1}),
+        ({"index": 0, "id": "a"}, {"index": 0, "id": "b"}, {"index": 0}),
+    ],
+)
+async def test_a_call_too_many_does_not_spoil_the_first(
+    first: dict[str, object], second: dict[str, object], later: dict[str, object]
+) -> None:
+    events = await composed(
+        structs.replace(ASK, parallel_calls=False),
+        piece("get_weather", **first),
+        piece(None, '{"x":1}', **({"index": first["index"]} if "index" in first else {})),
+        piece("get_time", **second),
+        piece(None, '{"x":', **later),
+        piece(None, "2}", **later),
+        piece("get_time", "{}", **({**second, "id": "c"} if second else {})),
+        piece(None, " ", **({"id": "c"} if "id" in second else later)),
+    )
+    made = [event for event in events if isinstance(event, Call)]
+    assert {call.index for call in made} == {0} and made[-1].final
+    assert "".join(call.name for call in made) == "get_weather"
+    assert "".join(call.delta for call in made) == '{"x":1}'

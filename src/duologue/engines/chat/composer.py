@@ -70,6 +70,8 @@ class Composer:
         self._has_sound = False
         self._takes_transcript: bool | None = None
         self._calls: list[_ToolCall] = []
+        self._passed: _ToolCall | None = None
+        """The newest call, where it is one more than may be."""
         self._finish: str | None = None
         self._tokens: Tokens | None = None
         self._tokens_told = 0
@@ -198,7 +200,7 @@ class Composer:
     def _call(self, pieces: tuple[CallPiece, ...]) -> Iterator[ReplyEvent]:
         for piece in pieces:
             call = self._call_of(piece)
-            if call is None:
+            if call is self._passed:
                 continue
             if piece.name and not call.name:
                 self._check_name(piece.name)
@@ -209,9 +211,10 @@ class Composer:
             if is_first and call.name and call.arguments.strip():
                 yield from self._told(0, call)
 
-    def _call_of(self, piece: CallPiece) -> _ToolCall | None:
-        """The call that a piece belongs to; None for one more than may be."""
-        for call in reversed(self._calls):
+    def _call_of(self, piece: CallPiece) -> _ToolCall:
+        """The call that a piece belongs to, which may be the one that is passed over."""
+        passed = [self._passed] if self._passed else []
+        for call in (*passed, *reversed(self._calls)):
             if piece.index is not None and not piece.name:
                 is_same = piece.index == call.index  # though older servers give it a new id
             elif piece.index is not None or piece.id is not None:
@@ -220,10 +223,13 @@ class Composer:
                 is_same = not (piece.name and call.name)
             if is_same:
                 return call
+        call = _ToolCall(piece)
         if self._calls and not self._ask.parallel_calls:
-            return None
-        self._calls.append(_ToolCall(piece))
-        return self._calls[-1]
+            call.name = piece.name
+            self._passed = call
+        else:
+            self._calls.append(call)
+        return call
 
     def _told(self, number: int, call: _ToolCall) -> Iterator[ReplyEvent]:
         delta = call.arguments[call.told :]
