@@ -5,7 +5,7 @@ import json
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trustme
@@ -306,16 +306,43 @@ async def test_a_fault_fails_the_reply_with_its_reason_and_the_next_one_works(
     assert "127.0.0.1" not in fault.value.message
 
 
-@pytest.mark.parametrize("heartbeat_s", [None, 0.05])
-async def test_a_slow_server_is_given_up(heartbeat_s: float | None) -> None:
+@pytest.mark.parametrize(
+    "beat",
+    [
+        None,
+        b": alive\n\n",
+        chunk(),
+        chunk({"role": "assistant", "content": ""}),
+        usage(5, 0),
+    ],
+)
+async def test_a_slow_server_is_given_up(beat: bytes | None) -> None:
     """Also one that shows that it is alive and says nothing."""
-    slow = Answer(b"", held=0, heartbeat_s=heartbeat_s)
+    heartbeat_s = 0.05 if beat else None
+    slow = Answer(b"", held=0, heartbeat_s=heartbeat_s, beat=beat or b"")
     async with stand_in(slow, saying("Fine.")) as upstream:
         async with talking(upstream, answer_s=0.2) as talk:
             talk.put(typed("u", "Go on."))
             with pytest.raises(EngineFault, match=r"did not answer within 0\.2 s"):
                 await events(talk.reply(Ask()))
             assert text(await events(talk.reply(Ask()))).strip() == "Fine."
+
+
+async def test_a_head_that_drips_in_is_not_waited_for() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not reader.at_eof():
+            writer.write(b"a")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(4096), 0.05)
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1#m"
+        async with talking(url, answer_s=0.2) as talk, asyncio.timeout(5):
+            talk.put(typed("u", "Go on."))
+            with pytest.raises(EngineFault, match=r"did not answer within 0\.2 s"):
+                await events(talk.reply(Ask()))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from duologue.engines.chat.faults import (
     of_status,
     of_transport,
 )
-from duologue.engines.chat.patience import Patience
+from duologue.engines.patience import Patience
 from duologue.engines.chat.request import LIMITS
 from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
 from duologue.errors import ConfigFault

@@ -15,6 +15,7 @@ from openai import AsyncStream
 
 from duologue.engines.composed.parts import Thought
 from duologue.engines.counted import Counted
+from duologue.engines.patience import Patience
 from duologue.engines.remote.chat_stream import ChatStream
 from duologue.remote.server import RemoteServer, media_type
 
@@ -44,15 +45,21 @@ class ChatServer:
     async def thoughts(self, body: bytes, stream: ChatStream) -> AsyncGenerator[Thought, None]:
         """One request, read through `stream` to its end."""
         with self.remote.faults():
-            async with await self._open(body) as chunks:
+            # httpx has a bound for each read, so a head that drips in would be waited for for ever.
+            async with asyncio.timeout(self.remote.answer_s):
+                opened = await self._open(body)
+            async with opened as chunks:
                 if media_type(chunks.response) == "application/json":
                     for thought in stream.take(await self._whole(chunks.response)):
                         yield thought
                 else:
                     self.remote.check_type(chunks.response, "text/event-stream")
-                    while (data := await self._next(chunks)) is not None:
+                    patience = Patience(self.remote.answer_s)
+                    while (data := await _next(chunks, patience)) is not None:
                         for thought in stream.take(data):
                             yield thought
+                        if stream.got_on:
+                            patience.renew()
             if stream.finish_reason is None:
                 raise self.remote.fault("broke off in the middle of a reply")
             if stream.finish_reason == "content_filter":
@@ -63,11 +70,6 @@ class ChatServer:
             if stream.finish_reason != "length":
                 for thought in stream.flush():
                     yield thought
-
-    async def _next(self, chunks: AsyncStream[object]) -> object | None:
-        """The next chunk. A server that sends nothing but signs of life is given up, too."""
-        async with asyncio.timeout(self.remote.answer_s):
-            return await anext(chunks, None)
 
     async def _whole(self, response: httpx2.Response) -> object:
         """An answer that is not streamed, though it was asked for so."""
@@ -111,6 +113,16 @@ class ChatServer:
             stream=True,
             stream_cls=AsyncStream[object],
         )
+
+
+async def _next(chunks: AsyncStream[object], patience: Patience) -> object | None:
+    """The next chunk. A server that sends nothing but signs of life is given up, too."""
+    clock = asyncio.get_running_loop().time
+    began_s = clock()
+    async with asyncio.timeout(patience.left_s):
+        data = await anext(chunks, None)
+    patience.spend(clock() - began_s)
+    return data
 
 
 def _renamed(body: bytes) -> bytes | None:

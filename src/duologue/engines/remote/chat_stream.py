@@ -41,6 +41,14 @@ class Delta(msgspec.Struct, frozen=True):
     content: str | None = None
     refusal: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the model got on, be it with what nobody is told."""
+        said = self.content or self.refusal or self.tool_calls
+        return bool(said or self.reasoning or self.reasoning_content)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -94,6 +102,8 @@ class ChatStream:
         self._ask = ask
         self.finish_reason: str | None = None
         self.usage: ChatUsage | None = None
+        self.got_on = False
+        """Whether the newest chunk said something, or why it was the last to."""
         self._aloud = _Aloud()
         self._text = TextStream()
         self._written = TextStream()
@@ -106,8 +116,12 @@ class ChatStream:
         """What is new with a chunk. Raises `msgspec.ValidationError` where it is none."""
         chunk = msgspec.convert(data, Chunk)
         self.usage = _usage(chunk.usage) or self.usage
+        self.got_on = False
         for choice in (chunk.choices or [])[:1]:
             delta = choice.delta or choice.message or Delta()
+            self.got_on = delta.says_something or bool(
+                choice.finish_reason and not self.finish_reason
+            )
             if said := (delta.content or "") + (delta.refusal or ""):
                 yield Thought(self._aloud.push(self._text.push(said)))
             for piece in delta.tool_calls or ():
