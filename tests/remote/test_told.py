@@ -32,6 +32,14 @@ SECRETS = [
     "cannot reach ws://127.0.0.1:9/secret?x",
     "HTTPConnectionPool(host='secret-box', port=8000): Max retries exceeded",
     "dial tcp: lookup secret.svc.cluster.local: no such host",
+    "Cannot connect to host secret-backend:8000 ssl:default [Connection refused]",
+    "Cannot connect to host gpu.secret.example.com:443 ssl:default",
+    "[Errno 111] connect to secret01:5432 failed",
+    "API key 'secret5678' is invalid",
+    "token 'ya29.secretsecret' expired",
+    'token "secretsecret" expired',
+    "Invalid API Key secretsecret",
+    "the token hidden-secret-1 is wrong",
 ]
 
 
@@ -43,7 +51,16 @@ def test_secrets_of_any_known_shape_are_cut(text: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["10.1.2.3", "192.168.0.7:8000", "127.0.0.1", "fd00::1", "[fe80::1]:80", "localhost:11434"],
+    [
+        "db01:5432",
+        "vllm-backend:8000",
+        "10.1.2.3",
+        "192.168.0.7:8000",
+        "127.0.0.1",
+        "fd00::1",
+        "[fe80::1]:80",
+        "localhost:11434",
+    ],
 )
 def test_addresses_of_the_owners_network_are_not_told(address: str) -> None:
     assert told(f"dial tcp {address}: refused").startswith("dial tcp (an address)")
@@ -63,6 +80,10 @@ def test_addresses_of_the_owners_network_are_not_told(address: str) -> None:
         "refused the key in llm_key (401)",
         "key-value cache is full; user-facing tools",
         "token limit exceeded: 5 > 4",
+        "API key authentication failed; token 'a' was not expected",
+        "token generation stopped at 10:30, line:42 of main.py:10, status:429",
+        "2026-11-29T10:30: max_tokens:4096 is too much",
+        "the token budget of 4096 is used up",
     ],
 )
 def test_what_is_no_secret_is_told_word_for_word(text: str) -> None:

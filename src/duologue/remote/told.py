@@ -23,6 +23,14 @@ _NAMED = re.compile(
       ["']? \s* [:=] \s* ["']? ) (?: (?:bearer|basic|digest|token) \s+ )? [^\s"',;&}\])]+
     """
 )
+_BESIDE = re.compile(
+    r"""(?ix)
+    \b( (?: api[ _-]?key | token | secret (?:\ key)? ) \s+ )
+    (?! (?: authenti | authori | verific | configur | permission ) )
+    (?: (["'`]) [^\s"'`]{4,} \2 | (?= [^\s\d]* \d ) [\w.~+/=*-]{8,} | [\w.~+/=*-]{12,} )
+    """
+)
+"""A key that stands right after what it is: quoted, or too long for a word (or with a figure)."""
 _SCHEME = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=*-]{6,}|\b(basic\s+)[\w+/]{12,}=*")
 _SHAPED = re.compile(
     r"""(?x)
@@ -42,6 +50,10 @@ _URL = re.compile(
 _HOST = re.compile(
     r"""(?ix)
     \b host \s* = \s* ["']? [^\s"',;)]+ ["']?
+    | (?<= \b host\ ) [\w.-]{1,253} : \d+
+    | (?<![\w.:/-]) (?= [\w-]* [a-z] )
+      (?! \d{4}-\d\d- | \w* (?: tokens? | length | size | limit | line | status | code ) : )
+      [a-z\d] [\w-]{0,62} : \d{2,5} (?![\w.:]*\w)
     | (?<![\w.]) (?P<four> \d{1,3} (?: \.\d{1,3} ){3} ) (?: :\d+ )? (?![\w.]*\w)
     | (?<![\w:]) \[? (?P<six> (?: [\da-f]{0,4} : ){2,7} [\da-f]{1,4} ) (?: \] (?: :\d+ )? )?
       (?! \w | :\w )
@@ -59,6 +71,7 @@ def told(text: str, key: str | None = None) -> str:
     text = " ".join(well_formed(text[:MOST_READ]).split())
     text = _URL.sub(_shown_url, text)
     text = _NAMED.sub(rf"\1{CUT}", text)
+    text = _BESIDE.sub(rf"\1{CUT}", text)
     text = _SCHEME.sub(lambda found: (found[1] or found[2]) + CUT, text)
     text = _SHAPED.sub(CUT, text)
     text = _HOST.sub(_shown_host, text)

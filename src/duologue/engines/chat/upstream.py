@@ -21,9 +21,9 @@ from duologue.engines.chat.faults import (
     of_status,
     of_transport,
 )
-from duologue.engines.patience import Patience
 from duologue.engines.chat.request import LIMITS
 from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
+from duologue.engines.patience import Patience
 from duologue.errors import ConfigFault
 
 log = logging.getLogger(__name__)
