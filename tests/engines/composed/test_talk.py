@@ -15,6 +15,8 @@ from duologue.core.talk import (
     Tool,
     Truncation,
 )
+from duologue.core.usage import UsageCount
+from duologue.engines.composed.limit import for_mind
 from duologue.engines.light.prompt import COMMON
 from duologue.errors import EngineFault
 from engines.composed.engine_kit import Bench, began, bench, events, rest, text, tokens, until
@@ -61,10 +63,38 @@ async def test_a_text_reply_is_told_piece_by_piece_as_it_is_thought() -> None:
     assert [say.text.strip() for say in says] == LONG.split()
 
 
+async def test_words_leave_room_in_a_limit_for_their_sound() -> None:
+    async with bench(LONG) as b:
+        b.talk.put(typed("u", "Go on."))
+        got = await events(b.talk.reply(Ask(max_tokens=60)))
+    count = UsageCount(60, b.mind.context_tokens)  # as the core counts
+    says = [event for event in got if isinstance(event, Say)]
+    assert all(count.take(say) and count.send(say.pcm) == say.pcm for say in says)
+    assert text(got) == LONG[:15].rstrip() and says[-1].voiced == len(text(got))
+
+
+@pytest.mark.parametrize(
+    ("ask", "tokens"),
+    [
+        (Ask(max_tokens=60), 15),
+        (Ask(max_tokens=20), 8),
+        (Ask(max_tokens=3), 3),
+        (Ask(), None),
+        (Ask(max_tokens=60, speak=False), 60),
+        (Ask(max_tokens=60, tools=(Tool("look"),)), 60),
+        (Ask(max_tokens=60, tools=(Tool("look"),), tool_choice="none"), 15),
+    ],
+)
+def test_of_a_limit_the_mind_has_a_quarter_where_all_is_spoken(
+    ask: Ask, tokens: int | None
+) -> None:
+    assert for_mind(ask).max_tokens == tokens
+
+
 async def test_the_limit_of_tokens_is_told_from_the_end() -> None:
     async with bench(LONG) as b:
         b.talk.put(typed("u", "Go on."))
-        got = await events(b.talk.reply(Ask(max_tokens=10)))
+        got = await events(b.talk.reply(Ask(max_tokens=40)))
     assert text(got) == LONG[:10].rstrip()
     assert isinstance(got[-1], Done) and got[-1].reason == "length"
 

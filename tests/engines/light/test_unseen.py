@@ -123,7 +123,7 @@ async def test_what_is_said_costs_its_own_tokens_and_the_images_are_the_input() 
 
 async def test_a_limit_ends_it_between_words() -> None:
     async with small(INVENTED) as b:
-        got = await answers(b, [shown("i", "GATE 12")], Ask(max_tokens=12))
+        got = await answers(b, [shown("i", "GATE 12")], Ask(max_tokens=48))
         assert text(got) == "I can't see"
         assert isinstance(got[-1], Done) and got[-1].reason == "length"
 

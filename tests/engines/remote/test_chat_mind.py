@@ -77,7 +77,7 @@ async def test_what_streams_in_is_spoken_and_usage_is_the_upstreams() -> None:
     async with stand_in(saying("Sure, here it is. And a second one.")) as upstream:
         async with talking(upstream) as talk:
             talk.put(spoken("u", "Go on."))
-            got = await events(talk.reply(Ask(instructions="Be kind.", max_tokens=77)))
+            got = await events(talk.reply(Ask(instructions="Be kind.", max_tokens=308)))
     assert text(got).split() == "Sure, here it is. And a second one.".split()
     assert [e for e in got if isinstance(e, Began)][-1] == Began(
         input={"text": 50}, cached={"text": 20}
@@ -555,7 +555,7 @@ async def test_the_limit_has_another_name_where_its_name_is_refused() -> None:
         async with talking(upstream) as talk:
             talk.put(typed("u", "Go on."))
             for said in ("Fine.", "Yes."):
-                assert text(await events(talk.reply(Ask(max_tokens=77)))).strip() == said
+                assert text(await events(talk.reply(Ask(max_tokens=308)))).strip() == said
     names = [{k: v for k, v in r.items() if k.startswith("max_")} for r in upstream.requests]
     assert names == [{"max_tokens": 77}, *[{"max_completion_tokens": 77}] * 2]
     assert upstream.requests[0]["messages"] == upstream.requests[1]["messages"]
@@ -567,7 +567,7 @@ async def test_a_limit_that_is_refused_by_either_name_fails_the_reply() -> None:
         talk.put(typed("u", "Go on."))
         for _ in range(2):
             with pytest.raises(EngineFault, match="refused \\(400\\): Unsupported parameter"):
-                await events(talk.reply(Ask(max_tokens=77)))
+                await events(talk.reply(Ask(max_tokens=308)))
     assert len(upstream.requests) == 4  # nothing was learned
 
 

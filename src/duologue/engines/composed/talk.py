@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from duologue.core.talk import Ask, Item, Part
+from duologue.engines.composed.limit import for_mind
 from duologue.engines.composed.parts import Ear, Eye, Mind, MindTalk, Mouth
 from duologue.engines.composed.precedence import Precedence
 from duologue.engines.composed.reply import AHEAD, Plan, Reply
@@ -166,7 +167,7 @@ class ComposedTalk:
 
     async def _plan(self, ask: Ask, items: tuple[Item, ...]) -> Plan:
         """What the mind makes of `items`, once they are what it takes."""
-        think = await self._mind.prepare(ask, await self._understood(items))
+        think = await self._mind.prepare(for_mind(ask), await self._understood(items))
         self._lighten()
         return Plan(think, self._transcripts.at_s(items[-1]) if items else None)
 
