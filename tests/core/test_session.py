@@ -1,11 +1,17 @@
 """The orderings of reference 4.3, as timelines compared whole."""
 
+from itertools import count
+
+import msgspec
 import pytest
 
-from duologue.core.inputs import ReplyFailed
+from duologue.core.inputs import Disconnected, Received, ReplyEvent, ReplyFailed
+from duologue.core.kinds import make_session
+from duologue.core.outputs import Respond, Spent
 from duologue.core.settings import SessionConfig
 from duologue.core.talk import Call, Done, Say
 from duologue.events import (
+    ClientEvent,
     ConversationItemAdded,
     ConversationItemDone,
     ConversationItemRetrieved,
@@ -18,7 +24,7 @@ from duologue.events import (
     ResponseOutputItemAdded,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import update
+from session_kit import create, update
 
 TRANSCRIBED = {
     "type": "session.update",
@@ -477,3 +483,20 @@ def test_no_sound_stands_in_item_events() -> None:
     for event in [*t.events(ConversationItemAdded), *t.events(ConversationItemDone)]:
         for part in event.item.content:
             assert not part.audio
+
+
+def test_what_a_broken_input_had_half_made_does_not_leave_at_the_end() -> None:
+    numbers = count()
+
+    def new_id(prefix: str) -> str:
+        assert prefix != "call", "no more of these"
+        return f"{prefix}_{next(numbers)}"
+
+    session = make_session(SessionConfig(id="sess_a", model="m"), new_id=new_id, now=0)
+    session.open(0)
+    begun = session.handle(Received(msgspec.convert(create(), ClientEvent)), 0)
+    job = next(output.job for output in begun if isinstance(output, Respond))
+    session.handle(ReplyEvent(job, Say("Let me look.")), 0)
+    with pytest.raises(AssertionError, match="no more"):  # the message is closed by then
+        session.handle(ReplyEvent(job, Call(0, "look", "{}")), 0)
+    assert not [o for o in session.handle(Disconnected(), 0) if not isinstance(o, Spent)]

@@ -205,6 +205,7 @@ class Session:
                 self._idle.come_back(now)
                 self._batch.send(SessionCreated, session=self._settings.session)
             case Disconnected():
+                self._batch.drain()  # what an input that broke had half made
                 self._ends_at = None
                 self._owes_answer = False
                 self._responses.abandon()

@@ -158,6 +158,7 @@ class TranslationSession:
                     self.deadline = None
                     self._batch.expire(self._max_s)
             case Disconnected():
+                self._batch.drain()  # what an input that broke had half made
                 self.deadline = None
             case _:
                 raise AssertionError(f"{type(entry).__name__} in a translation session")
