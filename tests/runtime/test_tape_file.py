@@ -17,13 +17,17 @@ def test_entries_are_written_in_order_behind_the_head(tmp_path: Path) -> None:
         threads.add(threading.get_ident())
         return b" %d" % number
 
-    tape = TapeFile(tmp_path / "tape", b"head", encode)
+    def head() -> bytes:
+        threads.add(threading.get_ident())
+        return b"head"
+
+    tape = TapeFile(tmp_path / "tape", head, encode)
     for number in range(3):
         tape.put(number)
     tape.close()
     tape.put(4)  # nothing, once it is closed
     assert (tmp_path / "tape").read_bytes() == b"head 0 1 2"
-    assert threads and threading.get_ident() not in threads
+    assert len(threads) == 1 and threading.get_ident() not in threads
 
 
 def test_a_slow_disk_ends_the_tape_and_holds_up_nobody(
@@ -35,7 +39,7 @@ def test_a_slow_disk_ends_the_tape_and_holds_up_nobody(
         goes_on.wait()
         return b"x"
 
-    tape = TapeFile(tmp_path / "tape", b"", encode)
+    tape = TapeFile(tmp_path / "tape", bytes, encode)
     for number in range(QUEUE_ENTRIES + 10):
         tape.put(number)
     assert [record.message for record in caplog.records] == [
@@ -52,7 +56,7 @@ def test_a_file_that_is_there_already_is_kept(
     path = tmp_path / "tape"
     path.write_bytes(b"mine")
     with caplog.at_level(logging.WARNING):
-        tape = TapeFile(path, b"head", lambda number: b"%d" % number)
+        tape = TapeFile(path, lambda: b"head", lambda number: b"%d" % number)
         tape.put(1)
         tape.close()
     assert path.read_bytes() == b"mine"
@@ -62,7 +66,7 @@ def test_a_file_that_is_there_already_is_kept(
 def test_a_disk_that_is_full_at_the_very_end_holds_up_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tape = TapeFile(tmp_path / "tape", b"head", lambda number: b"%d" % number)
+    tape = TapeFile(tmp_path / "tape", lambda: b"head", lambda number: b"%d" % number)
     tape.put(1)  # small enough to be written when the file is closed
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
@@ -74,13 +78,26 @@ def test_a_disk_that_is_full_at_the_very_end_holds_up_nobody(
     assert [record.message for record in caplog.records] == ["tape tape ends: File too large"]
 
 
+def test_a_head_that_cannot_be_encoded_ends_the_tape_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def head() -> bytes:
+        raise ValueError("no head")
+
+    tape = TapeFile(tmp_path / "tape", head, bytes)
+    tape.put(1)
+    tape.close()
+    assert "tape tape broke" in caplog.text
+    assert (tmp_path / "tape").read_bytes() == b""
+
+
 def test_an_entry_that_cannot_be_encoded_ends_the_tape_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def encode(number: int) -> bytes:
         raise ValueError("no number")
 
-    tape = TapeFile(tmp_path / "tape", b"head", encode)
+    tape = TapeFile(tmp_path / "tape", lambda: b"head", encode)
     tape.put(1)
     tape.close()
     assert "tape tape broke" in caplog.text

@@ -28,9 +28,12 @@ class Recorder:
 
     def __init__(self, path: Path, header: TapeHeader) -> None:
         encoder = msgspec.json.Encoder()
-        self._file: TapeFile[tuple[float, Input]] = TapeFile(
-            path, encoder.encode(header) + b"\n", lambda line: encoder.encode(line) + b"\n"
-        )
+
+        def line(what: TapeHeader | tuple[float, Input]) -> bytes:
+            return encoder.encode(what) + b"\n"
+
+        # The header holds all stored prompts: megabytes, maybe.
+        self._file: TapeFile[tuple[float, Input]] = TapeFile(path, lambda: line(header), line)
 
     def record(self, now: float, entry: Input) -> None:
         """Add an input; never waits."""

@@ -24,9 +24,11 @@ CLOSE_S = 10.0
 
 
 class TapeFile(Generic[Entry]):
-    """Writes one new file in a thread of its own; `encode` is called there."""
+    """Writes one new file in a thread of its own; `head` and `encode` are called there."""
 
-    def __init__(self, path: Path, head: bytes, encode: Callable[[Entry], bytes]) -> None:
+    def __init__(
+        self, path: Path, head: Callable[[], bytes], encode: Callable[[Entry], bytes]
+    ) -> None:
         self._path, self._head, self._encode = path, head, encode
         self._entries: queue.Queue[Entry | None] = queue.Queue(QUEUE_ENTRIES)
         self._is_over = False
@@ -59,7 +61,7 @@ class TapeFile(Generic[Entry]):
         is_told = False
         try:
             with self._path.open("xb") as tape:
-                tape.write(self._head)
+                tape.write(self._head())
                 while (entry := self._entries.get()) is not None:
                     tape.write(self._encode(entry))
                 is_told = True  # what closing the file still writes may fail, too

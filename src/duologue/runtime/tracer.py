@@ -87,7 +87,7 @@ class Tracer:
 
     def _put(self, name: str, what: Any) -> None:
         if self._file is None:
-            self._file = TapeFile(self._path, self._head, _line)
+            self._file = TapeFile(self._path, lambda: self._head, _line)
         self._file.put({"at_s": round(self._time() - self._began, 3), name: what})
 
 

@@ -38,7 +38,7 @@ class Inbound:
 
     def record(self, path: Path) -> None:
         """Write a packet tape of what comes from now on, until `close`."""
-        self._tape = TapeFile(path, HEAD, record)
+        self._tape = TapeFile(path, lambda: HEAD, record)
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """Take a packet; the answer is the one that aiortc's receiver wants: nothing to do."""
