@@ -1,6 +1,7 @@
 """The weight of server events: nothing large is overlooked, and nothing is looked at for it."""
 
 import sys
+from importlib.util import module_from_spec
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from duologue.events import (
     MessageItem,
     ResponseOutputAudioDelta,
     SessionUpdated,
+    weight,
 )
 from duologue.events.codec import encode_server_event
 from duologue.events.translation import SessionOutputAudioDelta
@@ -97,3 +99,14 @@ def test_an_error_repeats_a_long_value_with_its_middle_left_out():
     assert len(refusal.param) <= SHOWN_CHARACTERS + 1 and refusal.param.endswith(".name")
     whole = Refusal("invalid_value", "x" * SHOWN_CHARACTERS, "a.b")
     assert (whole.message, whole.param) == ("x" * SHOWN_CHARACTERS, "a.b")
+
+
+def test_no_event_is_the_first_of_its_kind_to_be_weighed():
+    """Fields are looked up when the module is imported, not on the event loop."""
+    fresh = module_from_spec(weight.__spec__)
+    weight.__spec__.loader.exec_module(fresh)
+    known = set(fresh._readers)
+    for events in SERVER_EXAMPLES.values():
+        for event in events:
+            fresh.weight_of(event)
+    assert set(fresh._readers) == known and len(known) > len(SERVER_EVENTS)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UnsetType
 
 from duologue.events.replies import ResponseOutputAudioDelta
-from duologue.events.translation import SessionOutputAudioDelta
+from duologue.events.translation import AnyServerEvent, SessionOutputAudioDelta
 
 EVENT_BYTES = 512
 """What any event weighs, besides the text and the sound in it."""
@@ -81,3 +81,17 @@ def _is_weightless(hint: Any) -> bool:
     if get_origin(hint) in (Union, UnionType):
         return all(map(_is_weightless, get_args(hint)))
     return hint in _WEIGHTLESS or get_origin(hint) is Literal
+
+
+def _warm() -> None:
+    """Make the readers of all there can be in an event: one alone takes up to a millisecond."""
+    waiting: list[Any] = [AnyServerEvent]
+    for hint in waiting:  # which grows meanwhile
+        if not (isinstance(hint, type) and issubclass(hint, msgspec.Struct)):
+            waiting.extend(get_args(hint))
+        elif hint not in _readers:
+            _reader(hint)
+            waiting.extend(get_type_hints(hint).values())
+
+
+_warm()
