@@ -21,6 +21,7 @@ from duologue.core.talk import (
     LiveEvent,
     Part,
     Say,
+    Tool,
     TranscriptionAsk,
 )
 from duologue.engines.realtime.engine import RealtimeEngine
@@ -528,3 +529,37 @@ async def test_of_sound_that_the_upstream_does_not_take_two_minutes_wait() -> No
             talk.nudge(Ask())
             await until(events, Done)
     assert heard == [120 * second, 300 * second, 9 * second]
+
+
+async def test_what_a_hint_or_the_settings_before_offer_may_be_called() -> None:
+    go = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        await peer.next("response.create")
+        await go.wait()
+        for number, name in enumerate(("look", "listen", "rm_rf")):
+            made = {"id": f"item_{number}", "type": "function_call", "name": name}
+            await peer.send("response.created", response={"id": f"resp_{number}"})
+            await peer.send("response.output_item.added", response_id=f"resp_{number}", item=made)
+            await peer.send(
+                "response.output_item.done",
+                response_id=f"resp_{number}",
+                item={**made, "status": "completed", "arguments": "{}"},
+            )
+            done = {"id": f"resp_{number}", "status": "completed"}
+            await peer.send("response.done", response=done)
+        await peer.socket.wait_closed()
+
+    session = structs.replace(SPEAK, tools=(Tool("listen"),))
+    async with (
+        standing_in(behave) as address,
+        talking(address, session, aligned=True) as (talk, events),
+    ):
+        talk.nudge(structs.replace(LOOK, tool_choice="required"))
+        talk.configure(SPEAK)
+        go.set()
+        for name in ("look", "listen"):
+            seen = await until(events, Done)
+            assert [e.name for e in seen if isinstance(e, Call) and e.name] == [name]
+        failed = (await until(events, Failed))[-1]
+        assert isinstance(failed, Failed) and "not offered: 'rm_rf'" in failed.message

@@ -55,6 +55,10 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._is_behind = False
         self._owed: Ask | None = None
         """A nudge that came while there was no upstream session."""
+        self._nudged: Ask | None = None
+        """The last hint that this upstream session was sent: it has tools of its own."""
+        self._before: Ask | None = None
+        """The settings before those of now, which a response under way may yet be of."""
         self._acked_ms = 0
         super().__init__(ask, *args, **options)
         self._conversation.truncates = not omni
@@ -82,6 +86,12 @@ class RealtimeLiveTalk(RealtimeTalk):
             event["sample_rate_hz"] = FORMAT["rate"]
         is_long = len(pcm) > audio.RATE_HZ
         link.send(Order(event, is_long=is_long, size_bytes=len(pcm)))
+
+    def configure(self, ask: Ask) -> None:
+        """See `Talk.configure`."""
+        if ask.tools != self._ask.tools or ask.tool_choice != self._ask.tool_choice:
+            self._before = self._ask
+        super().configure(ask)
 
     def played(self, item_id: str, samples: int) -> None:
         """See `LiveTalk.played`."""
@@ -112,6 +122,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         if self._omni:
             self._send("nudge", "", "response.create")
             return
+        self._nudged = ask
         response = response_of(self._with_voice(ask), self._configured)
         self._send("nudge", "", "response.create", response=response)
 
@@ -224,9 +235,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         if event.type == "response.created":
             if not self._runs.awaits(asked_in(event)):
                 reads = input_tokens(self._ask, self._conversation.items)
-                # It answers unasked, so that no call can be required of it.
-                offered = Offered(structs.replace(self._ask, tool_choice=self._choice()))
-                self._speech.begin(response_id, reads, offered)
+                self._speech.begin(response_id, reads, self._offered())
                 self._acked_ms = 0
                 await self._tell(Floor("reply_starts", self._at_ms(None)))
         if not self._speech.is_of(response_id):
@@ -235,8 +244,14 @@ class RealtimeLiveTalk(RealtimeTalk):
         for said in self._speech.take(event, self._at_ms(None)):
             await self._tell(said)
 
-    def _choice(self) -> str:
-        return "none" if self._ask.tool_choice == "none" else "auto"
+    def _offered(self) -> Offered:
+        """What it may call. Which ask a response is of, and whether of any, it does not say: so
+        any of them will do, and no call can be required.
+        """
+        asks = (self._ask, self._before, self._nudged)
+        allowing = [ask for ask in asks if ask is not None and ask.tool_choice != "none"]
+        tools = tuple(tool for ask in allowing for tool in ask.tools)
+        return Offered(Ask(tools=tools, parallel_calls=any(ask.parallel_calls for ask in allowing)))
 
     def _transcribed(self, event: UpstreamEvent) -> None:
         if not self._turns.keeps(event):
@@ -282,6 +297,7 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def _reach(self) -> Link:
         self._sent = 0
+        self._nudged = self._before = None
         self._speech = Speech(
             self._pace,
             ends=not self._omni,
