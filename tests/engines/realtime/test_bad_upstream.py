@@ -18,6 +18,7 @@ from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import EngineBusy, EngineFault
 from engines.realtime.upstream_kit import (
     KEY,
+    LOOK,
     SPEAK,
     Peer,
     engine,
@@ -25,6 +26,7 @@ from engines.realtime.upstream_kit import (
     said,
     said_next,
     standing_in,
+    whole,
 )
 
 
@@ -364,3 +366,22 @@ async def test_what_looks_like_anybodys_key_is_told_to_no_client_and_no_log(
             assert "SECRET" not in fault.message and "10.0.0.7" not in fault.message
     ours = [r.getMessage() for r in caplog.records if not r.name.startswith("websockets")]
     assert ours and not any("SECRET" in line or "10.0.0.7" in line for line in ours)
+
+
+async def test_arguments_nested_without_end_fail_the_reply_and_no_other() -> None:
+    async def call(peer: Peer) -> None:
+        for number, arguments in enumerate(('{"a":' + "[" * 3000, "{}")):
+            response_id, name = f"resp_{number}", f"item_{number}"
+            made = {"id": name, "type": "function_call", "name": "look", "status": "completed"}
+            item = {**made, "arguments": arguments}
+            await peer.next("response.create")
+            await peer.send("response.created", response={"id": response_id})
+            await peer.send("response.output_item.done", response_id=response_id, item=item)
+            await peer.send("response.done", response={"id": response_id, "status": "completed"})
+        await peer.socket.wait_closed()
+
+    async with standing_in(call) as address, engine(address) as upstream:
+        talk = await upstream.open(LOOK)
+        fault = await fault_of(talk.reply(LOOK))
+        assert "arguments that are no JSON object" in fault.message
+        await whole(talk.reply(LOOK))

@@ -563,3 +563,26 @@ async def test_what_a_hint_or_the_settings_before_offer_may_be_called() -> None:
             assert [e.name for e in seen if isinstance(e, Call) and e.name] == [name]
         failed = (await until(events, Failed))[-1]
         assert isinstance(failed, Failed) and "not offered: 'rm_rf'" in failed.message
+
+
+async def test_arguments_nested_without_end_fail_the_reply_and_no_other() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.next("session.update")
+        for number, arguments in enumerate(('{"a":' + "[" * 3000, "{}")):
+            response_id, name = f"resp_{number}", f"item_{number}"
+            made = {"id": name, "type": "function_call", "name": "look", "status": "completed"}
+            await peer.send("response.created", response={"id": response_id})
+            await peer.send(
+                "response.output_item.done",
+                response_id=response_id,
+                item={**made, "arguments": arguments},
+            )
+            done = {"id": response_id, "status": "completed"}
+            await peer.send("response.done", response=done)
+        await peer.socket.wait_closed()
+
+    async with standing_in(behave) as address, talking(address, LOOK) as (talk, events):
+        failed = (await until(events, Failed))[-1]
+        assert isinstance(failed, Failed)
+        assert "arguments that are no JSON object" in failed.message
+        await until(events, Done)

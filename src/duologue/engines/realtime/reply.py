@@ -8,10 +8,9 @@ tell its items again when the core puts them, and how much of each has been pass
 
 from collections.abc import Callable, Iterator, Mapping
 
-import msgspec
-
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, Item, ReplyEvent, Say
+from duologue.engines.calls import is_object
 from duologue.engines.pace import Pace, Voiced
 from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.sound import decoded
@@ -214,7 +213,7 @@ class Reply:
             yield from self._argue(made, arguments)
         if not made.text.strip():
             yield from self._argue(made, "{}")
-        if _is_object(made.text):
+        if is_object(made.text):
             made.done = True
             yield Call(made.index, final=True)
 
@@ -271,13 +270,6 @@ def failure(error: Fault) -> EngineFault:
     """Why a response failed, as the upstream says."""
     message = error.message or "It gave no reason."
     return EngineFault(f"The upstream failed: {message}", error.code or "engine_error")
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(arguments), dict)
-    except msgspec.DecodeError:
-        return False
 
 
 def _counts(tokens: Tokens) -> Counts:
