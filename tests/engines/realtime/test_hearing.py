@@ -152,3 +152,29 @@ async def test_a_voice_that_somebody_had_made_is_asked_for_by_its_id() -> None:
     async with standing_in(behave) as address, engine(address, aligned=True) as made:
         await made.open(Ask(voice="voice_123"))
         assert await voices.get() == {"id": "voice_123"}
+
+
+async def test_a_late_refusal_is_not_of_the_settings_told_since() -> None:
+    transcripts = Transcripts()
+
+    async def refuse_late(peer: Peer) -> None:
+        first, second = [await named(peer) for _ in range(2)]
+        assert first != second
+        error = {"event_id": first, "message": "No such language."}
+        await peer.send("error", error=error)
+        await peer.next("conversation.item.create")
+        await peer.send(COMPLETED, item_id="a", content_index=0, transcript="Hi")
+        await peer.socket.wait_closed()
+
+    async def named(peer: Peer) -> str:
+        while not (name := (await peer.next("session.update"))["event_id"]).startswith("hearing"):
+            pass
+        return str(name)
+
+    wanted = TranscriptionAsk("gpt-4o-transcribe", language="xx")
+    async with standing_in(refuse_late) as address:
+        async with engine(address, transcripts=transcripts) as made:
+            talk = await made.open(structs.replace(SPEAK, transcription=wanted))
+            talk.configure(ASK)
+            talk.put(turn("a"))
+            assert (await read(transcripts, "a")).text == "Hi"

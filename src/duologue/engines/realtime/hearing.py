@@ -39,6 +39,8 @@ class Hearing:
         self._transcripts = transcripts
         self._talk = talk
         self._told: TranscriptionAsk | None = None
+        self.number = 0
+        """Of the settings that were told last."""
         self._refusal: EngineFault | None = None
 
     def begin(self) -> None:
@@ -63,11 +65,17 @@ class Hearing:
         if wanted is not None and wanted.logprobs != had_logprobs:
             session["include"] = [LOGPROBS] if wanted.logprobs else None
         self._told = wanted
+        self.number += 1
         self._refusal = None
         return session
 
-    def refused(self, fault: EngineFault) -> None:
-        """The upstream does not write down in this way: what waits for it fails, and says why."""
+    def refused(self, number: str, fault: EngineFault) -> None:
+        """The upstream does not write down in this way: what waits for it fails, and says why.
+
+        Unless it has been told another since: the answer to that is yet to come.
+        """
+        if number != str(self.number):
+            return
         self._refusal = fault
         if self._transcripts is not None:
             self._transcripts.fail(self._talk, fault)

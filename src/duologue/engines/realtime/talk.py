@@ -4,7 +4,7 @@ The history is kept here as it was put, dropped and cut, so that an upstream ses
 is opened again with it by the next ask. Every order carries in its `event_id` what it is about,
 so that an error of the upstream finds what it refuses:
 
-    configure | hearing | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
+    configure | hearing N | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
 """
 
 import asyncio
@@ -282,7 +282,8 @@ class RealtimeTalk:
         event = {"type": "session.update", "event_id": "configure", "session": session}
         link.send(Order(event, is_long=is_long))
         if heard := self._hearing.update(self._ask):
-            link.send(Order({"type": "session.update", "event_id": "hearing", "session": heard}))
+            name = f"hearing {self._hearing.number}"
+            link.send(Order({"type": "session.update", "event_id": name, "session": heard}))
 
     def _hung(self, run: Run) -> None:
         """Nothing came of a reply. A session that says nothing of others either is left."""
@@ -383,7 +384,7 @@ class RealtimeTalk:
                 self._configured = None  # so that a reply says, and is refused, them all
             case "hearing":
                 logger.warning("the upstream does not transcribe as it was asked to: %s", message)
-                self._hearing.refused(fault)
+                self._hearing.refused(name, fault)
             case "cut":
                 logger.info("the upstream does not truncate, the item is replaced: %s", message)
                 self._conversation.replace(name)
