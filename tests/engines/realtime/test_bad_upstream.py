@@ -14,8 +14,10 @@ from websockets.http11 import Request, Response
 
 from duologue.core.talk import Done, Say
 from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import EngineBusy, EngineFault
+from engines.realtime.test_hearing import COMPLETED, read, turn
 from engines.realtime.upstream_kit import (
     KEY,
     LOOK,
@@ -385,3 +387,38 @@ async def test_arguments_nested_without_end_fail_the_reply_and_no_other() -> Non
         fault = await fault_of(talk.reply(LOOK))
         assert "arguments that are no JSON object" in fault.message
         await whole(talk.reply(LOOK))
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_refusal_is_forgotten_with_its_item_and_with_its_session(ends: bool) -> None:
+    sessions: list[Peer] = []
+    transcripts = Transcripts()
+
+    async def refuse(peer: Peer) -> None:
+        sessions.append(peer)
+        if len(sessions) == 1:
+            item = await peer.next("conversation.item.create")
+            error = {"message": "No images here.", "event_id": item["event_id"]}
+            await peer.send("error", error=error)
+            await peer.next("conversation.item.create")
+            if ends:
+                return
+            await peer.send(COMPLETED, item_id="sign", content_index=0, transcript="")
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+        await peer.socket.wait_closed()
+
+    async with standing_in(refuse) as address:
+        async with engine(address, transcripts=transcripts) as upstream:
+            talk = await upstream.open(SPEAK)
+            talk.put(said("Look", "image"))
+            talk.put(turn("sign"))
+            if ends:
+                with pytest.raises(EngineFault):
+                    await read(transcripts, "sign")
+            else:
+                await read(transcripts, "sign")  # the refusal came before
+                talk.drop("image")
+            await whole(talk.reply(SPEAK))
+    assert len(sessions) == 1 + ends

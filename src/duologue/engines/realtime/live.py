@@ -264,7 +264,7 @@ class RealtimeLiveTalk(RealtimeTalk):
             return
         super()._refused(error)
 
-    def _refuse_item(self, fault: EngineFault) -> None:
+    def _refuse_item(self, item_id: str, fault: EngineFault) -> None:
         logger.warning("the upstream's model was not given an item of the history: %s", fault)
 
     # Names and memory

@@ -92,8 +92,8 @@ class RealtimeTalk:
         self._runs = Runs(self._send)
         self._kept: Run | None = None
         """The last run in the default conversation."""
-        self._refusal: EngineFault | None = None
-        """Why the upstream refused an item that no reply has answered yet."""
+        self._refusal: tuple[str, EngineFault] | None = None
+        """An item that the upstream refused and no reply has answered yet, and why."""
         self._closed = False
         self._begun = asyncio.Event()
         self._fault: EngineFault | None = None
@@ -137,6 +137,8 @@ class RealtimeTalk:
     def drop(self, item_id: str) -> None:
         """See `Talk.drop`."""
         self._hearing.forget(item_id)
+        if self._refusal is not None and self._refusal[0] == item_id:
+            self._refusal = None
         self._conversation.drop(item_id)
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
@@ -182,7 +184,7 @@ class RealtimeTalk:
         ask = self._with_voice(ask)
         run = Run(f"ask {next(self._numbers)}", ask, self._reply_to(ask), self._told)
         if self._refusal is not None:
-            fault, self._refusal = self._refusal, None
+            (_, fault), self._refusal = self._refusal, None
             run.fail(fault)
             return run
         before = None
@@ -260,7 +262,7 @@ class RealtimeTalk:
         """Begin an upstream session, with the history there is."""
         if self._closed:
             raise EngineFault("The conversation is over.")
-        self._kept = None
+        self._kept = self._refusal = None
         self._configured, self._is_open = None, False
         self._hearing.begin()
         self._sound = UpstreamSound(takes_any=self._tells_rate)
@@ -390,7 +392,7 @@ class RealtimeTalk:
                 self._conversation.replace(name)
             case "put":
                 self._conversation.mirror.forget(name)
-                self._refuse_item(fault)
+                self._refuse_item(name, fault)
             case "drop" | "cancel":
                 logger.debug("the upstream had nothing to %s: %s", what, message)
             case "ask":
@@ -403,11 +405,11 @@ class RealtimeTalk:
                     link.said = fault
                     logger.warning("the upstream reports an error: %s", message)
 
-    def _refuse_item(self, fault: EngineFault) -> None:
+    def _refuse_item(self, item_id: str, fault: EngineFault) -> None:
         """The reply that would answer the item fails, be it asked for already or not."""
         run = self._kept
         if run is None or run.settled.is_set() or run.closed:
-            self._refusal = fault
+            self._refusal = item_id, fault
             return
         self._runs.cancel(run)
         run.fail(fault)
