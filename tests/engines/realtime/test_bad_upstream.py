@@ -422,3 +422,30 @@ async def test_a_refusal_is_forgotten_with_its_item_and_with_its_session(ends: b
                 talk.drop("image")
             await whole(talk.reply(SPEAK))
     assert len(sessions) == 1 + ends
+
+
+async def test_a_voice_sample_is_told_again_until_it_was_not_refused() -> None:
+    told: asyncio.Queue[bool] = asyncio.Queue()
+    transcripts = Transcripts()
+
+    async def refuse(peer: Peer) -> None:
+        await peer.next("conversation.item.create")
+        first = next(event for event in peer.seen if event["type"] == "session.update")
+        told.put_nowait("ref_audio" in first["session"])
+        error = {"message": "No such voice.", "event_id": first["event_id"]}
+        await peer.send("error", error=error)
+        await peer.send(COMPLETED, item_id="sign", content_index=0, transcript="")
+        for _ in range(2):
+            update = await peer.next("session.update")
+            told.put_nowait("ref_audio" in update["session"])
+        await peer.socket.wait_closed()
+
+    opening = {"ref_audio": "data:audio/wav;base64,AAAA"}
+    async with standing_in(refuse) as address:
+        async with engine(address, transcripts=transcripts, opening=opening) as upstream:
+            talk = await upstream.open(SPEAK)
+            talk.put(turn("sign"))
+            await read(transcripts, "sign")  # the refusal came before
+            talk.configure(SPEAK)
+            talk.configure(LOOK)
+            assert [await told.get() for _ in range(3)] == [True, True, False]

@@ -4,7 +4,7 @@ The history is kept here as it was put, dropped and cut, so that an upstream ses
 is opened again with it by the next ask. Every order carries in its `event_id` what it is about,
 so that an error of the upstream finds what it refuses:
 
-    configure | hearing N | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
+    configure | configure opening | hearing N | put ITEM | cut ITEM | drop ITEM | ask N | cancel N
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class RealtimeTalk:
         self._silence_s = silence_s
         self._opening = opening
         self._is_open = False
-        """Whether the upstream was told any settings: some can be told with the first only."""
+        """Whether the upstream was told `opening`, and has not refused that."""
         self._conversation = Conversation(self._send, replaces=not self.duplex)
         self._numbers = itertools.count(1)
         self._runs = Runs(self._send)
@@ -276,12 +276,12 @@ class RealtimeTalk:
         self._tell_settings(link, session)
 
     def _tell_settings(self, link: Link, session: dict[str, Any]) -> None:
-        is_long = False
-        if not self._is_open:
-            session, is_long = {**self._opening, **session}, bool(self._opening)
+        name, is_long = "configure", False
+        if self._opening and not self._is_open:
+            name, session, is_long = "configure opening", {**self._opening, **session}, True
             self._is_open = True
         self._configured = self._ask
-        event = {"type": "session.update", "event_id": "configure", "session": session}
+        event = {"type": "session.update", "event_id": name, "session": session}
         link.send(Order(event, is_long=is_long))
         if heard := self._hearing.update(self._ask):
             name = f"hearing {self._hearing.number}"
@@ -383,6 +383,7 @@ class RealtimeTalk:
         match what:
             case "configure":
                 logger.warning("the upstream refuses the settings of a session: %s", message)
+                self._is_open = self._is_open and name != "opening"
                 self._configured = None  # so that a reply says, and is refused, them all
             case "hearing":
                 logger.warning("the upstream does not transcribe as it was asked to: %s", message)
