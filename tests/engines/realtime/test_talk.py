@@ -5,6 +5,8 @@ import base64
 import json
 from typing import Any
 
+from msgspec import structs
+
 from duologue.core.talk import Ask, Call, CallPart, Done, Item, Part, Say, Tool
 from duologue.engines.history import History
 from duologue.engines.realtime.engine import RealtimeEngine
@@ -149,6 +151,22 @@ async def test_what_the_upstream_made_is_named_not_sent_again() -> None:
         assert (cut["item_id"], cut["content_index"], cut["audio_end_ms"]) == ("up_1", 0, 400)
         talk.drop("mine_1")
         assert (await upstream.next("conversation.item.delete"))["item_id"] == "up_1"
+
+
+async def test_a_call_that_was_passed_over_is_deleted_there() -> None:
+    calls = [
+        {"id": name, "type": "function_call", "name": "look", "call_id": name, "arguments": "{}"}
+        for name in ("up_1", "up_2")
+    ]
+    upstream = Script(*({"type": "response.output_item.done", "item": call} for call in calls))
+    one_only = structs.replace(LOOK, parallel_calls=False)
+    async with standing_in(upstream) as address, engine(address, aligned=True) as made:
+        talk = await made.open(one_only)
+        await whole(talk.reply(one_only))
+        talk.put(Item("mine", "call", call=CallPart("my_call", "look", "{}")))
+        await whole(talk.reply(one_only))
+        deleted = await asyncio.wait_for(upstream.next("conversation.item.delete"), 5)
+        assert deleted["item_id"] == "up_2"
 
 
 async def test_an_upstream_without_truncation_gets_the_heard_words_instead() -> None:

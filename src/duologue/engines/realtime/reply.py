@@ -90,6 +90,8 @@ class Reply:
         self._characters = 0
         self._tokens = 0
         self.made: list[Made] = []
+        self.passed_over: dict[str, None] = {}
+        """The upstream's names of calls that are nobody's: it has them in its conversation."""
         self.over = False
         self._by_id: dict[str, Made] = {}
         self._calls = 0
@@ -128,7 +130,8 @@ class Reply:
         if item.type == "function_call":
             one_only = self._offered is not None and self._offered.one_only
             if one_only and self._calls and item.id not in self._by_id:
-                return  # one more than may be
+                self.passed_over[item.id] = None  # one more than may be
+                return
             made = self._named(item.id, is_call=True)
             made.call_id = made.call_id or item.call_id
             if item.name and not made.name:

@@ -229,10 +229,11 @@ class RealtimeTalk:
 
     def _discard(self, run: Run) -> None:
         """What the core never put is not in its conversation."""
-        for made in run.unclaimed:
-            for upstream_id in filter(None, made.ids):
-                self._send("drop", upstream_id, "conversation.item.delete", item_id=upstream_id)
+        unclaimed = [name for made in run.unclaimed for name in made.ids if name]
+        for upstream_id in (*unclaimed, *run.reply.passed_over):
+            self._send("drop", upstream_id, "conversation.item.delete", item_id=upstream_id)
         run.unclaimed.clear()
+        run.reply.passed_over.clear()
 
     # Items
 
