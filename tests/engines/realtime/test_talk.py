@@ -269,6 +269,22 @@ async def test_a_closed_talk_leaves_no_task_and_no_session() -> None:
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "upstream"]
 
 
+async def test_a_talk_whose_opening_is_cancelled_is_closed() -> None:
+    come = asyncio.Event()
+
+    async def say_nothing(peer: Peer) -> None:
+        come.set()
+        await peer.socket.wait_closed()
+
+    async with standing_in(say_nothing, greets=False) as address, engine(address) as made:
+        opening = asyncio.ensure_future(made.open(SPEAK))
+        await come.wait()
+        opening.cancel()
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "upstream"]
+
+
 def test_old_sound_gives_way_to_words() -> None:
     history = History()
     sound = RecentSound(history)

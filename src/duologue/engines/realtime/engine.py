@@ -139,7 +139,11 @@ class RealtimeEngine:
         else:
             talk = RealtimeTalk(ask, reach, **options)
         self._talks.add(talk)
-        fault = await talk.begun(DOOR_S)
+        try:
+            fault = await talk.begun(DOOR_S)
+        except BaseException:  # whoever came is gone, and nobody has the talk
+            await talk.aclose()
+            raise
         if fault is not None and fault.code in FULL:
             await talk.aclose()
             raise EngineBusy(fault.message)
