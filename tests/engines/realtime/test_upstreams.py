@@ -260,6 +260,8 @@ async def test_a_full_duplex_talk_begins_at_one_that_has_room_and_goes_on_at_ano
             await peer.send("response.output_text.delta", response_id="r1", delta=name)
             if lives:
                 await peer.socket.wait_closed()
+            else:
+                await peer.socket.close(1011)
 
         return speak
 
@@ -280,3 +282,21 @@ async def test_a_full_duplex_talk_begins_at_one_that_has_room_and_goes_on_at_ano
                 heard.append(event.text)
                 break
     assert sessions == ["two", "three"] and heard[-1] == "three"
+
+
+@pytest.mark.parametrize(("code", "is_well"), [(1000, True), (1001, False), (1011, False)])
+async def test_one_that_ends_a_session_in_good_order_is_well(code: int, is_well: bool) -> None:
+    async def expire(peer: Peer) -> None:
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+        await peer.socket.close(code, "session expired")
+
+    async with standing_in(expire) as one, standing_in(answer) as other:
+        async with several([one, other], check_s=60) as both:
+            talk = await both.open(SPEAK)
+            (link,) = [task for task in asyncio.all_tasks() if task.get_name() == "upstream"]
+            await whole(talk.reply(SPEAK))
+            await asyncio.wait([link])
+            names = {task.get_name() for task in asyncio.all_tasks()}
+    assert (one.split("/")[2] not in names) is is_well

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedOK
+from websockets.frames import CloseCode
 
 from duologue.engines.realtime.upstream import Upstream
 from duologue.engines.realtime.wire import UpstreamEvent, decode, encode
@@ -88,6 +90,8 @@ class Link:
         self._has_ended = False
         self.has_begun = False
         """Whether the upstream has said anything but errors."""
+        self.is_well = False
+        """Whether the upstream has begun and ended it in good order, as one too old."""
         self._connect_s = connect_s
         self._settle_s = settle_s
         self._orders: asyncio.Queue[Order] = asyncio.Queue(ORDERS)
@@ -161,6 +165,8 @@ class Link:
         fault: BaseException = faults
         while isinstance(fault, BaseExceptionGroup):
             fault = fault.exceptions[0]
+        if isinstance(fault, ConnectionClosedOK) and fault.rcvd is not None:
+            self.is_well = self.has_begun and fault.rcvd.code == CloseCode.NORMAL_CLOSURE
         if self.said is not None and not isinstance(fault, EngineFault):
             return self.said
         return self._upstream.fault(fault)

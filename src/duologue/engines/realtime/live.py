@@ -308,6 +308,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         self._turns = Turns()
         return super()._reach()
 
+    def _is_idle(self) -> bool:
+        return super()._is_idle() and not self._speech.is_under_way
+
     def _cancel_response(self, response_id: str) -> None:
         self._send("cancel", response_id, "response.cancel", response_id=response_id)
 

@@ -57,6 +57,11 @@ class Runs:
             self.cancel(run)
         return run
 
+    @property
+    def are_settled(self) -> bool:
+        """Whether the upstream owes nothing of any."""
+        return not self._waiting and all(run.settled.is_set() for run in self._by_id.values())
+
     def settle(self, run: Run) -> None:
         """The upstream has said its last word on it."""
         self._by_id.pop(run.response_id, None)

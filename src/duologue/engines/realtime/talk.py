@@ -267,10 +267,14 @@ class RealtimeTalk:
         self._configured, self._is_open = None, False
         self._hearing.begin()
         self._sound = UpstreamSound(takes_any=self._tells_rate)
-        link = self._link = self._sessions.open(self._take, self._lost)
+        link = self._link = self._sessions.open(self._take, self._lost, self._is_idle)
         self._configure(link)
         self._conversation.begin()
         return link
+
+    def _is_idle(self) -> bool:
+        """Whether the upstream owes nothing."""
+        return self._runs.are_settled
 
     def _configure(self, link: Link) -> None:
         session = session_of(self._ask, self._configured)

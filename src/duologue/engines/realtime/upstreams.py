@@ -65,15 +65,15 @@ class Upstreams:
         self._down.discard(upstream)
         self._full_until.pop(upstream, None)
 
-    def end(self, upstream: Upstream, fault: EngineFault | None) -> None:
-        """One is over, and why, unless we ended it."""
+    def end(self, upstream: Upstream, fault: EngineFault | None, *, is_well: bool = False) -> None:
+        """One is over, and why, unless we ended it; `is_well` where that is no fault of it."""
         self._open[upstream] -= 1
         self._full_until.pop(upstream, None)
         if fault is None:
             return
         if fault.code in FULL:
             self._full_until[upstream] = asyncio.get_running_loop().time() + FULL_S
-        else:
+        elif not is_well:
             self._mark(upstream)
 
     def _rank(self, upstream: Upstream) -> tuple[bool, bool, int]:
@@ -133,21 +133,24 @@ class Reach:
         self._tried.clear()
         self._full = None
 
-    def open(self, take: Take, lost: Lost) -> Link:
-        """Begin a session, at another upstream than those that failed, if there is one."""
+    def open(self, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> Link:
+        """Begin a session, at another upstream than those that failed, if there is one.
+
+        `is_idle`: no reply is owed, so that the upstream may end the session.
+        """
         upstream = self._upstreams.pick(self._tried) or self._upstreams.pick()
         assert upstream is not None, "no upstreams"
         self._upstreams.begin(upstream)
         is_last = self._upstreams.pick({*self._tried, upstream}) is None
 
         def ended(fault: EngineFault | None) -> None:
-            self._upstreams.end(upstream, fault)
+            self._upstreams.end(upstream, fault, is_well=link.is_well and is_idle())
             if fault is not None:
                 self._tried.add(upstream)
                 if fault.code in FULL:
                     self._full = fault
 
-        return Link(
+        link = Link(
             upstream,
             take,
             lost,
@@ -156,3 +159,4 @@ class Reach:
             connect_s=self._connect_s if is_last else min(self._connect_s, HASTE_S),
             settle_s=self._settle_s,
         )
+        return link
