@@ -3,7 +3,7 @@
 import pytest
 
 from duologue.core.talk import Ask, Began, Call, CallPart, Done, Item, Part, Say, Tool
-from duologue.engines.delegation.brief import aside_ask, expert_ask, expert_items
+from duologue.engines.delegation.brief import MOST_ASIDE_TOKENS, aside_ask, expert_ask, expert_items
 from duologue.engines.delegation.joined import Joined
 from duologue.engines.delegation.tool import NAME, name_beside, offered, question_of
 
@@ -72,7 +72,7 @@ def test_the_few_words_meanwhile_are_in_the_same_voice_and_apart() -> None:
     assert aside.instructions.startswith("Be kind.")
     assert aside.context and aside.context[0].parts[0].text
     longer = aside_ask(ask, "", still=True, max_tokens=None)
-    assert longer.instructions != aside.instructions and longer.max_tokens == 32
+    assert longer.instructions != aside.instructions and longer.max_tokens == MOST_ASIDE_TOKENS
 
 
 def test_parts_of_a_message_are_set_apart_and_counted_on() -> None:

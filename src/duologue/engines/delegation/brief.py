@@ -39,7 +39,8 @@ STILL = (
     "usual. Say one very short sentence, eight words at most, which tells them that you are "
     "still on it. Do not answer, do not ask anything. Speak the language of the user."
 )
-MOST_ASIDE_TOKENS = 32
+MOST_ASIDE_TOKENS = 128
+"""Words and their sound: a limit counts both, and a sentence of words is a quarter of it."""
 
 
 def expert_ask(ask: Ask, max_tokens: int) -> Ask:
