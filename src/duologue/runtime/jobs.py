@@ -86,7 +86,7 @@ class Jobs:
         try:
             async with aclosing(cast("AsyncGenerator[ReplyEvent, None]", events)) as reply:
                 async for event in reply:
-                    await self._tell(inputs.ReplyEvent(job, event))
+                    await self._deliver(as_text(inputs.ReplyEvent(job, event)))
         except EngineFault as fault:
             await self._tell(inputs.ReplyFailed(job, fault.code, fault.message))
         except Exception:

@@ -18,6 +18,13 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 def as_text(entry: _Input) -> _Input:
     """An input whose text all is text: the same one, unless it was not."""
+    # Fifty frames a second of each who speaks are sound alone.
+    if (
+        isinstance(entry, inputs.ReplyEvent)
+        and isinstance(entry.event, Say)
+        and not entry.event.text
+    ):
+        return entry
     match entry:
         case (
             inputs.ReplyEvent(event=Say() | Call() | Heard() as said)
