@@ -532,7 +532,7 @@ def test_what_was_made_beside_makes_room_for_the_client_s_items() -> None:
         t.engine.answers(Say(big), Done())
         t.client_sends(at_s, create(conversation="none", output_modalities=["text"]))
     t.run(2.0)
-    part = {"type": "input_text", "text": "y" * (TEXT_KEPT_BYTES // 3)}
+    part = {"type": "input_text", "text": "y" * (TEXT_KEPT_BYTES // 3 * 2)}
     t.client_sends(2.1, add({"type": "message", "role": "user", "content": [part], "id": "mine"}))
     t.run(3.0)
     assert not t.events(Error)
