@@ -6,6 +6,7 @@ import json
 import pytest
 
 from duologue.events import Error, ErrorDetail, InputAudioBufferCommit
+from duologue.events.beta import Beta
 from duologue.events.dialect import Dialect, Ga, Translation
 from duologue.events.translation import (
     SessionClose,
@@ -40,6 +41,25 @@ def test_only_a_strict_one_refuses_a_key_that_is_not_known(kind: type, frame: st
     assert kind().decode(coloured) == kind().decode(frame)
     with refused("unknown_parameter", "colour"):
         kind(strict=True).decode(coloured)
+
+
+def appended(kind: str, **keys: object) -> bytes:
+    sound = base64.b64encode(b"\1\0" * 5).decode()
+    return json.dumps({"type": kind, "audio": sound, **keys}).encode()
+
+
+def test_appended_sound_is_known_at_a_glance_and_nothing_else_is():
+    append, other = "input_audio_buffer.append", "session.input_audio_buffer.append"
+    for dialect, mine, strange in ((Ga, append, other), (Beta, append, other)):
+        assert dialect().sound_of(appended(mine, event_id="mine")) == b"\1\0" * 5
+        assert dialect().sound_of(appended(strange)) is None
+        assert dialect(strict=True).sound_of(appended(mine)) is None
+    assert Translation().sound_of(appended(other)) == b"\1\0" * 5
+    assert Translation().sound_of(appended(append)) is None
+    assert Translation(strict=True).sound_of(appended(other)) is None
+    for frame in (b"", b"{", b"[]", COMMIT.encode(), appended(append, audio="*")):
+        assert Ga().sound_of(frame) is None and Beta().sound_of(frame) is None
+        assert Translation().sound_of(frame) is None
 
 
 def test_every_event_is_told_in_one_frame():

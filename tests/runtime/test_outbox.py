@@ -255,3 +255,47 @@ async def test_what_was_being_converted_when_the_connection_went_keeps_its_place
     outbox.begin(telephone(1))
     assert await taken(outbox, 5) == ["created1", "response", "a", "b", "c"]
     assert await reader is None
+
+
+async def test_who_listens_is_told_of_a_batch_and_takes_what_is_light() -> None:
+    outbox = begun()
+    got: list[str] = []
+
+    def take() -> None:
+        while (event := outbox.take_now(1600)) is not None:
+            got.append(event.event_id)
+
+    assert outbox.take_now(1_000_000) is not None  # session.created
+    outbox.listen(take)
+    outbox.flush()
+    outbox.put(event("a"))
+    outbox.put(sound("b"))
+    assert got == []
+    outbox.flush()
+    assert got == ["a", "b"]
+    reader = asyncio.ensure_future(taken(outbox, 2))
+    await asyncio.sleep(0)
+    for heavy in (event("c"), sound("d", 2000), event("e")):
+        outbox.put(heavy)
+    outbox.flush()
+    assert got == ["a", "b", "c"]
+    assert await reader == ["d", "e"]
+    outbox.hang_up()  # nobody listens any more, and what was sent is known
+    outbox.rewind("b")
+    outbox.begin(created(1))
+    outbox.put(event("f"))
+    outbox.flush()
+    assert await taken(outbox, 5) == ["created1", "c", "d", "e", "f"]
+    assert got == ["a", "b", "c"]
+
+
+async def test_nothing_is_taken_at_once_past_what_is_sent_again() -> None:
+    outbox = begun()
+    outbox.put(event("a"))
+    assert await taken(outbox, 2) == ["created0", "a"]
+    outbox.hang_up()
+    outbox.rewind("created0")
+    outbox.put(event("b"))
+    outbox.begin(created(1))
+    assert outbox.take_now(1_000_000) is None
+    assert await taken(outbox, 3) == ["created1", "a", "b"]

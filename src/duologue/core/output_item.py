@@ -125,7 +125,8 @@ class MessageOutput:
                 for chunk in audio.chunks(sound, DELTA_BYTES):
                     self._batch.send(ResponseOutputAudioDelta, **self._ids, delta=chunk)
             self.ledger.send(audio.samples(sound))
-        self._show("in_progress")
+        if piece.text:
+            self._show("in_progress")
 
     def close(self, status: ItemStatus) -> None:
         """Send the closing events; an item cut short keeps only what was voiced."""

@@ -271,9 +271,24 @@ class _Pace:
 
     async def next(self) -> None:
         """Wait until the next frame is due, on a clock that does not drift."""
-        if self._frame_ms:
-            await asyncio.sleep(self._due_s - self._loop.time())
-            self._due_s += self._frame_ms / 1000
+        if not self._frame_ms:
+            return
+        if self._due_s > self._loop.time():
+            # Not `asyncio.sleep`, which asks for the loop: a system call before Python 3.12.
+            due = self._loop.create_future()
+            timer = self._loop.call_at(self._due_s, _ring, due)
+            try:
+                await due
+            finally:
+                timer.cancel()
+        else:
+            await asyncio.sleep(0)
+        self._due_s += self._frame_ms / 1000
+
+
+def _ring(due: asyncio.Future[None]) -> None:
+    if not due.done():
+        due.set_result(None)
 
 
 def _calls(reply: ScriptedReply, ask: Ask) -> Sequence[ScriptedCall]:
@@ -375,8 +390,13 @@ class LoudnessActivity:
 
 
 class _LoudnessStream:
-    async def score(self, windows: Sequence[bytes]) -> list[float]:
-        return [_speech(window) for window in windows]
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def score(self, windows: Sequence[bytes]) -> asyncio.Future[list[float]]:
+        scores = self._loop.create_future()
+        scores.set_result([_speech(window) for window in windows])
+        return scores
 
     def close(self) -> None:
         """Nothing kept."""

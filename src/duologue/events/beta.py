@@ -34,6 +34,7 @@ from duologue.events.beta_words import in_beta_words
 from duologue.events.client import ClientEvent, ResponseCreate, SessionUpdate
 from duologue.events.codec import (
     NOT_AN_APPEND,
+    appended_sound,
     decode_append,
     encode_server_event,
     parse,
@@ -95,6 +96,10 @@ class Beta:
         asked = to_ga(event)
         check_items(asked)
         return self._noted(event, asked)
+
+    def sound_of(self, data: bytes) -> bytes | None:
+        """The sound of an append, which both dialects say alike."""
+        return None if self._strict else appended_sound(data)
 
     def encode(self, event: ServerEvent) -> tuple[str, ...]:
         """The frames that tell a beta client of a GA event: one, two or none."""

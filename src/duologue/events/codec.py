@@ -60,6 +60,14 @@ def decode_client_event(data: str | bytes, *, strict: bool = False) -> ClientEve
     return event
 
 
+def appended_sound(data: bytes) -> bytes | None:
+    """The sound of a frame that appends some; None for any other, and for any fault."""
+    try:
+        return decode_append(data).audio
+    except NOT_AN_APPEND:
+        return None
+
+
 def decode_body(data: bytes, kind: type[_Body], *, strict: bool = False) -> _Body:
     """The JSON body of an HTTP request as a `kind`, judged as client events are.
 

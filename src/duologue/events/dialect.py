@@ -8,13 +8,14 @@ The session behind it always speaks GA. `Ga` is GA as it is; `beta.py` has the b
 from typing import Any, Protocol
 
 from duologue.events.client import ClientEvent
-from duologue.events.codec import decode_client_event, encode_server_event
+from duologue.events.codec import appended_sound, decode_client_event, encode_server_event
 from duologue.events.server import ServerEvent
 from duologue.events.translation import (
     AnyClientEvent,
     TranslationClientEvent,
     TranslationServerEvent,
     decode_translation_event,
+    translation_sound,
 )
 
 
@@ -23,6 +24,9 @@ class Dialect(Protocol):
 
     def decode(self, text: str) -> AnyClientEvent:
         """The event of a frame; raises `Refusal` with the path as the client wrote it."""
+
+    def sound_of(self, data: bytes) -> bytes | None:
+        """The sound that a frame of ASCII appends; None where `decode` must say what it is."""
 
     def encode(self, event: Any) -> tuple[str, ...]:
         """The frames that tell the client of an event, in order; none if it is not told."""
@@ -38,6 +42,10 @@ class Ga:
         """The event of a frame."""
         return decode_client_event(text, strict=self._strict)
 
+    def sound_of(self, data: bytes) -> bytes | None:
+        """The sound of an append; a strict one may have keys that are to be refused."""
+        return None if self._strict else appended_sound(data)
+
     def encode(self, event: ServerEvent) -> tuple[str, ...]:
         """The frame of an event."""
         return (encode_server_event(event),)
@@ -52,6 +60,10 @@ class Translation:
     def decode(self, text: str) -> TranslationClientEvent:
         """The event of a frame."""
         return decode_translation_event(text, strict=self._strict)
+
+    def sound_of(self, data: bytes) -> bytes | None:
+        """The sound of an append."""
+        return None if self._strict else translation_sound(data)
 
     def encode(self, event: TranslationServerEvent) -> tuple[str, ...]:
         """The frame of an event."""

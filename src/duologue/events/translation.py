@@ -184,6 +184,14 @@ TRANSLATION_SERVER_EVENTS: dict[str, type[TranslationServerEvent]] = {
 _append = msgspec.json.Decoder(SessionInputAudioBufferAppend)
 
 
+def translation_sound(data: bytes) -> bytes | None:
+    """The sound of a frame that appends some; None for any other, and for any fault."""
+    try:
+        return _append.decode(data).audio
+    except NOT_AN_APPEND:
+        return None
+
+
 def decode_translation_event(data: str | bytes, *, strict: bool = False) -> TranslationClientEvent:
     """The event of one text frame of a translation session; raises `Refusal` and nothing else."""
     if not strict:

@@ -17,76 +17,21 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import uvicorn
 from msgspec import structs
 from starlette.applications import Starlette
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import State
 
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
 from duologue.gateway.app import Clock, create_app, wall_clock
 from duologue.gateway.auth import generate_key
 from duologue.gateway.tls import tls_context
+from duologue.gateway.web_socket import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
 Announce = Callable[[str], None]
 
-ABORT_AFTER_S = 10.0
-"""A closed connection whose client takes nothing more is cut after this."""
-
-WAITING_MESSAGES = 8
-"""Messages of a client that may wait before no more are read."""
-
-SMALL_MESSAGE_BYTES = 16 * 1024
-"""A longer one lets none wait behind it."""
-
 SHUTDOWN_S = 5
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class Protocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, with two things of ours.
-
-    It gets rid of a client that does not read: closing a transport waits until its buffer is
-    sent, which for such a client is never. And it stops reading when messages wait, not after
-    each one: to stop and begin again is two or three system calls for every frame.
-    """
-
-    def send_receive_event_to_app(self) -> None:
-        """A message is whole; a few small ones may wait for the session."""
-        size = sum(map(len, self.frames))
-        paused, self.read_paused = self.read_paused, True  # uvicorn's own way to leave it alone
-        super().send_receive_event_to_app()
-        self.read_paused = paused
-        if self.close_sent:
-            return  # the client's own good-bye is still to be read
-        if not paused and (size > SMALL_MESSAGE_BYTES or self.queue.qsize() >= WAITING_MESSAGES):
-            self.read_paused = True
-            self.transport.pause_reading()
-
-    async def run_asgi(self) -> None:
-        """The connection, and its end."""
-        self.scope["state"]["hang_up"] = self.hang_up
-        self.scope["state"]["send_now"] = self.send_now
-        await super().run_asgi()
-        self.hang_up()
-
-    def send_now(self, text: str) -> bool:
-        """Send a text frame at once, if the connection is open and does not hold us back.
-
-        The way through ASGI, which says what else is the matter, is four coroutines for a frame.
-        """
-        if not self.writable.is_set() or self.disconnected or self.close_sent:
-            return False
-        if not self.handshake_complete or self.conn.state is not State.OPEN:
-            return False
-        self.conn.send_text(text.encode())
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        return True
-
-    def hang_up(self) -> None:
-        """Cut the connection, in a while, if it does not end by itself."""
-        self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -150,7 +95,7 @@ def _uvicorn_config(
         app,
         lifespan="off",  # `serving` enters it itself: a fault at start is then an exception
         http="httptools",
-        ws=Protocol,
+        ws=WebSocketProtocol,
         ws_per_message_deflate=False,  # 31-39 µs a frame for half the bytes
         ws_max_size=config.max_message_bytes,
         ws_ping_interval=config.ping_interval_s,

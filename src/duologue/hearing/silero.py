@@ -73,26 +73,17 @@ class SileroStream:
         self._activity = activity
         self._number = activity.new_number()
         self._quiet = 0
+        self._asked: asyncio.Future[list[float]] | None = None
         self.closed = False
 
-    async def score(self, windows: Sequence[bytes]) -> list[float]:
-        if self.closed:
-            return [0.0] * len(windows)
-        silent = [self._is_silent(window) for window in windows]
-        loud = [window for window, skip in zip(windows, silent, strict=True) if not skip]
-        if not loud:
-            return [0.0] * len(windows)
-        try:
-            scores = await self._activity.ask(self._number, loud)
-        except asyncio.CancelledError:
+    def score(self, windows: Sequence[bytes]) -> asyncio.Future[list[float]]:
+        if self._asked is not None and self._asked.cancelled():
             # Answers to nobody may still come; under a new number they are no one else's.
             self._activity.forget(self._number)
             self._number = self._activity.new_number()
-            raise
-        if len(loud) == len(windows):
-            return scores
-        rest = iter(scores)
-        return [0.0 if skip else next(rest) for skip in silent]
+        quiet = [self.closed or self._is_silent(window) for window in windows]
+        self._asked = self._activity.ask(self._number, windows, quiet)
+        return self._asked
 
     def _is_silent(self, window: bytes) -> bool:
         """Whether the line has been quiet for longer than the model needs to hear."""
@@ -101,7 +92,7 @@ class SileroStream:
             self._quiet = 0
             return False
         samples = np.frombuffer(window, np.int16)
-        if samples.max(initial=0) > QUIET_PEAK or samples.min(initial=0) < -QUIET_PEAK:
+        if np.maximum.reduce(samples) > QUIET_PEAK or np.minimum.reduce(samples) < -QUIET_PEAK:
             self._quiet = 0
             return False
         self._quiet += 1
@@ -114,14 +105,26 @@ class SileroStream:
 
 
 class _Ask:
-    """Windows of one stream that wait to be scored, and who waits for them."""
+    """Windows of one stream that wait to be scored, and who waits for them.
 
-    __slots__ = ("done", "scores", "windows")
+    `quiet` says of each whether it needs no model; the others are what `windows` holds.
+    """
 
-    def __init__(self, windows: Sequence[bytes], done: asyncio.Future[list[float]]) -> None:
+    __slots__ = ("done", "quiet", "scores", "windows")
+
+    def __init__(
+        self, windows: Sequence[bytes], quiet: Sequence[bool], done: asyncio.Future[list[float]]
+    ) -> None:
         self.windows = windows
+        self.quiet = quiet
         self.scores: list[float] = []
         self.done = done
+
+    def answer(self) -> None:
+        """All has been scored."""
+        if not self.done.done():
+            scores = iter(self.scores)
+            self.done.set_result([0.0 if skip else next(scores) for skip in self.quiet])
 
 
 class SileroActivity:
@@ -177,21 +180,32 @@ class SileroActivity:
         self._keeper.cancel()
         await asyncio.wait([self._keeper])
 
-    async def ask(self, stream: int, windows: Sequence[bytes]) -> list[float]:
-        """The scores of windows of a stream that has no other ask. Raises `EngineFault`."""
-        if self._fault:
-            raise EngineFault(self._fault)
-        for window in windows:
-            if len(window) != WINDOW_BYTES:
-                raise EngineFault(f"a voice-activity window has {len(window)} bytes")
-        ask = self._asks[stream] = _Ask(windows, self._loop.create_future())
-        self._write(stream, SCORE, windows)
-        return await ask.done
+    def ask(
+        self, stream: int, windows: Sequence[bytes], quiet: Sequence[bool]
+    ) -> asyncio.Future[list[float]]:
+        """The scores of windows of a stream that has no other ask, 0 of those that are `quiet`.
+
+        Fails with `EngineFault`.
+        """
+        done: asyncio.Future[list[float]] = self._loop.create_future()
+        loud = [window for window, skip in zip(windows, quiet, strict=True) if not skip]
+        if not loud:
+            done.set_result([0.0] * len(windows))
+            return done
+        wrong = next((window for window in loud if len(window) != WINDOW_BYTES), None)
+        if wrong is not None:
+            done.set_exception(EngineFault(f"a voice-activity window has {len(wrong)} bytes"))
+        elif self._fault:
+            done.set_exception(EngineFault(self._fault))
+        else:
+            self._asks[stream] = _Ask(loud, quiet, done)
+            self._write(stream, SCORE, loud)
+        return done
 
     def forget(self, stream: int) -> None:
         """The stream is at its end; who still waits for scores of it gets none."""
         if (ask := self._asks.pop(stream, None)) and not ask.done.done():
-            ask.done.set_result([0.0] * len(ask.windows))
+            ask.done.set_result([0.0] * len(ask.quiet))
         self._write(stream, CLOSE, ())
 
     def _write(self, stream: int, kind: int, windows: Sequence[bytes]) -> None:
@@ -270,8 +284,7 @@ class SileroActivity:
         ask.scores.append(score)
         if len(ask.scores) == len(ask.windows):
             del self._asks[stream]
-            if not ask.done.done():
-                ask.done.set_result(ask.scores)
+            ask.answer()
 
     def _fail(self, why: str) -> None:
         """Refuse what waits, and what comes until there is a process again."""

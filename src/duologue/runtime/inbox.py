@@ -32,6 +32,11 @@ class Inbox:
     def __bool__(self) -> bool:
         return bool(self._line)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `put` would not wait."""
+        return len(self._line) < self._limit or self._closed
+
     async def put(self, entry: Input) -> None:
         """Add an input; waits while the inbox is full. After `close` it is let fall."""
         while len(self._line) >= self._limit and not self._closed:

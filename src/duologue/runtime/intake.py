@@ -2,7 +2,8 @@
 
     append ─► decode (G.711) ─► clean (noise reduction) ─► windows ─► score ─► inbox
 
-Client events in, inputs out, in arrival order. A window's score rides with it into the core;
+Client events in, inputs out, in arrival order. Appended sound that nothing stands before takes a
+short way, without a task (`append_now`). A window's score rides with it into the core;
 the images of an item are made anew. A change of the session's settings is a barrier: sound
 after it is not looked at until the core has taken the change, so that it is read, cleaned and
 scored as the client asked. A session that asks for neither telephone sound nor cleaning goes
@@ -10,7 +11,8 @@ straight to the windows.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from duologue.audio import g711
 from duologue.audio import pcm as audio
@@ -35,6 +37,7 @@ from duologue.events.translation import (
     TranslationUpdate,
 )
 from duologue.runtime.formats import INLINE_MS, decode_items, law_of
+from duologue.runtime.inbox import Inbox
 from duologue.runtime.input_images import with_clean_images
 from duologue.runtime.ports import (
     WINDOW_SAMPLES,
@@ -47,6 +50,9 @@ from duologue.runtime.ports import (
 SCORE_AT_ONCE = 32
 """Windows scored in one call, about a second: a long append must not hold up the others."""
 
+AT_ONCE_BYTES = 12_000
+"""Appended sound that may take the short way: a quarter of a second."""
+
 CHUNK_BYTES = 48_000
 """Unscored sound enters the core in pieces of at most a second."""
 
@@ -55,30 +61,32 @@ CLEAN_BYTES = 9600
 
 
 class Intake:
-    """One session's way in. `deliver` waits while the inbox is full.
+    """One session's way into its inbox, waiting while that is full.
 
-    `settled` waits until the core has taken all that was delivered; `listening` says how the
-    session listens then; `refused` tells whether an event asks more than the engine can read.
-    Without `noise` sound is never cleaned.
+    `is_scored` and `listening` say how the session listens once the core has taken all that was
+    delivered; `refused` tells whether an event asks more than the engine can read; `failed` is
+    told when sound of the short way could not be scored. Without `noise` sound is never cleaned.
     """
 
     def __init__(
         self,
         activity: ActivityStream,
-        deliver: Callable[[inputs.Input], Awaitable[None]],
-        settled: Callable[[], Awaitable[None]],
+        inbox: Inbox,
         is_scored: Callable[[], bool],
         listening: Callable[[], AudioInput | TranscriptionAudioInput],
         refused: Callable[[SessionUpdate | ResponseCreate], Awaitable[inputs.BadEvent | None]],
+        failed: Callable[[BaseException], None],
         noise: NoiseReduction | None = None,
         images: Images | None = None,
     ) -> None:
         self._activity = activity
-        self._deliver = deliver
-        self._settled = settled
+        self._inbox = inbox
+        self._deliver = inbox.put
+        self._settled = inbox.join
         self._is_scored = is_scored
         self._listening = listening
         self._refused = refused
+        self._failed = failed
         self._noise = noise
         self._images = images
         self._windows = audio.Windows(WINDOW_SAMPLES)
@@ -86,14 +94,16 @@ class Intake:
         self._decoder: g711.Decoder | None = None
         self._cleaning: NoiseSettings | None = None
         self._cleaner: NoiseStream | None = None
+        self._scoring: asyncio.Future[list[float]] | None = None
+        """Of windows that came the short way."""
+        self._unscored: list[bytes] = []
+        """Windows that came since; a few, or nothing more is taken that way."""
         self._is_new = True
         self._closed = False
 
     async def receive(self, event: AnyClientEvent | inputs.BadEvent) -> None:
         """Pass an event on; returns when it stands in the inbox. Raises `EngineFault`."""
-        if self._is_new:
-            self._is_new = False
-            await self._retune()
+        await self._ready()
         match event:
             case InputAudioBufferAppend(audio=sound) | SessionInputAudioBufferAppend(audio=sound):
                 await self._append(sound)
@@ -125,16 +135,67 @@ class Intake:
 
     async def hear(self, pcm: bytes) -> None:
         """Pass on sound that came beside the events: 24 kHz, whatever the session's format."""
-        if self._is_new:
-            self._is_new = False
-            await self._retune()
+        await self._ready()
         await (self._hear if self._cleaner is None else self._clean)(pcm)
+
+    def append_now(self, sound: bytes) -> bool:
+        """Take a little appended sound at once, or say that `receive` has to (False).
+
+        To be called only while no `receive` or `hear` is under way.
+        """
+        if (
+            self._is_new
+            or self._cleaner is not None
+            or self._decoder is not None
+            or len(sound) > AT_ONCE_BYTES
+            or len(self._unscored) > SCORE_AT_ONCE
+            or not self._inbox.has_room
+        ):
+            return False
+        windows = self._windows.push(sound)
+        if not windows:
+            return True
+        if not self._is_scored():
+            self._inbox.put_nowait(inputs.AudioReceived(b"".join(windows)))
+            return True
+        self._unscored += windows
+        if self._scoring is None:
+            self._score()
+        return True
+
+    def _score(self) -> None:
+        """Have what has come the short way scored, and what comes meanwhile after it."""
+        windows, self._unscored = self._unscored, []
+        scores = self._activity.score(windows)
+        if scores.done():
+            self._scored(windows, scores)
+        else:
+            self._scoring = scores
+            scores.add_done_callback(partial(self._scored, windows))
+
+    def _scored(self, windows: Sequence[bytes], scores: asyncio.Future[list[float]]) -> None:
+        self._scoring = None
+        if fault := scores.exception():
+            self._failed(fault)
+            return
+        for window, speech in zip(windows, scores.result(), strict=True):
+            self._inbox.put_nowait(inputs.AudioReceived(window, speech))
+        if self._unscored:
+            self._score()
 
     def close(self) -> None:
         """Let go of what a session's cleaning holds."""
         self._closed = True
         if self._cleaner is not None:
             self._cleaner.close()
+
+    async def _ready(self) -> None:
+        """Wait for what came before by the short way; know the settings to begin with."""
+        while self._scoring is not None:
+            await asyncio.wait((self._scoring,))
+        if self._is_new:
+            self._is_new = False
+            await self._retune()
 
     async def _retune(self) -> None:
         """Listen as the session's settings say from now on."""

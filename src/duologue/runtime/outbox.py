@@ -4,7 +4,8 @@
                        ▲                  │
                        └── rewind ── log ◄┘   of what was sent, where a client may come back
 
-The runner puts, one connection at a time takes; each begins with `session.created`. What is
+The runner puts and, after a batch, flushes; one connection at a time takes, by waiting or, where
+it listens, as soon as it is told. Each begins with `session.created`. What is
 taken is in the client's sound formats, and so is the log: nothing is converted twice. A client
 that does not read fills it; then the session is closed rather than memory filled. One event fits
 however large it is, since who is sent that need not be slow. Sound of an interrupted response, or
@@ -41,6 +42,9 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._readers: list[asyncio.Future[None]] = []
         """Who waits for an event; two at most, when one connection takes the place of another."""
+        self._told: Callable[[], None] | None = None
+        """Who takes what it can when a batch is there, before a reader that waits."""
+        self._unflushed = False
         self._ended = False
         self._begun = False
         self._connection = 0
@@ -70,8 +74,24 @@ class Outbox:
             return False
         self._held_bytes += size
         self._events.append((event, size))
-        self._wake()
+        if self._told is None:
+            self._wake()
+        else:
+            self._unflushed = True
         return True
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Have `told` called at each `flush`, until the connection hangs up."""
+        self._told = told
+
+    def flush(self) -> None:
+        """A batch of events has been put: they may leave, together."""
+        if self._unflushed:
+            self._unflushed = False
+            if self._told is not None:
+                self._told()
+            if self._events:
+                self._wake()
 
     def drop_audio(self, response_id: str) -> None:
         """Remove the sound of a response that has not been taken yet, nor send it again."""
@@ -93,6 +113,7 @@ class Outbox:
     def hang_up(self) -> None:
         """The connection is gone: its reader gets None, and what comes waits for the next one."""
         self._connection += 1
+        self._told = None
         self._begun = False
         self._in_doubt = self._leaving is not None
         self._note_sent()
@@ -145,6 +166,17 @@ class Outbox:
                 await self._more()
             if connection != self._connection:
                 return None
+        self._note_sent()  # what was taken at once while this waited
+        if self._log_bytes:
+            self._leaving = event
+        return event
+
+    def take_now(self, limit_bytes: int) -> AnyServerEvent | None:
+        """What `get` would give, if it need not wait and the event weighs no more than that."""
+        if not self._events or self._events[0][1] > limit_bytes:
+            return None
+        self._note_sent()
+        event = self._next_inline()
         if self._log_bytes:
             self._leaving = event
         return event

@@ -10,6 +10,7 @@ history of a talk is exactly what has been put, dropped and cut. `reply` does th
 closing its iterator interrupts it.
 """
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
 
@@ -202,8 +203,12 @@ class Engine(Protocol):
 class ActivityStream(Protocol):
     """Voice activity of one session, in order: it keeps the detector's state."""
 
-    async def score(self, windows: Sequence[bytes]) -> list[float]:
-        """Speech probability 0..1 of each consecutive window of `WINDOW_SAMPLES` samples."""
+    def score(self, windows: Sequence[bytes]) -> Future[list[float]]:
+        """Speech probability 0..1 of each consecutive window of `WINDOW_SAMPLES` samples.
+
+        One at a time: the future, which may be done already, is awaited or cancelled before the
+        next. It fails with `EngineFault`.
+        """
 
     def close(self) -> None: ...
 

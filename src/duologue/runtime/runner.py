@@ -126,11 +126,11 @@ class Runner:
         self._jobs = Jobs(talk, transcriber, turn_end, translator, self._inbox.put)
         self._intake = Intake(
             activity,
-            self._inbox.put,
-            self._inbox.join,
+            self._inbox,
             lambda: session.scores_audio,
             lambda: session.audio_input,
             self._refused,
+            self._deafened,
             noise,
             images,
         )
@@ -156,6 +156,17 @@ class Runner:
             async with self._receiving:  # a connection that was replaced may still be at it
                 await self._intake.receive(event)
         except EngineFault as fault:
+            self._deafened(fault)
+
+    def append_now(self, sound: bytes) -> bool:
+        """Take appended sound if nothing stands before it; else False, and `receive` has to.
+
+        What comes fifty times a second from each caller should cost no task.
+        """
+        return self._gone or (not self._receiving.locked() and self._intake.append_now(sound))
+
+    def _deafened(self, fault: BaseException) -> None:
+        if not self._gone:
             logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
             self.end(1011, "server_error.internal_error")
 
@@ -172,8 +183,7 @@ class Runner:
             async with self._receiving:
                 await self._intake.hear(pcm)
         except EngineFault as fault:
-            logger.error("session %s: its sound could not be taken in: %s", self._session.id, fault)
-            self.end(1011, "server_error.internal_error")
+            self._deafened(fault)
 
     async def next_event(self) -> AnyServerEvent | None:
         """The next event for the client; None at the end."""
@@ -183,7 +193,7 @@ class Runner:
         """The client's connection; one before it becomes stale."""
         if self._line is not None:
             self._line.stale = True
-        self._line = Line(self._outbox, self.receive, self._line_lost, self.hear)
+        self._line = Line(self._outbox, self.receive, self._line_lost, self.hear, self.append_now)
         return self._line
 
     @property
@@ -261,6 +271,7 @@ class Runner:
                 self._inbox.taken()
         except (Exception, asyncio.CancelledError) as fault:
             self._fault, self._gone = fault, True
+        self._outbox.flush()
         if self._gone:
             self._stopped.set_result(None)
         elif self._inbox:

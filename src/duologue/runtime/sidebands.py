@@ -57,6 +57,12 @@ class _Waiting:
         self._held_bytes -= size
         return event
 
+    def take_now(self, limit_bytes: int) -> AnyServerEvent | None:
+        """Nothing: its one reader waits for each, since a sideband is watched, not talked to."""
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Never called."""
+
 
 class Sidebands:
     """The sidebands of one call. `receive` is the session's way in."""

@@ -5,11 +5,15 @@
 Frames are taken in order, one at a time: while the session is busy none is read, and the
 network holds the client back. A frame that cannot be read as an event goes down the same
 path as a `BadEvent`, so that its refusal has its place in line. Long JSON is decoded and
-encoded in a worker thread, since nothing above 100 µs may run on the event loop.
+encoded in a worker thread, since nothing above 100 µs may run on the event loop. What comes
+fifty times a second takes the same way without a task where the server's connection lets it
+(`Connection`): in by `append_now`, out by `take_now`.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -17,7 +21,7 @@ from duologue.core.inputs import BadEvent
 from duologue.errors import Refusal
 from duologue.events.codec import event_id_of
 from duologue.events.dialect import Dialect
-from duologue.events.translation import AnyClientEvent
+from duologue.events.translation import AnyClientEvent, AnyServerEvent
 from duologue.events.weight import weight_of
 from duologue.runtime.line import Line
 from duologue.runtime.runner import Runner
@@ -36,6 +40,23 @@ CLOSE_REASON_BYTES = 123
 BINARY = BadEvent(
     "invalid_event", "Binary frames are not allowed: send every event as a text frame of JSON."
 )
+
+
+class Connection(Protocol):
+    """What a server offers beside ASGI: `state.connection` of the WebSocket."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is open and does not hold us back."""
+
+    def send_now(self, texts: Sequence[str]) -> bool:
+        """Send messages in one write; False, and nothing is sent, unless it `is_free`."""
+
+    def listen(self, take: Callable[[bytes], bool] | None) -> None:
+        """Offer small text messages to `take` before ASGI sees them, if none waits there."""
+
+    def hang_up(self) -> None:
+        """Cut it, in a while, if it does not end by itself."""
 
 
 async def carry(
@@ -58,26 +79,64 @@ async def attend(
 
     A client that takes nothing for `send_timeout_s` is given up.
     """
-    async with asyncio.TaskGroup() as tasks:
-        reader = tasks.create_task(_read(websocket, runner, line, dialect))
-        if await _write(websocket, runner, line, dialect, send_timeout_s):
-            reader.cancel()
-    # The server cuts a socket that does not take its end only when this task is over.
-    if hang_up := getattr(websocket.state, "hang_up", None):
-        hang_up()
-
-
-async def _read(websocket: WebSocket, runner: Runner, line: Line, dialect: Dialect) -> None:
+    connection: Connection | None = getattr(websocket.state, "connection", None)
+    reader = _Reader(websocket, runner, line, dialect)
+    writer = _Writer(websocket, connection, runner, line, dialect)
+    if connection is not None:
+        connection.listen(reader.take)
+        line.listen(writer.flush)
     try:
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                break
-            await line.receive(await _decode(message.get("text"), dialect))
-        line.lost(clean=message.get("code") == NORMAL_CLOSURE)
-    except Exception:
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(reader.run())
+            if await writer.run(send_timeout_s):
+                reading.cancel()
+    finally:
+        if connection is not None:
+            connection.listen(None)
+    # The server cuts a socket that does not take its end only when this task is over.
+    if connection is not None:
+        connection.hang_up()
+
+
+class _Reader:
+    """Client frames to the line, in order."""
+
+    def __init__(self, websocket: WebSocket, runner: Runner, line: Line, dialect: Dialect) -> None:
+        self._websocket = websocket
+        self._runner = runner
+        self._line = line
+        self._dialect = dialect
+        self._is_waiting = False
+        """For the next message: whatever came before stands in the session."""
+
+    async def run(self) -> None:
+        """Read until the client is gone."""
+        try:
+            while True:
+                self._is_waiting = True
+                message = await self._websocket.receive()
+                self._is_waiting = False
+                if message["type"] == "websocket.disconnect":
+                    break
+                await self._line.receive(await _decode(message.get("text"), self._dialect))
+            self._line.lost(clean=message.get("code") == NORMAL_CLOSURE)
+        except Exception:
+            self._broken()
+
+    def take(self, data: bytes) -> bool:
+        """Take a message of appended sound if that needs no waiting."""
+        if not self._is_waiting:
+            return False
+        try:
+            sound = self._dialect.sound_of(data)
+            return sound is not None and self._line.append_now(sound)
+        except Exception:
+            self._broken()
+            return True
+
+    def _broken(self) -> None:
         logger.exception("a client event could not be taken in; the session is closed")
-        runner.end(1011, "server_error.internal_error")
+        self._runner.end(1011, "server_error.internal_error")
 
 
 async def _decode(text: str | None, dialect: Dialect) -> AnyClientEvent | BadEvent:
@@ -95,42 +154,83 @@ def _event(text: str, dialect: Dialect) -> AnyClientEvent | BadEvent:
         return BadEvent(refusal.code, refusal.message, refusal.param, event_id_of(text))
 
 
-async def _write(
-    websocket: WebSocket, runner: Runner, line: Line, dialect: Dialect, send_timeout_s: float
-) -> bool:
-    """Send until there is no more; False when the socket is gone, which the reader hears of."""
-    gone = False
-    watch = Watch(send_timeout_s)
-    send_now = getattr(websocket.state, "send_now", None)
-    try:
-        while (event := await line.next_event()) is not None:
-            if weight_of(event) > INLINE_CHARACTERS:
-                texts = await asyncio.to_thread(dialect.encode, event)
-            else:
-                texts = dialect.encode(event)
-            for text in texts:
-                if send_now is not None and send_now(text):
+class _Writer:
+    """The line's events to the client, in order."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        connection: Connection | None,
+        runner: Runner,
+        line: Line,
+        dialect: Dialect,
+    ) -> None:
+        self._websocket = websocket
+        self._connection = connection
+        self._runner = runner
+        self._line = line
+        self._dialect = dialect
+        self._is_waiting = False
+        """For the next event: whatever was taken before has been sent."""
+
+    async def run(self, send_timeout_s: float) -> bool:
+        """Send until there is no more; False when the socket is gone, which the reader hears of."""
+        websocket, line = self._websocket, self._line
+        gone = False
+        watch = Watch(send_timeout_s)
+        try:
+            while (event := await self._next()) is not None:
+                if weight_of(event) > INLINE_CHARACTERS:
+                    texts = await asyncio.to_thread(self._dialect.encode, event)
+                else:
+                    texts = self._dialect.encode(event)
+                if not texts or (self._connection and self._connection.send_now(texts)):
                     continue
+                for text in texts:
+                    watch.begin()
+                    await websocket.send_text(text)
+                    watch.end()
+            if websocket.client_state is WebSocketState.CONNECTED:
+                code, reason = self._runner.close_code, self._runner.close_reason
+                if line.stale:
+                    code, reason = GOING_AWAY, "The session goes on over another connection."
                 watch.begin()
-                await websocket.send_text(text)
-                watch.end()
-        if websocket.client_state is WebSocketState.CONNECTED:
-            code, reason = runner.close_code, runner.close_reason
-            if line.stale:
-                code, reason = GOING_AWAY, "The session goes on over another connection."
-            watch.begin()
-            await websocket.close(code, close_reason(reason))
-    except asyncio.CancelledError:
-        if not watch.expired():
-            raise
-        logger.warning("a client took nothing for %g s and is given up", send_timeout_s)
-    except WebSocketDisconnect:
-        gone = True  # whether with a good-bye is for the reader to say
-    finally:
-        watch.stop()
-        if not gone:
-            line.lost(clean=False)
-    return not gone
+                await websocket.close(code, close_reason(reason))
+        except asyncio.CancelledError:
+            if not watch.expired():
+                raise
+            logger.warning("a client took nothing for %g s and is given up", send_timeout_s)
+        except WebSocketDisconnect:
+            gone = True  # whether with a good-bye is for the reader to say
+        finally:
+            watch.stop()
+            if not gone:
+                line.lost(clean=False)
+        return not gone
+
+    async def _next(self) -> AnyServerEvent | None:
+        self._is_waiting = True
+        event = await self._line.next_event()
+        self._is_waiting = False
+        return event
+
+    def flush(self) -> None:
+        """Send what can be sent without waiting, together; the rest is for `run`."""
+        connection = self._connection
+        if not self._is_waiting or connection is None or not connection.is_free:
+            return
+        texts: list[str] = []
+        left = INLINE_CHARACTERS
+        try:
+            while left > 0 and (event := self._line.take_now(left)) is not None:
+                for text in self._dialect.encode(event):
+                    left -= len(text)
+                    texts.append(text)
+            if texts:
+                connection.send_now(texts)
+        except Exception:
+            logger.exception("an event could not be sent; the session is closed")
+            self._runner.end(1011, "server_error.internal_error")
 
 
 class Watch:

@@ -1,0 +1,164 @@
+"""The WebSocket protocol of the server: what it adds to uvicorn's must not get in its way."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from duologue.gateway.server import Server
+from duologue.gateway.web_socket import SMALL_MESSAGE_BYTES, WebSocketProtocol, text_head
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+GOOD_BYE = b"\x88\x82\0\0\0\0\x03\xf0"  # 1008, masked with zeros
+
+
+def frame(size: int) -> bytes:
+    """A text frame of the client's."""
+    return b"\x81\xfe" + size.to_bytes(2, "big") + bytes(4) + b"a" * size
+
+
+async def refuses(scope: Any, receive: Any, send: Any) -> None:
+    """Lets a client in and closes."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": 1008})
+
+
+@pytest.mark.parametrize("size", [2000, SMALL_MESSAGE_BYTES * 2])
+async def test_a_message_that_crosses_the_servers_close_does_not_hide_the_good_bye(
+    size: int,
+) -> None:
+    arrived = asyncio.Event()
+
+    class Noticing(WebSocketProtocol):
+        def send_receive_event_to_app(self) -> None:
+            super().send_receive_event_to_app()
+            arrived.set()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = Server(uvicorn.Config(refuses, ws=Noticing, lifespan="off", log_config=None))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.serve(sockets=[listener]))
+            await server.ready.wait()
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(UPGRADE)
+            await reader.readuntil(b"\r\n\r\n")
+            opcode, length = await reader.readexactly(2)
+            assert opcode == 0x88
+            await reader.readexactly(length)
+            writer.write(frame(size))
+            await arrived.wait()
+            writer.write(GOOD_BYE)
+            async with asyncio.timeout(5):  # it gives up a client without a good-bye after ten
+                assert await reader.read() == b""
+            writer.close()
+            server.should_exit = True
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
+def test_a_client_reads_the_frames_that_are_written_past_the_library(size: int) -> None:
+    client = ClientProtocol(parse_uri("ws://here/"), state=State.OPEN, max_size=None)
+    payload = b"a" * size
+    client.receive_data(text_head(size) + payload + text_head(2) + b"{}")
+    first, second = client.events_received()
+    assert isinstance(first, Frame) and isinstance(second, Frame)
+    assert (first.opcode, first.fin, first.data) == (1, True, payload)
+    assert second.data == b"{}"
+
+
+class Session:
+    """An application that takes what it is offered while `takes`, and echoes the rest."""
+
+    def __init__(self) -> None:
+        self.takes = True
+        self.taken: list[bytes] = []
+        self.connection: WebSocketProtocol | None = None
+
+    def take(self, data: bytes) -> bool:
+        if self.takes:
+            self.taken.append(data)
+        return self.takes
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.connection = scope["state"]["connection"]
+        assert self.connection is not None
+        assert not self.connection.is_free and not self.connection.send_now(("early",))
+        await receive()
+        await send({"type": "websocket.accept"})
+        self.connection.listen(self.take)
+        while (message := await receive())["type"] == "websocket.receive":
+            text = message.get("text", "binary")
+            await send({"type": "websocket.send", "text": "echo " + text[:5]})
+
+
+@asynccontextmanager
+async def spoken_to(app: Any) -> AsyncIterator[tuple[Callable[[bytes], None], Any]]:
+    """A raw connection to `app`: what writes to it, and its reader."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, ws=WebSocketProtocol, lifespan="off", log_config=None)
+        server = Server(config)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.serve(sockets=[listener]))
+            await server.ready.wait()
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(UPGRADE)
+            await reader.readuntil(b"\r\n\r\n")
+            try:
+                yield writer.write, reader
+            finally:
+                writer.close()
+                server.should_exit = True
+
+
+def text(payload: bytes, first: int = 0x81) -> bytes:
+    """A short frame of the client's, masked with zeros."""
+    return bytes((first, 0x80 | len(payload))) + bytes(4) + payload
+
+
+async def heard(reader: asyncio.StreamReader) -> bytes:
+    """The text of the server's next short frame."""
+    async with asyncio.timeout(10):
+        _, length = await reader.readexactly(2)
+        return await reader.readexactly(length)
+
+
+async def test_what_the_session_takes_at_once_is_not_seen_by_the_application() -> None:
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        write(text(b"first") + text(b"caf\xc3\xa9") + text(b"behind it"))
+        assert [await heard(reader), await heard(reader)] == [b"echo caf\xc3\xa9", b"echo behin"]
+        assert session.taken == [b"first"]  # what comes behind a message that waits, waits too
+        write(text(b"in ", 0x01) + text(b"two", 0x80) + text(b"raw", 0x82))
+        assert [await heard(reader), await heard(reader)] == [b"echo in tw", b"echo binar"]
+        session.takes = False
+        write(text(b"later"))
+        assert await heard(reader) == b"echo later"
+        session.takes = True
+        write(text(b"again"))
+        write(frame(SMALL_MESSAGE_BYTES + 1))
+        assert await heard(reader) == b"echo aaaaa"
+        assert session.taken == [b"first", b"again"]
+
+
+async def test_several_messages_leave_in_one_write() -> None:
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        session.takes = False
+        write(text(b"hello"))
+        assert await heard(reader) == b"echo hello"
+        assert session.connection is not None and session.connection.is_free
+        assert session.connection.send_now(("one", "é", "three"))
+        assert [await heard(reader) for _ in range(3)] == [b"one", "é".encode(), b"three"]
