@@ -14,7 +14,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from duologue.gateway.server import Server
-from duologue.gateway.web_socket import SMALL_MESSAGE_BYTES, WebSocketProtocol, text_head
+from duologue.gateway.web_socket import SMALL_MESSAGE_BYTES, WebSocketProtocol
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -46,36 +46,15 @@ async def test_a_message_that_crosses_the_servers_close_does_not_hide_the_good_b
             super().send_receive_event_to_app()
             arrived.set()
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = Server(uvicorn.Config(refuses, ws=Noticing, lifespan="off", log_config=None))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server.serve(sockets=[listener]))
-            await server.ready.wait()
-            reader, writer = await asyncio.open_connection(*listener.getsockname())
-            writer.write(UPGRADE)
-            await reader.readuntil(b"\r\n\r\n")
-            opcode, length = await reader.readexactly(2)
-            assert opcode == 0x88
-            await reader.readexactly(length)
-            writer.write(frame(size))
-            await arrived.wait()
-            writer.write(GOOD_BYE)
-            async with asyncio.timeout(5):  # it gives up a client without a good-bye after ten
-                assert await reader.read() == b""
-            writer.close()
-            server.should_exit = True
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
-def test_a_client_reads_the_frames_that_are_written_past_the_library(size: int) -> None:
-    client = ClientProtocol(parse_uri("ws://here/"), state=State.OPEN, max_size=None)
-    payload = b"a" * size
-    client.receive_data(text_head(size) + payload + text_head(2) + b"{}")
-    first, second = client.events_received()
-    assert isinstance(first, Frame) and isinstance(second, Frame)
-    assert (first.opcode, first.fin, first.data) == (1, True, payload)
-    assert second.data == b"{}"
+    async with spoken_to(refuses, Noticing) as (write, reader):
+        opcode, length = await reader.readexactly(2)
+        assert opcode == 0x88
+        await reader.readexactly(length)
+        write(frame(size))
+        await arrived.wait()
+        write(GOOD_BYE)
+        async with asyncio.timeout(5):  # it gives up a client without a good-bye after ten
+            assert await reader.read() == b""
 
 
 class Session:
@@ -104,11 +83,13 @@ class Session:
 
 
 @asynccontextmanager
-async def spoken_to(app: Any) -> AsyncIterator[tuple[Callable[[bytes], None], Any]]:
+async def spoken_to(
+    app: Any, protocol: type[WebSocketProtocol] = WebSocketProtocol
+) -> AsyncIterator[tuple[Callable[[bytes], None], asyncio.StreamReader]]:
     """A raw connection to `app`: what writes to it, and its reader."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, ws=WebSocketProtocol, lifespan="off", log_config=None)
+        config = uvicorn.Config(app, ws=protocol, lifespan="off", log_config=None)
         server = Server(config)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
@@ -162,3 +143,21 @@ async def test_several_messages_leave_in_one_write() -> None:
         assert session.connection is not None and session.connection.is_free
         assert session.connection.send_now(("one", "é", "three"))
         assert [await heard(reader) for _ in range(3)] == [b"one", "é".encode(), b"three"]
+
+
+async def test_messages_of_every_length_are_framed_as_the_library_reads_them() -> None:
+    sizes = (0, 1, 125, 126, 65_535, 65_536, 100_000)
+    client = ClientProtocol(parse_uri("ws://here/"), state=State.OPEN, max_size=None)
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        session.takes = False
+        write(text(b"hello"))
+        assert await heard(reader) == b"echo hello"
+        assert session.connection is not None
+        assert session.connection.send_now(["a" * size for size in sizes])
+        frames: list[Frame] = []
+        async with asyncio.timeout(10):
+            while len(frames) < len(sizes):
+                client.receive_data(await reader.read(65_536))
+                frames += [one for one in client.events_received() if isinstance(one, Frame)]
+    assert [(one.opcode, one.fin, len(one.data)) for one in frames] == [(1, True, n) for n in sizes]

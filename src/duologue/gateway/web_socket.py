@@ -21,9 +21,6 @@ WAITING_MESSAGES = 8
 SMALL_MESSAGE_BYTES = 16 * 1024
 """A longer one lets none wait behind it."""
 
-TEXT = 0x81
-"""First byte of a text frame that is a whole message (RFC 6455, section 5.2)."""
-
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One connection; the transport finds it as `connection` in the state of its scope.
@@ -87,23 +84,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Send messages at once, in one write; False, and nothing is sent, unless `is_free`."""
         if not self.is_free:
             return False
-        if len(texts) == 1:
-            payload = texts[0].encode()
-            self.transport.write(text_head(len(payload)) + payload)
-            return True
-        payloads = [text.encode() for text in texts]
-        self.transport.write(b"".join([text_head(len(one)) + one for one in payloads]))
+        for text in texts:
+            self.conn.send_text(text.encode())
+        self.transport.write(b"".join(self.conn.data_to_send()))
         return True
 
     def hang_up(self) -> None:
         """Cut the connection, in a while, if it does not end by itself."""
         self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
-
-
-def text_head(size: int) -> bytes:
-    """The head of a server's unfragmented text frame of so many bytes (RFC 6455, section 5.2)."""
-    if size < 126:
-        return bytes((TEXT, size))
-    if size < 1 << 16:
-        return bytes((TEXT, 126, size >> 8, size & 0xFF))
-    return bytes((TEXT, 127)) + size.to_bytes(8, "big")

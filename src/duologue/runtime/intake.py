@@ -148,7 +148,7 @@ class Intake:
             or self._cleaner is not None
             or self._decoder is not None
             or len(sound) > AT_ONCE_BYTES
-            or len(self._unscored) > SCORE_AT_ONCE
+            or len(self._unscored) >= SCORE_AT_ONCE
             or not self._inbox.has_room
         ):
             return False

@@ -61,7 +61,7 @@ class _Waiting:
         """Nothing: its one reader waits for each, since a sideband is watched, not talked to."""
 
     def listen(self, told: Callable[[], None]) -> None:
-        """Never called."""
+        """Nobody is told: see `take_now`."""
 
 
 class Sidebands:

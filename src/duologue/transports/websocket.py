@@ -175,7 +175,7 @@ class _Writer:
 
     async def run(self, send_timeout_s: float) -> bool:
         """Send until there is no more; False when the socket is gone, which the reader hears of."""
-        websocket, line = self._websocket, self._line
+        websocket, connection, line = self._websocket, self._connection, self._line
         gone = False
         watch = Watch(send_timeout_s)
         try:
@@ -184,7 +184,7 @@ class _Writer:
                     texts = await asyncio.to_thread(self._dialect.encode, event)
                 else:
                     texts = self._dialect.encode(event)
-                if not texts or (self._connection and self._connection.send_now(texts)):
+                if not texts or (connection is not None and connection.send_now(texts)):
                     continue
                 for text in texts:
                     watch.begin()
