@@ -339,6 +339,15 @@ async def test_a_fault_says_why_and_the_next_turn_works(
     assert "127.0.0.1" not in fault.message and "upstream 127.0.0.1" in caplog.text
 
 
+async def test_the_log_has_an_upstreams_words_without_the_secrets_in_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = b"Backend at 10.1.2.3:8000 is out of memory (api_key=abcdef123456, AKIASECRETSECRET1234)"
+    await fault_of(Answer(status=503, raw=said))
+    assert "is out of memory" in caplog.text
+    assert not any(word in caplog.text for word in ("10.1.2.3", "abcdef123456", "AKIASECRET"))
+
+
 @pytest.mark.parametrize("arguments", ["{", "[1]", "sunny"])
 async def test_a_call_that_is_no_json_object_is_a_fault(arguments: str) -> None:
     for said in ("Let me look.", ""):

@@ -1,8 +1,7 @@
 """What went wrong upstream, in words that may be shown to a client.
 
 Statuses, transport errors and error objects come in, one `UpstreamFault` comes out. The words
-are ours: those of the upstream may hold a key or the owner's addresses, so they go to the log
-alone, with keys taken out.
+are ours: those of the upstream go to the log alone, without what may be a secret (`told`).
 """
 
 import re
@@ -12,8 +11,6 @@ import httpx2
 
 from duologue.errors import EngineFault
 
-SECRETS = re.compile(r"(?i)\b(bearer\s+)\S+|\b(?:sk|key|hf)[-_][\w*.-]{4,}")
-EXCERPT_CHARACTERS = 300
 TOO_LONG = re.compile(
     r"context[ _](?:length|window|size)|max_model_len|too many tokens", re.IGNORECASE
 )
@@ -111,14 +108,6 @@ def of_transport(error: Exception, timeout_s: float) -> UpstreamFault:
     if isinstance(error, httpx2.ConnectError):
         return UpstreamFault("The upstream model server cannot be reached.", down=True)
     return broke_off()
-
-
-def excerpt(text: str, key: str | None) -> str:
-    """The beginning of an upstream's words, on one line and without keys, for the log."""
-    if key:
-        text = text.replace(key, "…")
-    words = " ".join(SECRETS.sub(lambda found: (found[1] or "") + "…", text).split())
-    return words[:EXCERPT_CHARACTERS]
 
 
 def _is_certificate(error: BaseException | None) -> bool:

@@ -14,17 +14,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from duologue.engines.chat.faults import (
-    UpstreamFault,
-    excerpt,
-    nonsense,
-    of_status,
-    of_transport,
-)
+from duologue.engines.chat.faults import UpstreamFault, nonsense, of_status, of_transport
 from duologue.engines.chat.request import LIMITS
 from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
 from duologue.engines.patience import Patience
 from duologue.errors import ConfigFault
+from duologue.remote.told import told
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +124,7 @@ class Upstream:
 
     def note(self, fault: UpstreamFault) -> None:
         """Log a fault of this upstream, without its secrets."""
-        said = f": {excerpt(fault.told, self._key)}" if fault.told else ""
+        said = f": {told(fault.told, self._key)}" if fault.told else ""
         log.warning("upstream %s: %s%s", self.name, fault.message, said)
 
     def doubt(self, prompt: int, completion: int) -> None:
@@ -162,12 +157,12 @@ class Upstream:
                         break
         finally:
             await response.aclose()
-        told = said[:EXCERPT_BYTES].decode(errors="replace")
+        words = said[:EXCERPT_BYTES].decode(errors="replace")
         if response.status_code == 200:
-            fault = nonsense("answers with a web page", told)
+            fault = nonsense("answers with a web page", words)
             fault.down = True
             raise fault
-        raise of_status(response.status_code, told)
+        raise of_status(response.status_code, words)
 
     async def _post(self, body: bytes) -> httpx2.Response:
         request = self._client.build_request(
