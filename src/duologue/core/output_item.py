@@ -5,9 +5,9 @@ section 4.3 (a), (b) and (e). An item of a kept reply stands in the conversation
 first event on; an out-of-band one has no `conversation.item.*` events (G12).
 """
 
-import msgspec
 from msgspec import structs
 
+from duologue.arguments import is_object
 from duologue.audio import pcm as audio
 from duologue.core.batch import Batch
 from duologue.core.conversation import Conversation, Entry
@@ -185,7 +185,7 @@ class CallOutput:
     def close(self, status: ItemStatus) -> None:
         """Send the closing events. Arguments that are no JSON object are never called done."""
         arguments = "".join(self._arguments)
-        if status == "completed" and not _is_json_object(arguments):
+        if status == "completed" and not is_object(arguments):
             status = "incomplete"
         self.open = False
         self.complete = status == "completed"
@@ -199,10 +199,3 @@ class CallOutput:
         assert isinstance(self.entry.item, FunctionCallItem)
         self.entry.item = structs.replace(self.entry.item, status=status, arguments=arguments)
         self._place.close(self.entry)
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(text), dict)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False

@@ -5,8 +5,6 @@ What a reply was not to call (others than `tool_choice` names, a second one wher
 was asked for) is passed over; what nobody has is a fault.
 """
 
-import msgspec
-
 from duologue.core.talk import Ask, Tool
 
 
@@ -25,11 +23,3 @@ def is_wanted(ask: Ask, name: str, before: int) -> bool:
     if before and not ask.parallel_calls:
         return False
     return name in {tool.name for tool in allowed(ask)}
-
-
-def is_object(arguments: str) -> bool:
-    """Whether arguments are a JSON object, in the letter of the standard: NaN is none."""
-    try:
-        return isinstance(msgspec.json.decode(arguments), dict)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False

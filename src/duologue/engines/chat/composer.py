@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import Literal
 
+from duologue.arguments import is_object
 from duologue.audio import pcm as audio
 from duologue.audio.tempo import Tempo
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
-from duologue.engines.calls import is_object
 from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
 from duologue.engines.chat.faults import UpstreamFault, nonsense
 from duologue.engines.chat.sound import SoundReader, spoken_samples

@@ -8,9 +8,9 @@ tell its items again when the core puts them, and how much of each has been pass
 
 from collections.abc import Callable, Iterator, Mapping
 
+from duologue.arguments import is_object
 from duologue.audio import pcm as audio
 from duologue.core.talk import Began, Call, Counts, Done, Item, ReplyEvent, Say
-from duologue.engines.calls import is_object
 from duologue.engines.pace import Pace, Voiced
 from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.sound import decoded

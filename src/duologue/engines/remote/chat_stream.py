@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from duologue.arguments import is_object
 from duologue.core.talk import Ask, Call
-from duologue.engines.calls import is_object, is_wanted
+from duologue.engines.calls import is_wanted
 from duologue.engines.composed.parts import Thought
 from duologue.text import TextStream, well_formed
 

@@ -1,9 +1,8 @@
 """Rules about the events of one reply: their order, their text, sound, calls and counts."""
 
-import json
-
 from msgspec import structs
 
+from duologue.arguments import is_object
 from duologue.core.talk import Began, Call, Done, ReplyEvent, Say
 from duologue.testing.engine_conformance.bench import (
     Bench,
@@ -132,11 +131,7 @@ async def calls_are_whole(bench: Bench) -> str | None:
                 "a call that is not final at its end, or before it",
             )
             arguments = "".join(piece.delta for piece in pieces)
-            try:
-                is_object = isinstance(json.loads(arguments), dict)
-            except ValueError:
-                is_object = False
-            expect(is_object, f"arguments that are no JSON object: {arguments[:80]!r}")
+            expect(is_object(arguments), f"arguments that are no JSON object: {arguments[:80]!r}")
         forbidden = structs.replace(ask, tool_choice="none", max_tokens=bench.case.ask.max_tokens)
         expect(not calls(await read(talk, forbidden)), "a call where tool_choice is none")
     return None
