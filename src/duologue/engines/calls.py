@@ -2,10 +2,14 @@
 out. Pure.
 
 What a reply was not to call (others than `tool_choice` names, a second one where one at a time
-was asked for) is passed over; what nobody has is a fault.
+was asked for) is passed over; what nobody has is a fault, as is an answer to its end without the
+call that was required. Arguments must be a JSON object (`duologue.arguments`), and are an empty
+one where there are none.
 """
 
 from duologue.core.talk import Ask, Tool
+
+UNCALLED = "answered without the function call that was required (tool_choice)"
 
 
 def allowed(ask: Ask) -> list[Tool]:
@@ -16,10 +20,15 @@ def allowed(ask: Ask) -> list[Tool]:
     return [tool for tool in ask.tools if kind != "function" or tool.name == name]
 
 
+def is_required(ask: Ask) -> bool:
+    """Whether the reply must be a function call."""
+    return bool(ask.tools) and ask.tool_choice not in ("auto", "none")
+
+
 def is_wanted(ask: Ask, name: str, before: int) -> bool:
     """Whether a call is one to make, after so many `before`. `ValueError` for an unknown name."""
-    if name not in {tool.name for tool in ask.tools}:
-        raise ValueError(f"a call of a function that was not offered: {name[:64]!r}")
     if before and not ask.parallel_calls:
         return False
+    if name not in {tool.name for tool in ask.tools}:
+        raise ValueError(f"a call of a function that was not offered: {name[:64]!r}")
     return name in {tool.name for tool in allowed(ask)}

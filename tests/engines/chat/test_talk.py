@@ -377,10 +377,21 @@ async def test_a_call_whose_pieces_have_an_id_each_is_one_call() -> None:
     assert "".join(call.delta for call in made) == '{"at":1}'
 
 
-async def test_a_call_of_another_function_than_the_one_required_is_a_fault() -> None:
+async def test_calls_that_were_not_asked_for_are_passed_over() -> None:
+    calls = (("get_weather", '{"city":"Oslo"}'), ("get_time", "{}"))
+    both = Answer(text="", sound_ms=0, calls=calls)
+    none = Answer(text="So.", sound_ms=100, calls=calls)
+    async with standing_in(ChatStandIn(both, none)) as url, talking(url) as talk:
+        named = await replied(talk, Ask(tools=TOOLS, tool_choice="function:get_time"))
+        forbidden = await replied(talk, Ask(tools=TOOLS, tool_choice="none"))
+    assert [(e.index, e.name) for e in named if isinstance(e, Call) and e.name] == [(0, "get_time")]
+    assert not any(isinstance(event, Call) for event in forbidden)
+
+
+async def test_a_call_of_another_function_than_the_one_required_does_not_do() -> None:
     answer = Answer(text="", sound_ms=0, calls=(("get_weather", '{"city":"Oslo"}'),))
     fault = await fault_of(answer, Ask(tools=TOOLS, tool_choice="function:get_time"))
-    assert "called get_weather where get_time was required" in fault.message
+    assert "without the function call that was required" in fault.message
 
 
 @pytest.mark.parametrize("said", ["Let me look.", ""])
@@ -395,7 +406,7 @@ async def test_a_call_that_the_limit_cut_off_is_left_unfinished(said: str) -> No
 
 async def test_words_in_place_of_a_required_call_are_a_fault() -> None:
     fault = await fault_of(SHORT, Ask(tools=TOOLS, tool_choice="function:get_time"))
-    assert "words where a function call was required" in fault.message
+    assert "without the function call that was required" in fault.message
 
 
 async def test_a_slow_upstream_is_given_up_before_and_in_its_answer() -> None:

@@ -513,7 +513,7 @@ async def test_a_long_speech_in_place_of_a_required_call_is_not_waited_for() -> 
 async def test_a_required_call_that_does_not_come_either_way_fails_the_reply(answer: str) -> None:
     async with stand_in(saying("No."), saying(answer)) as upstream, talking(upstream) as talk:
         talk.put(typed("u", "Weather?"))
-        with pytest.raises(EngineFault, match="words where a function call was required"):
+        with pytest.raises(EngineFault, match="without the function call that was required"):
             await events(talk.reply(Ask(tools=TOOLS, tool_choice="required")))
 
 

@@ -15,6 +15,7 @@ from duologue.arguments import is_object
 from duologue.audio import pcm as audio
 from duologue.audio.tempo import Tempo
 from duologue.core.talk import Ask, Began, Call, Done, ReplyEvent, Say
+from duologue.engines.calls import UNCALLED, is_required, is_wanted
 from duologue.engines.chat.chunk import CallPiece, Piece, Tokens, parse
 from duologue.engines.chat.faults import UpstreamFault, nonsense
 from duologue.engines.chat.sound import SoundReader, spoken_samples
@@ -46,6 +47,8 @@ class _ToolCall:
         self.name = ""
         self.arguments = ""
         self.told = 0
+        self.is_passed = False
+        """Whether it is one that was not to be made."""
 
 
 class Composer:
@@ -70,8 +73,7 @@ class Composer:
         self._has_sound = False
         self._takes_transcript: bool | None = None
         self._calls: list[_ToolCall] = []
-        self._passed: _ToolCall | None = None
-        """The newest call, where it is one more than may be."""
+        """All that it made, those that are passed over among them."""
         self._finish: str | None = None
         self._tokens: Tokens | None = None
         self._tokens_told = 0
@@ -117,8 +119,8 @@ class Composer:
             # Its sound, too, may have stopped in the middle of the words.
             voiced = self._voiced.end() if is_whole else self._voiced.sound(0.0)
             events.append(self._counted_say(self._held_text, pcm, voiced))
-        for number, call in enumerate(self._calls):
-            is_final = is_object(call.arguments)
+        for number, call in enumerate(self._wanted):
+            is_final = bool(call.name) and is_object(call.arguments)
             if is_final or call.told:
                 events += self._told(number, call)
             if is_final:
@@ -200,21 +202,20 @@ class Composer:
     def _call(self, pieces: tuple[CallPiece, ...]) -> Iterator[ReplyEvent]:
         for piece in pieces:
             call = self._call_of(piece)
-            if call is self._passed:
-                continue
-            if piece.name and not call.name:
-                self._check_name(piece.name)
-                call.name = piece.name
-            call.arguments += piece.arguments
             self._count(piece.name + piece.arguments)
-            is_first = call is self._calls[0] and not self._voiced.text
+            if piece.name and not call.name:
+                call.name = piece.name
+                self._judge(call)
+            if call.is_passed:
+                continue
+            call.arguments += piece.arguments
+            is_first = call is self._wanted[0] and not self._voiced.text
             if is_first and call.name and call.arguments.strip():
                 yield from self._told(0, call)
 
     def _call_of(self, piece: CallPiece) -> _ToolCall:
-        """The call that a piece belongs to, which may be the one that is passed over."""
-        passed = [self._passed] if self._passed else []
-        for call in (*passed, *reversed(self._calls)):
+        """The call that a piece belongs to, the newest that it may."""
+        for call in reversed(self._calls):
             if piece.index is not None and not piece.name:
                 is_same = piece.index == call.index  # though older servers give it a new id
             elif piece.index is not None or piece.id is not None:
@@ -224,12 +225,20 @@ class Composer:
             if is_same:
                 return call
         call = _ToolCall(piece)
-        if self._calls and not self._ask.parallel_calls:
-            call.name = piece.name
-            self._passed = call
-        else:
-            self._calls.append(call)
+        self._calls.append(call)
         return call
+
+    @property
+    def _wanted(self) -> list[_ToolCall]:
+        return [call for call in self._calls if not call.is_passed]
+
+    def _judge(self, call: _ToolCall) -> None:
+        """Whether a call that has its name, or will have none, is one to make."""
+        before = len([other for other in self._wanted if other is not call])
+        try:
+            call.is_passed = not is_wanted(self._ask, call.name, before)
+        except ValueError as fault:
+            raise nonsense(f"answered with {fault}") from None
 
     def _told(self, number: int, call: _ToolCall) -> Iterator[ReplyEvent]:
         delta = call.arguments[call.told :]
@@ -239,20 +248,14 @@ class Composer:
             tokens, self._tokens_told = self._tokens_made - self._tokens_told, self._tokens_made
             yield Call(number, name, delta, tokens=tokens)
 
-    def _check_name(self, name: str) -> None:
-        """A call must be one of the tools, and the one that was required."""
-        if name not in {tool.name for tool in self._ask.tools}:
-            raise nonsense(f"called a function that it was not offered: {name[:64]!r}")
-        kind, _, required = self._ask.tool_choice.partition(":")
-        if kind == "function" and name != required:
-            raise nonsense(f"called {name} where {required} was required (tool_choice)")
-
     def _check_whole(self) -> None:
         """What is to be found in an answer that came to its end."""
-        if not self._calls and self._ask.tools and self._ask.tool_choice not in ("auto", "none"):
-            raise nonsense("answered with words where a function call was required (tool_choice)")
-        for call in self._calls:
-            self._check_name(call.name)
+        for call in self._wanted:
+            if not call.name:
+                self._judge(call)
+        if not self._wanted and is_required(self._ask):
+            raise nonsense(UNCALLED)
+        for call in self._wanted:
             call.arguments = call.arguments if call.arguments.strip() else "{}"
             if not is_object(call.arguments):
                 raise nonsense(f"called {call.name} with arguments that are not a JSON object")

@@ -83,6 +83,7 @@ class ChatTalk:
     async def _reply(
         self, ask: Ask, items: Sequence[Item], window: Window
     ) -> AsyncGenerator[ReplyEvent, None]:
+        asked = ask  # what the upstream makes is judged by
         if ask.tool_choice == "none":
             ask = msgspec.structs.replace(ask, tools=())
         items = self._refused.sendable(items)
@@ -103,7 +104,7 @@ class ChatTalk:
                 bodies[limit] = await asyncio.to_thread(render, ask, kept, self._model, limit)
             has_begun = False
             try:
-                composer = Composer(ask, counted, pace, self._traits.context_tokens)
+                composer = Composer(asked, counted, pace, self._traits.context_tokens)
                 reply = _answered(upstream, bodies[limit], composer)
                 async with aclosing(reply):
                     async for event in reply:

@@ -18,7 +18,6 @@ from msgspec import structs
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
 from duologue.engines.realtime.asks import FORMAT, negotiated, response_of, session_of
-from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.link import Link, Order
 from duologue.engines.realtime.reply import failure
 from duologue.engines.realtime.runs import asked_in
@@ -244,14 +243,14 @@ class RealtimeLiveTalk(RealtimeTalk):
         for said in self._speech.take(event, self._at_ms(None)):
             await self._tell(said)
 
-    def _offered(self) -> Offered:
-        """What it may call. Which ask a response is of, and whether of any, it does not say: so
-        any of them will do, and no call can be required.
+    def _offered(self) -> Ask:
+        """An ask of all that it may call. Which ask a response is of, and whether of any, it does
+        not say: so any of them will do, and no call can be required.
         """
         asks = (self._ask, self._before, self._nudged)
         allowing = [ask for ask in asks if ask is not None and ask.tool_choice != "none"]
         tools = tuple(tool for ask in allowing for tool in ask.tools)
-        return Offered(Ask(tools=tools, parallel_calls=any(ask.parallel_calls for ask in allowing)))
+        return Ask(tools=tools, parallel_calls=any(ask.parallel_calls for ask in allowing))
 
     def _transcribed(self, event: UpstreamEvent) -> None:
         if not self._turns.keeps(event):

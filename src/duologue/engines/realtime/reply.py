@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from duologue.arguments import is_object
 from duologue.audio import pcm as audio
-from duologue.core.talk import Began, Call, Counts, Done, Item, ReplyEvent, Say
+from duologue.core.talk import Ask, Began, Call, Counts, Done, Item, ReplyEvent, Say
+from duologue.engines.calls import UNCALLED, is_required, is_wanted
 from duologue.engines.pace import Pace, Voiced
-from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.sound import decoded
 from duologue.engines.realtime.wire import Fault, Tokens, UpstreamEvent, UpstreamResponse, usage_of
 from duologue.errors import EngineFault
@@ -74,7 +74,7 @@ class Reply:
 
     `pace` is that of the voice, None where the upstream sends the words of each sound just before
     it, as another duologue does. `reads` is the estimate of what it reads; `believes` says whether
-    it can have read and written so many tokens, else estimates stand. `offered` judges its calls.
+    it can have read and written so many tokens, else estimates stand. Calls are judged by `ask`.
     """
 
     def __init__(
@@ -82,16 +82,16 @@ class Reply:
         pace: Pace | None,
         reads: Counts | None = None,
         believes: Callable[[int, int], bool] = lambda read, made: True,
-        offered: Offered | None = None,
+        ask: Ask | None = None,
     ) -> None:
-        self._offered = offered
+        self._ask = ask
         self._reads = reads
         self._believes = believes
         self._characters = 0
         self._tokens = 0
         self.made: list[Made] = []
-        self.passed_over: dict[str, None] = {}
-        """The upstream's names of calls that are nobody's: it has them in its conversation."""
+        self.passed_over: dict[str, str | None] = {}
+        """The upstream's names of calls that are nobody's, each with its `call_id`."""
         self.over = False
         self._by_id: dict[str, Made] = {}
         self._calls = 0
@@ -128,15 +128,14 @@ class Reply:
         if item is None or not item.id:
             return
         if item.type == "function_call":
-            one_only = self._offered is not None and self._offered.one_only
-            if one_only and self._calls and item.id not in self._by_id:
-                self.passed_over[item.id] = None  # one more than may be
+            if item.id in self.passed_over:
                 return
             made = self._named(item.id, is_call=True)
             made.call_id = made.call_id or item.call_id
             if item.name and not made.name:
-                yield self._name(made, item.name)
-            if event.type.endswith("done") and item.status != "incomplete":
+                yield from self._name(made, item.name)
+            is_whole = event.type.endswith("done") and item.status != "incomplete"
+            if is_whole and item.id not in self.passed_over:
                 yield from self._close_call(made, item.name, item.arguments)
         elif item.type == "message":
             made = self._named(item.id)
@@ -160,8 +159,6 @@ class Reply:
         else:
             voiced = Voiced(self._pace) if self._pace is not None else None
             made = Made(item_id, is_call=is_call, voiced=voiced)
-            made.index = self._calls
-            self._calls += is_call
             self.made.append(made)
         self._by_id[item_id] = made
         return made
@@ -194,16 +191,30 @@ class Reply:
         made.marks.append((voiced, made.samples))
         return Say("", pcm, voiced)
 
-    def _name(self, made: Made, name: str) -> Call:
-        if self._offered is not None:
-            self._offered.check(name)
-        made.name = name
-        return Call(made.index, name=name)
+    def _name(self, made: Made, name: str) -> Iterator[ReplyEvent]:
+        """A call's name is known: it is told, or passed over for ever."""
+        if not self._is_wanted(name):
+            self.made.remove(made)
+            self.passed_over[made.ids[0]] = made.call_id
+            del self._by_id[made.ids[0]]
+            return
+        made.name, made.index = name, self._calls
+        self._calls += 1
+        yield Call(made.index, name=name)
+        early, made.text = made.text, ""
+        yield from self._argue(made, early)
+
+    def _is_wanted(self, name: str) -> bool:
+        try:
+            return self._ask is None or is_wanted(self._ask, name, self._calls)
+        except ValueError as fault:
+            raise EngineFault(f"The upstream answered with {fault}.") from None
 
     def _argue(self, made: Made, delta: str) -> Iterator[ReplyEvent]:
         if delta and made.is_call and not made.done:
             made.text += delta
-            yield Call(made.index, delta=delta, tokens=self._spent(delta))
+            if made.name:
+                yield Call(made.index, delta=delta, tokens=self._spent(delta))
 
     def _close_call(
         self, made: Made, name: str | None, arguments: str | None
@@ -211,7 +222,9 @@ class Reply:
         if made.done or not made.is_call:
             return
         if not made.name:
-            yield self._name(made, name or "")
+            yield from self._name(made, name or "")
+        if not made.name:
+            return
         if arguments and not made.text:
             yield from self._argue(made, arguments)
         if not made.text.strip():
@@ -251,13 +264,13 @@ class Reply:
         yield from read
         match response.status or "completed":
             case "completed":
-                for call in (made for made in self.made if made.is_call):
+                for call in [made for made in self.made if made.is_call]:
                     yield from self._close_call(call, None, None)
-                    if not call.done or not call.name:
+                    if call.name and not call.done:
                         what = f"called {call.name[:64]} with arguments that are no JSON object"
                         raise EngineFault(f"The upstream {what}.")
-                if self._offered is not None:
-                    self._offered.check_whole(self._calls)
+                if self._ask is not None and is_required(self._ask) and not self._calls:
+                    raise EngineFault(f"The upstream {UNCALLED}.")
                 yield Done(tokens=tokens)
             case "incomplete":
                 reason = details.reason if details else None

@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from duologue.core.talk import Call, Counts, Done, Failed, Floor, Item, LiveEvent
+from duologue.core.talk import Ask, Call, Counts, Done, Failed, Floor, Item, LiveEvent
 from duologue.engines.pace import Pace
-from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.reply import Made, Reply
 from duologue.engines.realtime.wire import UpstreamEvent
 from duologue.errors import EngineFault
@@ -63,9 +62,9 @@ class Speech:
         """What was said last, and in which response."""
         return self._said[-1] if self._said else None
 
-    def begin(self, response_id: str, reads: Counts, offered: Offered) -> None:
-        """A response begins; `reads` is the estimate of what it reads, `offered` judges calls."""
-        self._reply = Reply(self._pace, reads, self._believes, offered)
+    def begin(self, response_id: str, reads: Counts, ask: Ask) -> None:
+        """A response begins; `reads` is the estimate of what it reads, `ask` judges its calls."""
+        self._reply = Reply(self._pace, reads, self._believes, ask)
         self.response_id, self._held = response_id, None
 
     def is_of(self, response_id: str) -> bool:

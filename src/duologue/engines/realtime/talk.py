@@ -20,7 +20,6 @@ from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.asks import check_kind, response_of, session_of
-from duologue.engines.realtime.calls import Offered
 from duologue.engines.realtime.conversation import Conversation
 from duologue.engines.realtime.hearing import WRITTEN, Hearing, why_not
 from duologue.engines.realtime.items import is_long
@@ -199,7 +198,7 @@ class RealtimeTalk:
     def _reply_to(self, ask: Ask) -> Reply:
         items = self._conversation.items if ask.context is None else ask.context
         reads, believes = input_tokens(ask, items), partial(self._believes, ask)
-        return Reply(self._pace, reads, believes, Offered(ask))
+        return Reply(self._pace, reads, believes, ask)
 
     def _believes(self, ask: Ask, read: int, made: int) -> bool:
         most = self._most_tokens

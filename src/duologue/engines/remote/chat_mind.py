@@ -21,6 +21,7 @@ from functools import partial
 import msgspec
 
 from duologue.core.talk import Ask, Began, Call, Item
+from duologue.engines import calls
 from duologue.engines.composed.parts import (
     KEPT_FOR_REPLY,
     MOST_REPLY_TOKENS,
@@ -127,7 +128,7 @@ class ChatTalk:
     def _request(self, window: Window, ask: Ask, items: Sequence[Item]) -> _Completion:
         """In a worker thread: a long history is a long text, and sound is longer."""
         head = chat_messages.head_size(ask)
-        is_required = forced_call.is_required(ask)
+        is_required = calls.is_required(ask)
         if is_required:
             head += chat_messages.tokens(forced_call.order(ask))
         room = self._context_tokens - min(ask.max_tokens or KEPT_FOR_REPLY, KEPT_FOR_REPLY) - head
@@ -214,8 +215,7 @@ class ChatTalk:
             try:
                 name, arguments = forced_call.parse(text, completion.ask)
             except ValueError:
-                what = "answered with words where a function call was required"
-                raise self._server.fault(what) from None
+                raise self._server.fault(calls.UNCALLED) from None
             yield Thought(call=Call(0, name, arguments), tokens=tokens)
             yield Thought(call=Call(0, final=True), tokens=0)
         if usage := self._usage(stream, completion):

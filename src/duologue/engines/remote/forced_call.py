@@ -66,11 +66,6 @@ class Held:
             raise NoCall
 
 
-def is_required(ask: Ask) -> bool:
-    """Whether the reply must be a function call."""
-    return bool(ask.tools) and ask.tool_choice not in ("auto", "none")
-
-
 def forced(body: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
     """A request that can be answered by nothing but a call; `body` is the one with tools."""
     left_out = ("tools", "tool_choice", "parallel_tool_calls")
