@@ -17,8 +17,8 @@ from msgspec import structs
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
-from duologue.engines.realtime.asks import FORMAT, negotiated, response_of, session_of
-from duologue.engines.realtime.link import Link, Order
+from duologue.engines.realtime.asks import FORMAT, negotiated, response_of
+from duologue.engines.realtime.link import Order
 from duologue.engines.realtime.reply import failure
 from duologue.engines.realtime.runs import asked_in
 from duologue.engines.realtime.speech import Speech
@@ -67,7 +67,7 @@ class RealtimeLiveTalk(RealtimeTalk):
     def hear(self, pcm: bytes) -> None:
         """See `LiveTalk.hear`. Without an upstream session it is lost, and counts."""
         self._heard += audio.samples(pcm)
-        link = self._link
+        link = self._sessions.link
         if link is None:
             return
         waiting_ms = (link.waiting_bytes + len(pcm)) // audio.BYTES_PER_MS
@@ -115,14 +115,14 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     def nudge(self, ask: Ask) -> None:
         """See `LiveTalk.nudge`. Without an upstream session it waits for the next one."""
-        if self._link is None:
+        if self._sessions.link is None:
             self._owed = ask
             return
         if self._omni:
             self._send("nudge", "", "response.create")
             return
         self._nudged = ask
-        response = response_of(self._with_voice(ask), self._configured)
+        response = response_of(self._with_voice(ask), self._settings.told)
         self._send("nudge", "", "response.create", response=response)
 
     def hush(self) -> None:
@@ -135,12 +135,12 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     async def live(self, ask: Ask) -> AsyncIterator[LiveEvent]:
         """See `LiveTalk.live`. An upstream session that has ended is begun anew."""
-        if self._closed:
+        if self._sessions.closed:
             return
         self._ask = self._with_voice(ask)
         events = self._events = asyncio.Queue(WAITING_EVENTS)
         try:
-            if self._link is None:
+            if self._sessions.link is None:
                 self._reach()
             if self._speech.is_under_way:  # it began when nobody listened
                 events.put_nowait(Floor("reply_starts", self._at_ms(None)))
@@ -294,7 +294,7 @@ class RealtimeLiveTalk(RealtimeTalk):
 
     # The upstream session
 
-    def _reach(self) -> Link:
+    def _reach(self) -> None:
         self._sent = 0
         self._nudged = self._before = None
         self._speech = Speech(
@@ -305,7 +305,7 @@ class RealtimeLiveTalk(RealtimeTalk):
             believes=lambda read, made: self._believes(self._ask, read, made),
         )
         self._turns = Turns()
-        return super()._reach()
+        super()._reach()
 
     def _is_idle(self) -> bool:
         return super()._is_idle() and not self._speech.is_under_way
@@ -313,14 +313,9 @@ class RealtimeLiveTalk(RealtimeTalk):
     def _cancel_response(self, response_id: str) -> None:
         self._send("cancel", response_id, "response.cancel", response_id=response_id)
 
-    def _configure(self, link: Link) -> None:
-        session = session_of(self._ask, self._configured)
-        del session["audio"]["input"]["turn_detection"]  # the upstream's model takes the turns
-        self._tell_settings(link, session)
-
     def _lost(self, fault: EngineFault) -> None:
-        has_begun = self._link is not None and self._link.has_begun
+        has_begun = self._sessions.link is not None and self._sessions.link.has_begun
         self._speech.stop()
         super()._lost(fault)
-        if has_begun or self._link is None:  # else it goes on at another upstream
+        if has_begun or self._sessions.link is None:  # else it goes on at another upstream
             self._end(fault)

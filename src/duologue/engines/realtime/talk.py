@@ -19,17 +19,19 @@ from msgspec import structs
 from duologue.core.talk import Ask, Done, Item, ReplyEvent
 from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
-from duologue.engines.realtime.asks import check_kind, response_of, session_of
+from duologue.engines.realtime.asks import check_kind, response_of
 from duologue.engines.realtime.conversation import Conversation
 from duologue.engines.realtime.hearing import WRITTEN, Hearing, why_not
 from duologue.engines.realtime.items import is_long
-from duologue.engines.realtime.link import Link, Order
+from duologue.engines.realtime.link import Order
 from duologue.engines.realtime.reply import Reply
 from duologue.engines.realtime.run import Run
 from duologue.engines.realtime.runs import Runs
+from duologue.engines.realtime.sessions import Sessions
+from duologue.engines.realtime.settings import Settings
 from duologue.engines.realtime.sound import UpstreamSound
 from duologue.engines.realtime.transcripts import Transcripts
-from duologue.engines.realtime.upstreams import FULL, Reach
+from duologue.engines.realtime.upstreams import Reach
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
@@ -74,18 +76,14 @@ class RealtimeTalk:
         self._most_tokens = OFF_BY * context_tokens
         self._voices = voices
         self._ask = self._with_voice(ask)
-        self._configured: Ask | None = None
-        """What the upstream session was told of, unless it has refused that."""
-        self._sessions = reach
+        self._sessions = Sessions(reach, silence_s=silence_s)
         self._told = told
         self._gone = gone
         self._mistaken = mistaken
         self._pace = pace
         self._hearing = Hearing(transcripts, self)
+        self._settings = Settings(self._hearing, opening, duplex=self.duplex)
         self._silence_s = silence_s
-        self._opening = opening
-        self._is_open = False
-        """Whether the upstream was told `opening`, and has not refused that."""
         self._conversation = Conversation(self._send, replaces=not self.duplex)
         self._numbers = itertools.count(1)
         self._runs = Runs(self._send)
@@ -93,32 +91,19 @@ class RealtimeTalk:
         """The last run in the default conversation."""
         self._refusal: tuple[str, EngineFault] | None = None
         """An item that the upstream refused and no reply has answered yet, and why."""
-        self._closed = False
-        self._begun = asyncio.Event()
-        self._fault: EngineFault | None = None
-        self._link: Link | None = None
-        self._left: set[asyncio.Task[None]] = set()
-        """Upstream sessions that hung, until they are closed."""
-        self._answered_at = 0.0
-        """When the upstream last said something of a reply."""
         self._reach()
 
     async def begun(self, patience_s: float) -> EngineFault | None:
-        """Wait until the upstream session has begun, or why it did not, but not for long."""
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._begun.wait()
-        except TimeoutError:
-            return None
-        return self._fault
+        """See `Sessions.begun`."""
+        return await self._sessions.begun(patience_s)
 
     # Notes
 
     def configure(self, ask: Ask) -> None:
         """See `Talk.configure`."""
         self._ask = self._with_voice(ask)
-        if self._link is not None:
-            self._configure(self._link)
+        if self._sessions.link is not None:
+            self._configure()
 
     async def admit(self, ask: Ask) -> None:
         """The upstream tells when it is asked: how it counts is not known here."""
@@ -165,20 +150,17 @@ class RealtimeTalk:
 
     async def aclose(self) -> None:
         """End the upstream session."""
-        if self._closed:
+        if self._sessions.closed:
             return
-        self._closed = True
+        self._sessions.closed = True
         self._gone()
         self._hearing.leave()
-        if self._link is not None:
-            await self._link.aclose()
-        if self._left:
-            await asyncio.wait(self._left)
+        await self._sessions.aclose()
 
     def _begin(self, ask: Ask) -> Run:
         if not self._runs.unsaid():
-            self._sessions.forget()
-        if self._link is None:
+            self._sessions.forget_failures()
+        if self._sessions.link is None:
             self._reach()
         ask = self._with_voice(ask)
         run = Run(f"ask {next(self._numbers)}", ask, self._reply_to(ask), self._told)
@@ -210,15 +192,14 @@ class RealtimeTalk:
     def _request(self, run: Run, before: asyncio.Event | None = None) -> None:
         """Ask for the reply, once what was `before` is settled."""
         ask = run.ask
-        response = response_of(ask, self._configured)
+        response = response_of(ask, self._settings.told)
         response["metadata"] = {"duologue_ask": run.name}
         if ask.context is not None:
             response["input"] = [self._conversation.reference(item) for item in ask.context]
         self._runs.add(run)
         lengthy = any(map(is_long, ask.context or ()))
         event = {"type": "response.create", "event_id": run.name, "response": response}
-        if self._link is not None:
-            self._link.send(Order(event, is_long=lengthy, after=before))
+        self._sessions.send(Order(event, is_long=lengthy, after=before))
 
     def _with_voice(self, ask: Ask) -> Ask:
         """The ask without a voice that the upstream does not have: it speaks as it likes."""
@@ -252,79 +233,51 @@ class RealtimeTalk:
     def _send(
         self, what: str, name: str, kind: str, *, is_long: bool = False, **fields: Any
     ) -> None:
-        if self._link is not None:
-            event = {"type": kind, "event_id": f"{what} {name}", **fields}
-            self._link.send(Order(event, is_long=is_long))
+        event = {"type": kind, "event_id": f"{what} {name}", **fields}
+        self._sessions.send(Order(event, is_long=is_long))
 
     # The upstream session
 
-    def _reach(self) -> Link:
+    def _reach(self) -> None:
         """Begin an upstream session, with the history there is."""
-        if self._closed:
-            raise EngineFault("The conversation is over.")
+        self._sessions.open(self._take, self._lost, self._is_idle)
         self._kept = self._refusal = None
-        self._configured, self._is_open = None, False
-        self._hearing.begin()
         self._sound = UpstreamSound(takes_any=self._tells_rate)
-        link = self._link = self._sessions.open(self._take, self._lost, self._is_idle)
-        self._configure(link)
+        self._settings.begin()
+        self._configure()
         self._conversation.begin()
-        return link
 
     def _is_idle(self) -> bool:
         """Whether the upstream owes nothing."""
         return self._runs.are_settled
 
-    def _configure(self, link: Link) -> None:
-        session = session_of(self._ask, self._configured)
-        self._tell_settings(link, session)
-
-    def _tell_settings(self, link: Link, session: dict[str, Any]) -> None:
-        name, is_long = "configure", False
-        if self._opening and not self._is_open:
-            name, session, is_long = "configure opening", {**self._opening, **session}, True
-            self._is_open = True
-        self._configured = self._ask
-        event = {"type": "session.update", "event_id": name, "session": session}
-        link.send(Order(event, is_long=is_long))
-        if heard := self._hearing.update(self._ask):
-            name = f"hearing {self._hearing.number}"
-            link.send(Order({"type": "session.update", "event_id": name, "session": heard}))
+    def _configure(self) -> None:
+        for order in self._settings.orders(self._ask):
+            self._sessions.send(order)
 
     def _hung(self, run: Run) -> None:
         """Nothing came of a reply. A session that says nothing of others either is left."""
         fault = EngineFault(f"The upstream has said nothing for {self._silence_s:g} seconds.")
-        clock = asyncio.get_running_loop().time
-        if self._link is None or clock() - self._answered_at < self._silence_s:
+        hangs = self._sessions.hangs
+        if run.has_said or not hangs:
             run.fail(fault)
-            return
-        if run.has_said:
-            run.fail(fault)
-        self._leave(fault)
+        if hangs:
+            self._leave(fault)
 
     def _leave(self, fault: EngineFault) -> None:
         """Give the upstream session up."""
-        if self._link is not None:
-            closing = self._link.leave(fault)
-            self._left.add(closing)
-            closing.add_done_callback(self._left.discard)
+        if self._sessions.leave(fault):
             self._lost(fault)
 
     def _lost(self, fault: EngineFault) -> None:
         """The upstream session is over: what has not been answered is asked for elsewhere."""
-        logger.warning("an upstream session ended: %s", fault)
-        has_begun = self._link is not None and self._link.has_begun
-        self._link = None
         unsaid = self._runs.unsaid()
-        if self._sessions.has_other and not self._closed and (unsaid or not has_begun):
+        why = self._sessions.lost(fault, owes=bool(unsaid))
+        if why is None:
             self._move(unsaid, fault)
             return
-        fault = self._sessions.why(fault)
-        self._sessions.forget()
-        self._fault = fault
-        self._begun.set()
-        self._runs.fail(fault)
-        self._hearing.lost(fault)
+        self._runs.fail(why)
+        self._hearing.lost(why)
 
     def _move(self, unsaid: Sequence[Run], fault: EngineFault) -> None:
         """Go on at another upstream, with the replies of which nothing was passed on."""
@@ -345,7 +298,7 @@ class RealtimeTalk:
         elif event.type == "session.created":
             self._check_kind(event.session)
             self._sound.tell(event.session)
-            self._begun.set()
+            self._sessions.note_begun()
         elif event.type == "session.updated":
             self._sound.tell(event.session)
             self._sound.check()
@@ -371,7 +324,7 @@ class RealtimeTalk:
         run = self._runs.of(event)
         if run is None:
             return
-        self._answered_at = asyncio.get_running_loop().time()
+        self._sessions.note_answer()
         await run.take(event)
         if run.reply.over:
             self._runs.settle(run)
@@ -387,8 +340,7 @@ class RealtimeTalk:
         match what:
             case "configure":
                 logger.warning("the upstream refuses the settings of a session: %s", message)
-                self._is_open = self._is_open and name != "opening"
-                self._configured = None  # so that a reply says, and is refused, them all
+                self._settings.refused(name)
             case "hearing":
                 logger.warning("the upstream does not transcribe as it was asked to: %s", message)
                 self._hearing.refused(name, fault)
@@ -403,10 +355,9 @@ class RealtimeTalk:
             case "ask":
                 self._runs.refuse(error.event_id or "", fault)
             case _:
-                link = self._link
-                # One that is full says so before anything else, and of no reply.
-                is_full = link is not None and not link.has_begun and fault.code in FULL
-                if (is_full or not self._runs.refuse_next(fault)) and link is not None:
+                link = self._sessions.link
+                is_of_none = self._sessions.is_full(fault) or not self._runs.refuse_next(fault)
+                if is_of_none and link is not None:
                     link.said = fault
                     logger.warning("the upstream reports an error: %s", message)
 
