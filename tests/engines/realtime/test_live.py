@@ -14,6 +14,7 @@ from duologue.core.talk import (
     Ask,
     Began,
     Call,
+    CallPart,
     Done,
     Failed,
     Floor,
@@ -586,3 +587,88 @@ async def test_arguments_nested_without_end_fail_the_reply_and_no_other() -> Non
         assert isinstance(failed, Failed)
         assert "arguments that are no JSON object" in failed.message
         await until(events, Done)
+
+
+def calls(peer: Peer, response_id: str, *names: str) -> list[Awaitable[None]]:
+    """A response of nothing but calls of functions, each with its own name for `call_id`."""
+
+    def made(name: str, kind: str, **fields: Any) -> Awaitable[None]:
+        item = {"id": f"item_{name}", "type": "function_call", "name": name, "call_id": name}
+        item |= {"arguments": "{}", **fields}
+        return peer.send(f"response.output_item.{kind}", response_id=response_id, item=item)
+
+    return [
+        peer.send("response.created", response={"id": response_id}),
+        *(made(name, "added", arguments="", status="in_progress") for name in names),
+        *(made(name, "done", status="completed") for name in names),
+    ]
+
+
+async def declined(peer: Peer) -> str:
+    """The call that the next item answers."""
+    item = (await peer.next("conversation.item.create"))["item"]
+    assert item["type"] == "function_call_output" and "was not taken" in item["output"]
+    return str(item["call_id"])
+
+
+@pytest.mark.parametrize(
+    ("made", "open_calls"),
+    [
+        (("rm_rf",), ["rm_rf"]),
+        (("look", "listen"), ["listen"]),
+        (("look", "rm_rf"), ["rm_rf"]),
+    ],
+)
+async def test_a_call_that_was_passed_over_is_answered_there(
+    made: tuple[str, ...], open_calls: list[str]
+) -> None:
+    answered = asyncio.Queue[str]()
+
+    async def behave(peer: Peer) -> None:
+        await peer.next("session.update")
+        for sent in calls(peer, "resp_1", *made):
+            await sent
+        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+        while True:
+            answered.put_nowait(await declined(peer))
+
+    ask = structs.replace(LOOK, tools=(*LOOK.tools, Tool("listen")), parallel_calls=False)
+    async with standing_in(behave) as address, talking(address, ask) as (_, events):
+        await until(events, Failed if made[0] == "rm_rf" else Done)
+        assert [await answered.get() for _ in open_calls] == open_calls
+    assert answered.empty()
+
+
+async def test_a_call_that_comes_when_its_reply_is_not_wanted_is_answered_there() -> None:
+    answered, taken = asyncio.Queue[str](), asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        await peer.next("session.update")
+        first, *rest = calls(peer, "resp_1", "look")
+        await first
+        await peer.send("response.output_text.delta", **{**IDS, "response_id": "resp_1"}, delta="A")
+        await peer.next("response.cancel")
+        for sent in rest:
+            await sent
+        await peer.send("response.done", response={"id": "resp_1", "status": "cancelled"})
+        answered.put_nowait(await declined(peer))
+        for sent in calls(peer, "resp_2", "look"):
+            await sent
+        await taken.wait()
+        await peer.send("response.done", response={"id": "resp_2", "status": "completed"})
+        result = await peer.next("conversation.item.create")
+        answered.put_nowait(result["item"]["output"])
+        await peer.socket.wait_closed()
+
+    async with standing_in(behave) as address, talking(address, LOOK) as (talk, events):
+        await until(events, Say)
+        talk.hush()
+        assert await answered.get() == "look"
+        await until(events, "reply_starts")
+        seen: list[LiveEvent] = []
+        while not any(isinstance(event, Call) and event.final for event in seen):
+            seen += await until(events, Call)
+        talk.put(Item("call", "call", call=CallPart("call_1", "look", "{}")))
+        taken.set()
+        talk.put(Item("result", "result", (Part("blue"),), call_id="call_1"))
+        assert await answered.get() == "blue", "a call that was taken has its own result"

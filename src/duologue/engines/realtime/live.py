@@ -39,6 +39,9 @@ MOST_PIECES = 3000
 
 ACK_EVERY_MS = 100
 
+NOT_TAKEN = "(This call was not taken: it was not asked for, or came too late.)"
+"""The result of a call that the core has not been told of: the model would wait for one."""
+
 
 class RealtimeLiveTalk(RealtimeTalk):
     """Satisfies `LiveTalk`."""
@@ -237,11 +240,13 @@ class RealtimeLiveTalk(RealtimeTalk):
                 self._speech.begin(response_id, reads, self._offered())
                 self._acked_ms = 0
                 await self._tell(Floor("reply_starts", self._at_ms(None)))
-        if not self._speech.is_of(response_id):
+        if self._speech.is_of(response_id):
+            for said in self._speech.take(event, self._at_ms(None)):
+                await self._tell(said)
+        else:
             await super()._respond(event)
-            return
-        for said in self._speech.take(event, self._at_ms(None)):
-            await self._tell(said)
+        if (call := event.call) and self._runs.of(event) is None:
+            self._speech.note_call(response_id, call, is_heard=self._events is not None)
 
     def _offered(self) -> Ask:
         """An ask of all that it may call. Which ask a response is of, and whether of any, it does
@@ -258,7 +263,7 @@ class RealtimeLiveTalk(RealtimeTalk):
             super()._transcribed(structs.replace(event, item_id=name))
 
     def _refused(self, error: Fault) -> None:
-        if (error.event_id or "").startswith(("nudge", "ack", "negotiate")):
+        if (error.event_id or "").startswith(("nudge", "ack", "negotiate", "decline")):
             logger.info("the upstream refuses: %s", self._told(error.message or "no reason given"))
             return
         super()._refused(error)
@@ -301,11 +306,16 @@ class RealtimeLiveTalk(RealtimeTalk):
             self._pace,
             ends=not self._omni,
             cancel=self._cancel_response,
+            decline=self._decline,
             told=self._told,
             believes=lambda read, made: self._believes(self._ask, read, made),
         )
         self._turns = Turns()
         super()._reach()
+
+    def _decline(self, call_id: str) -> None:
+        item = {"type": "function_call_output", "call_id": call_id, "output": NOT_TAKEN}
+        self._send("decline", call_id, "conversation.item.create", item=item)
 
     def _is_idle(self) -> bool:
         return super()._is_idle() and not self._speech.is_under_way

@@ -12,7 +12,7 @@ from msgspec import structs
 from duologue.core.talk import Ask, Call, Counts, Done, Failed, Floor, Item, LiveEvent
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.reply import Made, Reply
-from duologue.engines.realtime.wire import UpstreamEvent
+from duologue.engines.realtime.wire import UpstreamEvent, UpstreamItem
 from duologue.errors import EngineFault
 
 UNNAMED = 64
@@ -22,9 +22,9 @@ UNNAMED = 64
 class Speech:
     """What is said in one upstream session.
 
-    `cancel` has a response stopped there, `told` takes keys out of what it says, `believes`
-    is as in `Reply`. Where a call
-    `ends` its response, as with another duologue, it is passed on with the usage behind it.
+    `cancel` has a response stopped there, `decline` answers a call that nobody takes, `told` takes
+    keys out of what it says, `believes` is as in `Reply`. Where a call `ends` its response, as with
+    another duologue, it is passed on with the usage behind it.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class Speech:
         *,
         ends: bool,
         cancel: Callable[[str], None],
+        decline: Callable[[str], None],
         told: Callable[[str], str],
         believes: Callable[[int, int], bool],
     ) -> None:
         self._pace = pace
         self._ends = ends
         self._cancel = cancel
+        self._decline = decline
         self._told = told
         self._believes = believes
         self._reply: Reply | None = None
@@ -51,6 +53,8 @@ class Speech:
         self._said: deque[tuple[Made, str]] = deque(maxlen=UNNAMED)
         """With the response's id; the newest stay although they are named."""
         self._claimed: set[int] = set()
+        self._open: dict[str, str] = {}
+        """Calls of the response under way that were passed on: `call_id`s by the item's name."""
 
     @property
     def is_under_way(self) -> bool:
@@ -66,6 +70,7 @@ class Speech:
         """A response begins; `reads` is the estimate of what it reads, `ask` judges its calls."""
         self._reply = Reply(self._pace, reads, self._believes, ask)
         self.response_id, self._held = response_id, None
+        self._open = {}
 
     def is_of(self, response_id: str) -> bool:
         """Whether that is the response under way."""
@@ -78,13 +83,14 @@ class Speech:
     def hush(self) -> None:
         """Have the response under way stopped; once is enough."""
         if self._reply is not None and self._hushed != self.response_id:
-            self._hushed = self.response_id
-            self._cancel(self.response_id)
+            self._stop_there()
+            for item_id, call_id in self._open.items():  # the core takes no more of it
+                self._answer(item_id, call_id)
 
     def fail(self, fault: EngineFault) -> Failed:
         """The response has failed; what the upstream says of it yet is passed over."""
         if self._reply is not None and not self._reply.over:
-            self.hush()
+            self._stop_there()
         self._reply = None
         return Failed(fault.code, self._told(fault.message))
 
@@ -105,6 +111,29 @@ class Speech:
         if reply.over:
             self._reply = None
         return self._behind(said)
+
+    def note_call(self, response_id: str, call: UpstreamItem, *, is_heard: bool) -> None:
+        """The upstream has made a call, which `take` has seen; `is_heard`: and the core, too.
+
+        The model waits for its result. One that the core will not put is answered here.
+        """
+        reply = self._reply if response_id == self.response_id else None
+        is_passed_on = is_heard and reply is not None and call.id not in reply.passed_over
+        if is_passed_on and response_id != self._hushed:
+            self._open[call.id] = call.call_id or ""
+        else:
+            self._answer(call.id, call.call_id or "")
+
+    def _answer(self, item_id: str, call_id: str) -> None:
+        """Have a call answered, unless the core has put it: then its result comes from there."""
+        taken = (made.ids[0] for made, _ in self._said if id(made) in self._claimed)
+        if item_id not in taken:
+            self._decline(call_id)
+
+    def _stop_there(self) -> None:
+        if self._hushed != self.response_id:
+            self._hushed = self.response_id
+            self._cancel(self.response_id)
 
     def _behind(self, said: list[LiveEvent]) -> list[LiveEvent]:
         """The end of a call waits for what comes behind it: at the end of its response, usage."""

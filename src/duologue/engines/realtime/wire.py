@@ -112,6 +112,14 @@ class UpstreamEvent(Struct, frozen=True):
             return Fault(code=self.code, message=self.error)
         return self.error or Fault()
 
+    @property
+    def call(self) -> UpstreamItem | None:
+        """The function call that is whole with this event, where it is one that awaits a result."""
+        item = self.item
+        if item is None or self.type != "response.output_item.done" or not item.call_id:
+            return None
+        return item if item.type == "function_call" and item.status != "incomplete" else None
+
 
 class _Named(Struct, frozen=True):
     type: str
