@@ -1,30 +1,26 @@
-"""Sound in another format than ours is made ours, or refused: it is never noise."""
+"""What an upstream says in another format than ours is made ours, or refused: never noise."""
 
 import base64
 from typing import Any
 
-import numpy as np
 import pytest
 
 from duologue.audio import g711
 from duologue.audio import pcm as audio
 from duologue.core.talk import Say
 from duologue.engines.realtime.sound import OURS, Format, UpstreamSound, shown
-from duologue.errors import EngineFault
-from engines.realtime.upstream_kit import SPEAK, Peer, engine, fault_of, said, standing_in, whole
-
-HZ = 440
-
-
-def tone(rate_hz: int, ms: int = 400) -> bytes:
-    times = np.arange(rate_hz * ms // 1000) / rate_hz
-    return (9000 * np.sin(2 * np.pi * HZ * times)).astype(np.int16).tobytes()
-
-
-def pitch(pcm: bytes) -> float:
-    """Of a sound at our rate, in Hz."""
-    power = np.abs(np.fft.rfft(np.frombuffer(pcm, np.int16)))
-    return float(np.argmax(power[1:]) + 1) * audio.RATE_HZ / audio.samples(pcm)
+from engines.realtime.upstream_kit import (
+    HZ,
+    SPEAK,
+    Peer,
+    engine,
+    fault_of,
+    pitch,
+    said,
+    standing_in,
+    tone,
+    whole,
+)
 
 
 def pcm_at(rate: Any) -> dict[str, Any]:
@@ -78,8 +74,8 @@ async def test_what_the_session_shows_is_what_is_read(
         (pcm_at(16_001), "speaks audio/pcm at 16001 Hz"),
         (pcm_at("fast"), "speaks audio/pcm at 0 Hz"),
         ({"output_audio_format": "mp3"}, "speaks mp3 at 0 Hz"),
-        ({"input_audio_format": "g711_ulaw"}, "hears audio/pcmu at 8000 Hz"),
-        ({"audio": {"input": {"format": {"rate": 16_000}}}}, "hears audio/pcm at 16000 Hz"),
+        ({"input_audio_format": "mp3"}, "hears mp3 at 0 Hz"),
+        ({"audio": {"input": {"format": {"rate": 16_001}}}}, "hears audio/pcm at 16001 Hz"),
     ],
 )
 async def test_what_cannot_be_made_ours_fails_the_reply_in_words(session: Any, words: str) -> None:
@@ -124,13 +120,3 @@ def test_a_session_that_shows_no_format_changes_nothing() -> None:
     assert not sound.is_ours
     sound.tell(pcm_at(None))
     assert sound.is_ours and shown(pcm_at(None), "output") == OURS == Format()
-
-
-def test_where_our_rate_is_told_beside_the_sound_its_own_ear_is_its_own_matter() -> None:
-    session = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}}
-    omni, other = UpstreamSound(takes_any=True), UpstreamSound()
-    omni.tell(session)
-    omni.check()
-    other.tell(session)
-    with pytest.raises(EngineFault):
-        other.check()

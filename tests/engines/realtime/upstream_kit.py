@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 from msgspec import structs
 from websockets.asyncio.server import ServerConnection, serve
 
+from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Began, Done, Item, Part, ReplyEvent, Tool
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
@@ -20,6 +22,9 @@ from duologue.errors import EngineFault
 KEY = "sk-very-secret"
 SPEAK = Ask(instructions="Be brief.", voice="tone")
 LOOK = structs.replace(SPEAK, tools=(Tool("look", "Look.", {"type": "object"}),))
+
+HZ = 440
+"""Of `tone`."""
 
 
 class Peer:
@@ -101,3 +106,15 @@ async def said_next(reply: Any) -> ReplyEvent:
     while isinstance(event := await anext(reply), Began):
         pass
     return event
+
+
+def tone(rate_hz: int, ms: int = 400) -> bytes:
+    """A sine as s16le."""
+    times = np.arange(rate_hz * ms // 1000) / rate_hz
+    return (9000 * np.sin(2 * np.pi * HZ * times)).astype(np.int16).tobytes()
+
+
+def pitch(pcm: bytes, rate_hz: int = audio.RATE_HZ) -> float:
+    """Of a sound, in Hz."""
+    power = np.abs(np.fft.rfft(np.frombuffer(pcm, np.int16)))
+    return float(np.argmax(power[1:]) + 1) * rate_hz / audio.samples(pcm)

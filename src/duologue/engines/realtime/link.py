@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedOK
 from websockets.frames import CloseCode
 
+from duologue.engines.realtime.ear import UpstreamEar
 from duologue.engines.realtime.upstream import Upstream
 from duologue.engines.realtime.wire import UpstreamEvent, decode, encode
 from duologue.errors import EngineFault
@@ -67,13 +68,14 @@ class Order:
 class Link:
     """See the module. Made inside a running event loop; `aclose` gives it back.
 
-    `began` is told with the first event that is no error, `ended` once at the end: of the fault,
-    before `lost` is, or of none, where we ended it.
+    `ear` makes our sound the upstream's. `began` is told with the first event that is no error,
+    `ended` once at the end: of the fault, before `lost` is, or of none, where we ended it.
     """
 
     def __init__(
         self,
         upstream: Upstream,
+        ear: UpstreamEar,
         take: Take,
         lost: Lost,
         *,
@@ -83,6 +85,7 @@ class Link:
         settle_s: float,
     ) -> None:
         self._upstream = upstream
+        self._ear = ear
         self._take = take
         self._lost = lost
         self._began = began
@@ -182,19 +185,25 @@ class Link:
             order = await self._orders.get()
             if order.after is not None:
                 await self._settled(order.after)
-            if order.is_long:
-                frame = await asyncio.to_thread(encode, order.event)
+            if not self._ear.known.is_set() and self._ear.has_sound(order.event):
+                await self._settled(self._ear.known)
+                self._ear.known.set()
+            if order.is_long or self._ear.converts(order.event):
+                frame = await asyncio.to_thread(self._frame, order.event)
             else:
-                frame = encode(order.event)
+                frame = self._frame(order.event)
             await socket.send(frame)
             self.waiting_bytes -= order.size_bytes
+
+    def _frame(self, event: dict[str, Any]) -> str:
+        return encode(self._ear.sent(event))
 
     async def _settled(self, event: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(self._settle_s):
                 await event.wait()
         except TimeoutError:
-            pass  # an upstream that never tells the end of what was cancelled
+            pass  # an upstream that never tells the end of what was cancelled, or what it hears
 
     async def _read(self, socket: ClientConnection) -> None:
         while True:

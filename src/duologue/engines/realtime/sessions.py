@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from duologue.engines.realtime.ear import UpstreamEar
 from duologue.engines.realtime.link import Link, Lost, Order, Take
 from duologue.engines.realtime.upstreams import FULL, Reach
 from duologue.errors import EngineFault
@@ -44,11 +45,11 @@ class Sessions:
             return None
         return self._fault
 
-    def open(self, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> Link:
+    def open(self, ear: UpstreamEar, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> Link:
         """Begin one, see `Reach.open`. Raises `EngineFault` where the talk is over."""
         if self.closed:
             raise EngineFault("The conversation is over.")
-        self.link = self._reach.open(take, lost, is_idle)
+        self.link = self._reach.open(ear, take, lost, is_idle)
         return self.link
 
     def forget_failures(self) -> None:

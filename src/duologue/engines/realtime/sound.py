@@ -67,11 +67,10 @@ def shown(session: Any, side: str) -> Format | None:
 
 
 class UpstreamSound:
-    """That of one upstream session. It `takes_any` where we tell the rate with our own sound."""
+    """That of one upstream session."""
 
-    def __init__(self, *, takes_any: bool = False) -> None:
-        self._speaks, self._hears = OURS, OURS
-        self._takes_any = takes_any
+    def __init__(self) -> None:
+        self._speaks = OURS
         self._item_id = ""
         self._held = b""
         self._law: g711.Decoder | None = None
@@ -82,7 +81,6 @@ class UpstreamSound:
         speaks = shown(session, "output") or self._speaks
         if speaks != self._speaks:
             self._speaks, self._item_id = speaks, ""
-        self._hears = shown(session, "input") or self._hears
 
     @property
     def is_ours(self) -> bool:
@@ -90,11 +88,9 @@ class UpstreamSound:
         return self._speaks == OURS
 
     def check(self) -> None:
-        """Raise `EngineFault` where what is said, or was heard, would be noise."""
+        """Raise `EngineFault` where what is said would be noise."""
         if not self._speaks.is_known:
             raise EngineFault(f"The upstream speaks {self._speaks}, not 24 kHz PCM.")
-        if self._hears != OURS and not self._takes_any:
-            raise EngineFault(f"The upstream hears {self._hears}, not 24 kHz PCM.")
 
     def convert(self, item_id: str, delta: str) -> str:
         """The base64 of more sound of an item, as that of ours. Raises `EngineFault`."""

@@ -21,6 +21,7 @@ from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
 from duologue.engines.realtime.asks import check_kind, response_of
 from duologue.engines.realtime.conversation import Conversation
+from duologue.engines.realtime.ear import UpstreamEar
 from duologue.engines.realtime.hearing import WRITTEN, Hearing, why_not
 from duologue.engines.realtime.items import is_long
 from duologue.engines.realtime.link import Order
@@ -240,9 +241,10 @@ class RealtimeTalk:
 
     def _reach(self) -> None:
         """Begin an upstream session, with the history there is."""
-        self._sessions.open(self._take, self._lost, self._is_idle)
+        self._ear = UpstreamEar(told_rate=self._tells_rate)
+        self._sessions.open(self._ear, self._take, self._lost, self._is_idle)
         self._kept = self._refusal = None
-        self._sound = UpstreamSound(takes_any=self._tells_rate)
+        self._sound = UpstreamSound()
         self._settings.begin()
         self._configure()
         self._conversation.begin()
@@ -298,20 +300,26 @@ class RealtimeTalk:
         elif event.type == "session.created":
             self._check_kind(event.session)
             self._sound.tell(event.session)
+            self._ear.tell(event.session, is_answer=False)
             self._sessions.note_begun()
         elif event.type == "session.updated":
             self._sound.tell(event.session)
-            self._sound.check()
+            self._ear.tell(event.session, is_answer=True)
+            self._check_formats()
         elif event.type.startswith("response."):
             await self._respond(await self._in_our_format(event))
 
     async def _in_our_format(self, event: UpstreamEvent) -> UpstreamEvent:
         if event.type == "response.created":
-            self._sound.check()
+            self._check_formats()
         if event.type != "response.output_audio.delta" or self._sound.is_ours:
             return event
         delta = await asyncio.to_thread(self._sound.convert, event.item_id, event.delta or "")
         return structs.replace(event, delta=delta)
+
+    def _check_formats(self) -> None:
+        self._sound.check()
+        self._ear.check()
 
     def _check_kind(self, session: Any) -> None:
         try:
@@ -341,6 +349,7 @@ class RealtimeTalk:
             case "configure":
                 logger.warning("the upstream refuses the settings of a session: %s", message)
                 self._settings.refused(name)
+                self._ear.known.set()
             case "hearing":
                 logger.warning("the upstream does not transcribe as it was asked to: %s", message)
                 self._hearing.refused(name, fault)

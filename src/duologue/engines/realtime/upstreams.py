@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+from duologue.engines.realtime.ear import UpstreamEar
 from duologue.engines.realtime.link import Link, Lost, Take
 from duologue.engines.realtime.upstream import Upstream
 from duologue.errors import EngineFault
@@ -133,10 +134,11 @@ class Reach:
         self._tried.clear()
         self._full = None
 
-    def open(self, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> Link:
+    def open(self, ear: UpstreamEar, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> Link:
         """Begin a session, at another upstream than those that failed, if there is one.
 
-        `is_idle`: no reply is owed, so that the upstream may end the session.
+        `ear` knows how sound is sent there. `is_idle`: no reply is owed, so that the upstream may
+        end the session.
         """
         upstream = self._upstreams.pick(self._tried) or self._upstreams.pick()
         assert upstream is not None, "no upstreams"
@@ -152,6 +154,7 @@ class Reach:
 
         link = Link(
             upstream,
+            ear,
             take,
             lost,
             began=lambda: self._upstreams.answered(upstream),
