@@ -57,6 +57,15 @@ def test_sound_is_let_go_and_words_stay() -> None:
     assert before[0].parts[0].pcm == b"sound" and history.revision == revision
 
 
+def test_sound_and_images_are_let_go_and_words_stay() -> None:
+    history = History()
+    history.put(Item("u", "user", (Part(image_url="data:,"), Part("words", b"sound"), Part())))
+    revision = history.revision
+    history.forget_media("u")
+    history.forget_media("nobody")
+    assert history.items == (Item("u", "user", (Part("words"),)),) and history.revision == revision
+
+
 def test_an_item_is_found_with_the_one_before_it() -> None:
     history = History()
     history.put(typed("a", "A"))

@@ -95,6 +95,14 @@ class History:
             )
             self._items[place] = msgspec.structs.replace(item, parts=parts)
 
+    def forget_media(self, item_id: str) -> None:
+        """Let an item's sound and images go and keep its words. Unknown ids are passed over."""
+        place = self._find(item_id)
+        if place is not None:
+            item = self._items[place]
+            parts = tuple(Part(part.text) for part in item.parts if part.text)
+            self._items[place] = msgspec.structs.replace(item, parts=parts)
+
     def _find(self, item_id: str) -> int | None:
         if item_id not in self._known:
             return None

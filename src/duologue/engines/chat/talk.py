@@ -89,7 +89,7 @@ class ChatTalk:
         items = self._refused.sendable(items)
         kept = self._fit(ask, items, window)
         if window is self._window and len(kept) < len(items):
-            self._forget_sound({item.id for item in items} - {item.id for item in kept})
+            self._forget_media({item.id for item in items} - {item.id for item in kept})
         counted = input_tokens(ask, kept, self._model.audio_tokens_per_s)
         yield Began(counted)
         bodies: dict[str, bytes] = {}
@@ -139,16 +139,18 @@ class ChatTalk:
         what = self._refused.blame(items, fault.told)
         if what is None:
             return fault
+        for item in self._refused.sendable(self._history.items):  # it is never sent again
+            self._history.lighten(item)
         message = (
             f"{fault.message} It may not take {what} that is new here, which is left out of the "
             "conversation from now on."
         )
         return EngineFault(message, fault.code)
 
-    def _forget_sound(self, item_ids: set[str]) -> None:
+    def _forget_media(self, item_ids: set[str]) -> None:
         """What was dropped from the window is never sent again: an hour of sound is 170 MB."""
         for item_id in item_ids:
-            self._history.forget_sound(item_id)
+            self._history.forget_media(item_id)
 
     def _fit(self, ask: Ask, items: Sequence[Item], window: Window) -> list[Item]:
         limit = self._traits.max_output_tokens
