@@ -29,14 +29,14 @@ async def test_the_newest_turns_are_heard_once_and_side_by_side() -> None:
     assert asked == ["b", "c", "d", "e"]
 
 
-async def test_the_sounds_of_a_turn_are_told_together() -> None:
+async def test_each_sound_of_a_turn_has_its_own_words() -> None:
     async def hear(media_id: str, pcm: bytes) -> str:
         return f"{media_id}: {pcm.decode()}."
 
     heard = Heard(hear, Tasks())
     parts = (Part(pcm=b"yes", media_id="m1"), Part(pcm=b"no", media_id="m2"))
     heard.note(Item("a", "user", parts))
-    assert await heard.words() == {"a": "m1: yes. m2: no."}
+    assert await heard.words() == {"m1": "m1: yes.", "m2": "m2: no."}
 
 
 async def test_what_has_words_and_what_is_gone_is_not_heard() -> None:

@@ -118,6 +118,29 @@ async def test_the_words_of_a_history_with_sound_are_all_that_is_kept_here() -> 
     assert talk.history[0].parts[0].pcm == bytes(48_000)
 
 
+async def test_the_expert_reads_what_was_typed_beside_a_sound_and_what_it_says() -> None:
+    async def hear(media_id: str, pcm: bytes) -> str:
+        return "What is this?" if media_id == "m1" else ""
+
+    talk = await Front().open(Ask())
+    memory = Memory(talk, Heard(hear, Tasks()))
+    parts = (
+        Part("Invoice 7 of May."),
+        Part(pcm=bytes(960), media_id="m1"),
+        Part(image_url="data:image/png;…", media_id="m2"),
+        Part(pcm=bytes(960), media_id="m3"),
+    )
+    memory.put(Item("u1", "user", parts))
+    told = [
+        "Invoice 7 of May.",
+        "What is this?",
+        "(The user showed an image.)",
+        "(The user said something that was not written down.)",
+    ]
+    for items in (await memory.read(), memory.items):
+        assert [part.text for item in items for part in item.parts] == told
+
+
 async def test_withdrawing_twice_is_withdrawing_once() -> None:
     talk, memory = await remembering()
     memory.put(typed("u1"))

@@ -50,7 +50,7 @@ class Heard:
 
     def note(self, item: Item) -> None:
         """Keep what an item of the user sounds like, where nobody has written it down."""
-        sounds = {part.media_id: part.pcm for part in item.parts if part.pcm and not part.text}
+        sounds = {p.media_id: p.pcm for p in item.parts if p.pcm and p.media_id and not p.text}
         if item.role == "user" and sounds:
             self._turns[item.id] = sounds
         while len(self._turns) > MOST_TURNS:
@@ -61,7 +61,7 @@ class Heard:
         self._turns.pop(item_id, None)
 
     async def words(self) -> dict[str, str]:
-        """The words of those turns, by item; those that come too late, or not, are left out."""
+        """The words of their sounds, by `media_id`, but not those that come too late, or not."""
         if not self._turns:
             return {}
         # Not cancelled where they are late: others may wait for the same words.
@@ -70,16 +70,17 @@ class Heard:
             for item_id, sounds in self._turns.items()
         }
         done, _ = await asyncio.wait(tasks.values(), timeout=self._patience_s)
-        words = {item_id: task.result() for item_id, task in tasks.items() if task in done}
-        for item_id, text in words.items():
-            if text:
+        words: dict[str, str] = {}
+        for item_id, task in tasks.items():
+            if task in done and (heard := task.result()):
                 self.forget(item_id)
-        return {item_id: text for item_id, text in words.items() if text}
+                words |= heard
+        return words
 
-    async def _words(self, sounds: dict[str, bytes]) -> str:
+    async def _words(self, sounds: dict[str, bytes]) -> dict[str, str]:
         try:
-            words = [(await self._hear(*sound)).strip() for sound in sounds.items()]
-            return " ".join(filter(None, words))
+            words = {name: (await self._hear(name, pcm)).strip() for name, pcm in sounds.items()}
         except EngineFault as fault:
             log.info("a spoken turn could not be written down for the expert: %s", fault)
-            return ""
+            return {}
+        return {name: text for name, text in words.items() if text}

@@ -9,7 +9,7 @@ client that deletes either of them deletes what was looked up, for it has no oth
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -49,13 +49,11 @@ class Memory:
     async def read(self) -> tuple[Item, ...]:
         """The history of this moment as words, what the user said lately among them."""
         items = self.items
-        spoken = {item_id: (Part(text),) for item_id, text in (await self._heard.words()).items()}
-        for item in self.items:
-            if item.id in spoken:
-                self._history.put(msgspec.structs.replace(item, parts=spoken[item.id]))
-        return tuple(
-            msgspec.structs.replace(item, parts=spoken.get(item.id, item.parts)) for item in items
-        )
+        spoken = await self._heard.words()
+        for item in self.items:  # as they are by now
+            if (heard := _heard(item, spoken)) is not item:
+                self._history.lighten(heard)
+        return tuple(_heard(item, spoken) for item in items)
 
     @property
     def last_id(self) -> str:
@@ -135,5 +133,16 @@ def lookup_items(lookups: Sequence[Lookup]) -> tuple[Item, ...]:
 
 
 def _told(item: Item) -> Item:
-    """The item without sound and images, of which there may be much."""
-    return msgspec.structs.replace(item, parts=tuple(Part(words(part)) for part in item.parts))
+    """The item without sound and images, of which there may be much; their names stay."""
+    parts = tuple(Part(words(part), media_id=part.media_id) for part in item.parts)
+    return msgspec.structs.replace(item, parts=parts)
+
+
+def _heard(item: Item, spoken: Mapping[str, str]) -> Item:
+    """The item with the words of its sounds, where they are known by now, beside all else in it."""
+    if not any(part.media_id in spoken for part in item.parts):
+        return item
+    parts = tuple(
+        Part(spoken[part.media_id]) if part.media_id in spoken else part for part in item.parts
+    )
+    return msgspec.structs.replace(item, parts=parts)
