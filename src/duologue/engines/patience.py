@@ -3,12 +3,21 @@
 Only time that was spent waiting for it counts: a reader may take its own between two events.
 """
 
+SLOWEST_BYTES_PER_S = 64_000
+"""What 24 kHz sound takes as base64: who carries it more slowly could not be listened to."""
+
+
+def carrying_s(size_bytes: int) -> float:
+    """How long so many bytes may take on their way."""
+    return size_bytes / SLOWEST_BYTES_PER_S
+
 
 class Patience:
     """`timeout_s` of waiting, all of it again whenever the upstream gets on with its answer.
 
     Bytes are not enough: comments, empty lines and chunks without anything in them come from
-    servers, and proxies before them, whose model is stuck.
+    servers, and proxies before them, whose model is stuck. Those of an event that is still coming
+    bring the time that they may take, and no more.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -18,6 +27,10 @@ class Patience:
     def spend(self, waited_s: float) -> None:
         """Note that so long was waited."""
         self.left_s -= waited_s
+
+    def carried(self, size_bytes: int) -> None:
+        """More of an event came."""
+        self.left_s = min(self._timeout_s, self.left_s + carrying_s(size_bytes))
 
     def renew(self) -> None:
         """The upstream got on."""

@@ -1,6 +1,7 @@
 """The engine over a real socket to a stand-in: what it says, and that it lives through faults."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
@@ -417,6 +418,45 @@ async def test_a_slow_upstream_is_given_up_before_and_in_its_answer() -> None:
         Answer(first_delay_ms=5000, heartbeat_ms=50, heartbeat=NOTHING),  # nor is this
     ):
         assert "said nothing for 0.2 s" in (await fault_of(answer, timeout_s=0.2)).message
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: "
+
+
+@pytest.mark.parametrize(
+    ("at_once", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Waiting: ", b"."),
+        (HEAD + b"text/event-stream\r\n\r\ndata: ", b'{"choices":[]},'),
+        (HEAD + b"text/event-stream\r\n\r\n", NOTHING),
+        (HEAD + b"application/json\r\n\r\n{", b'"choices":[],'),
+    ],
+    ids=["head", "event", "events", "whole"],
+)
+async def test_one_that_drips_is_given_up_in_time(at_once: bytes, drop: bytes) -> None:
+    left = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(at_once)
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(drop)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        async with talking(url, timeout_s=0.2) as talk, asyncio.timeout(5):
+            talk.put(QUESTION)
+            with pytest.raises(EngineFault, match=r"said nothing for 0\.2 s"):
+                await replied(talk)
+            await left.wait()
+    finally:
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize(

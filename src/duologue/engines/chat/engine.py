@@ -25,10 +25,10 @@ MOST_REPLY_TOKENS = 1024
 class ChatEngine:
     """Satisfies `Engine`. `urls` are the servers, all with the same model and key.
 
-    `timeout_s` is the longest that an upstream may say nothing, until its first byte and
-    between two. `sees` and `tools`: the model looks at images, calls functions. One that failed
-    is looked at after `check_s`, one that refuses is passed over for `misfit_s`. `trust` stands
-    for the public certificate authorities in tests.
+    `timeout_s` is the longest that an upstream may say nothing, until the head of its answer, from
+    there to the first event and between two. `sees` and `tools`: the model looks at images, calls
+    functions. One that failed is looked at after `check_s`, one that refuses is passed over for
+    `misfit_s`. `trust` stands for the public certificate authorities in tests.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ import httpx2
 from duologue.engines.chat.faults import UpstreamFault, nonsense, of_status, of_transport
 from duologue.engines.chat.request import LIMITS
 from duologue.engines.chat.sse import DONE, MOST_BYTES, EventStream
-from duologue.engines.patience import Patience
+from duologue.engines.patience import Patience, carrying_s
 from duologue.errors import ConfigFault
 from duologue.remote.told import told
 
@@ -71,8 +71,8 @@ class Upstream:
     async def stream(self, body: bytes, patience: Patience) -> AsyncGenerator[bytes, None]:
         """The data of each event. Raises `UpstreamFault`.
 
-        Who reads it renews `patience` where an event says something; an event that is still
-        coming does so by itself.
+        The head must come within the timeout, and the time that the request may take on its way;
+        then there is `patience`. Who reads the stream renews that where an event says something.
         It ends where the server closed the stream properly: whether that was the end of the
         answer the reader knows by what it has read.
         """
@@ -91,9 +91,8 @@ class Upstream:
                     complete = events.push(piece)
                     if complete:
                         begun = 0
-                    if events.begun_bytes > begun:
-                        begun = events.begun_bytes
-                        patience.renew()
+                    patience.carried(max(0, events.begun_bytes - begun))
+                    begun = events.begun_bytes
                     for data in complete:
                         yield data
                         if data == DONE:
@@ -140,11 +139,12 @@ class Upstream:
             )
 
     async def _send(self, body: bytes) -> httpx2.Response:
-        try:
-            response = await self._post(body)
-        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
-            # A connection that was kept open may have been closed just then.
-            response = await self._post(body)
+        async with asyncio.timeout(self._timeout_s + carrying_s(len(body))):
+            try:
+                response = await self._post(body)
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+                # A connection that was kept open may have been closed just then.
+                response = await self._post(body)
         is_page = _content_type(response) == "text/html"
         if response.status_code == 200 and not is_page:
             return response
@@ -210,7 +210,7 @@ async def _whole(pieces: AsyncIterator[bytes], patience: Patience) -> bytes:
     async for piece in pieces:
         body += piece
         if not piece.isspace():
-            patience.renew()
+            patience.carried(len(piece))
         if len(body) > MOST_BYTES:
             raise ValueError("an answer without an end")
     return bytes(body)
