@@ -298,6 +298,16 @@ async def test_a_fault_of_a_part_ends_one_reply_only(part: str) -> None:
         assert text(await events(b.talk.reply(Ask()))) == LONG
 
 
+async def test_sound_that_could_not_be_heard_when_it_came_is_heard_anew_for_a_reply() -> None:
+    async with bench() as b:
+        b.ear.fault = EngineFault("no server there")
+        b.talk.put(spoken("u", "Hello?"))
+        await rest()
+        b.ear.fault = None
+        assert text(await events(b.talk.reply(Ask()))) == "Yes."
+        assert "Hello?" in b.prompts[-1] and b.ear.heard == ["u", "u"]
+
+
 async def test_a_fault_in_mid_reply_comes_after_what_was_said() -> None:
     async with bench(LONG) as b:
         b.mind.fault, b.mind.fault_after = EngineFault("out of memory"), 12

@@ -74,9 +74,11 @@ class Transcripts:
         """The items with text for every sound, waiting for what is under way.
 
         Raises `EngineFault` when the sound of the last item cannot be transcribed (it is tried
-        again the next time); an older one then reads as not understood, so that one bad item
-        does not end the conversation.
+        anew each time); an older one then reads as not understood, so that one bad item does not
+        end the conversation.
         """
+        if items:
+            self._forget_failures(items[-1])
         for item in items:
             self.begin(item)
         heard = list(items)
@@ -98,6 +100,13 @@ class Transcripts:
             task.cancel()
             self._ear.forget(key)
         self._work.clear()
+
+    def _forget_failures(self, item: Item) -> None:
+        """What failed when the item was put, which may be long ago, says nothing of now."""
+        for part in _unheard(item):
+            task = self._work.get(part.media_id)
+            if task is not None and task.done() and _failed(task):
+                del self._work[part.media_id]
 
     async def _transcribe(self, key: str, pcm: bytes) -> Heard:
         transcript = await self._ear.transcribe(key, pcm)
