@@ -83,6 +83,16 @@ def test_of_two_sentences_in_a_turn_none_is_left_out(
     assert told.replace(" ", "") == whole.text.replace(" ", "")
 
 
+@pytest.mark.parametrize("last", ["04_af_bella.wav", "librivox_0880.wav"])
+def test_of_three_sentences_in_a_turn_none_is_left_out(whisper: Whisper, last: str) -> None:
+    said = [recording(name) for name in ("03_bm_george.wav", "07_am_fenrir.wav", last)]
+    for pause_ms in (400, 600, 900):
+        turn = bytes(48 * pause_ms).join(one.pcm for one in said)
+        heard = words(whisper.transcribe(turn))
+        assert {"order", "sister"} <= set(heard), heard
+        assert words(said[2].text)[-1] in heard, heard
+
+
 def test_noise_behind_a_sentence_adds_no_words(whisper: Whisper) -> None:
     r = recording("00_af_heart.wav")
     noise = np.random.default_rng(1).normal(0, 1500, 24_000 * 6).astype(np.int16)

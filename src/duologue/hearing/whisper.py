@@ -51,6 +51,9 @@ FEW_TOKENS_PER_S = 3.2
 """Of voice. Measured on pairs of recorded sentences: all but the slowest speakers have more, and a
 text that lacks one of two sentences has less."""
 
+MOST_CUTS = 2
+"""How often a sound is cut in two, and each half in its turn: a slow speaker costs all of it."""
+
 CUT_WITHIN = 4 * RATE_HZ
 """Long sound is cut in the last 4 s that fit, where it is quietest."""
 
@@ -143,8 +146,11 @@ class Whisper:
         how = Hearing(language=language, prompt=prompt)
         return " ".join(filter(None, (self.hear(piece, how).text for piece in self.pieces(pcm))))
 
-    def _more(self, sound: Samples, how: Hearing, heard: Heard) -> Heard:
-        """`heard`, or what is heard before and after the longest pause if it has left much out."""
+    def _more(self, sound: Samples, how: Hearing, heard: Heard, cuts: int = MOST_CUTS) -> Heard:
+        """`heard`, or what is heard before and after the longest pause if it has left much out.
+
+        Each of the two is judged likewise, with a cut less.
+        """
         if how.prefix or not heard.text or len(sound) < RATE_HZ:
             return heard
         is_voice = voice(sound)
@@ -153,6 +159,9 @@ class Whisper:
             return heard
         how = structs.replace(how, language=heard.language)
         parts = [self._words(part, how) for part in (sound[:cut], sound[cut:])]
+        if cuts > 1:
+            halves = zip((sound[:cut], sound[cut:]), parts, strict=True)
+            parts = [self._more(half, how, part, cuts - 1) for half, part in halves]
         text = " ".join(filter(None, (part.text for part in parts)))
         if len(self._ids(text)) < enough:
             return heard  # the rest is no speech, or the speaker is slow
