@@ -2,8 +2,48 @@
 
 from typing import Any
 
+from duologue.core.settings import SessionConfig
 from duologue.events import Error, Usage
 from duologue.testing.timeline import Timeline
+
+TURN = [
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+]
+"""The events of a turn of the user."""
+
+CLOSING = [
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+"""The events that end a reply of one spoken message, however it ends."""
+
+REPLY = [
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
+    *CLOSING,
+]
+"""The events of a reply of one spoken message in one piece."""
+
+
+def played(*events: dict[str, Any], config: SessionConfig | None = None) -> Timeline:
+    """A timeline of client events, 100 ms apart."""
+    t = Timeline(config)
+    for number, event in enumerate(events):
+        t.client_sends(0.1 * (number + 1), event)
+    t.run(0.1 * (len(events) + 1))
+    return t
 
 
 def codes(t: Timeline) -> list[str | None]:
@@ -61,3 +101,10 @@ def detect(kind: str | None = "server_vad", **turn_detection: Any) -> dict[str, 
 def times(t: Timeline, kind: type[Any]) -> list[float]:
     """When the events of a class left, in seconds."""
     return [at for at, event in t.sent if isinstance(event, kind)]
+
+
+def vad(**settings: Any) -> Timeline:
+    """A timeline with `server_vad` by these settings."""
+    t = Timeline()
+    t.client_sends(0.05, detect("server_vad", **settings))
+    return t

@@ -4,9 +4,8 @@ from typing import Any
 
 from duologue.core.settings import SessionConfig
 from duologue.events import Error, SessionCreated
-from duologue.testing.timeline import Timeline
 from pictures import data_uri, drawn, file
-from session_kit import update, user
+from session_kit import played, update, user
 
 PLAIN = SessionConfig(
     id="sess_plain", model="plain", calls_functions=False, takes_images=False, is_audible=False
@@ -14,16 +13,9 @@ PLAIN = SessionConfig(
 """An engine that only reads and writes."""
 
 
-def played(*events: dict[str, Any]) -> Timeline:
-    t = Timeline(PLAIN)
-    for number, event in enumerate(events):
-        t.client_sends(0.1 * (number + 1), event)
-    t.run(0.1 * (len(events) + 2))
-    return t
-
-
 def refused(*events: dict[str, Any]) -> list[tuple[str | None, str | None]]:
-    return [(event.error.code, event.error.param) for event in played(*events).events(Error)]
+    t = played(*events, config=PLAIN)
+    return [(event.error.code, event.error.param) for event in t.events(Error)]
 
 
 def test_tools_are_refused_where_the_engine_calls_none() -> None:
@@ -34,7 +26,7 @@ def test_tools_are_refused_where_the_engine_calls_none() -> None:
 
 
 def test_sound_is_refused_where_the_engine_has_no_voice_and_text_is_what_it_begins_with() -> None:
-    (created,) = played().events(SessionCreated)
+    (created,) = played(config=PLAIN).events(SessionCreated)
     assert created.session.output_modalities == ("text",)  # type: ignore[union-attr]
     assert refused(update(output_modalities=["audio"]), update(output_modalities=["text"])) == [
         ("invalid_value", "session.output_modalities")

@@ -28,29 +28,8 @@ from duologue.events import (
     SessionUpdated,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import add, check_usage, codes, create, detect, truncate, update, user
+from session_kit import REPLY, TURN, add, check_usage, codes, create, detect, truncate, update, user
 
-TURN = [
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-    "conversation.item.added",
-    "conversation.item.done",
-]
-REPLY = [
-    "response.created",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_audio_transcript.delta",
-    "response.output_audio.delta",
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-]
 TRANSCRIPTION = update(audio={"input": {"transcription": {"model": "whisper-1"}}})
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 

@@ -17,7 +17,7 @@ from duologue.events import (
     SessionUpdated,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import create, update
+from session_kit import create, played, update
 
 LOOK = {"type": "function", "name": "look"}
 
@@ -56,14 +56,6 @@ DESK = {"id": "desk", "variables": {"name": "Ada"}}
 CHOOSER = {"id": "chooser"}
 
 
-def played(*events: dict[str, Any], config: SessionConfig = CONFIG) -> Timeline:
-    t = Timeline(config)
-    for number, event in enumerate(events):
-        t.client_sends(0.1 * (number + 1), event)
-    t.run(0.1 * (len(events) + 2))
-    return t
-
-
 def shown(*events: dict[str, Any], config: SessionConfig = CONFIG) -> RealtimeSession:
     """The session as the last update left it; none was refused."""
     t = played(*events, config=config)
@@ -74,7 +66,7 @@ def shown(*events: dict[str, Any], config: SessionConfig = CONFIG) -> RealtimeSe
 
 
 def refusal(*events: dict[str, Any]) -> tuple[str | None, str | None, str]:
-    (error,) = played(*events).events(Error)
+    (error,) = played(*events, config=CONFIG).events(Error)
     return error.error.code, error.error.param, error.error.message
 
 

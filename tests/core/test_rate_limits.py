@@ -170,15 +170,6 @@ def test_a_response_that_the_end_of_its_session_cuts_off_says_what_it_had_used(
     assert t.events(ResponseDone) == []  # nobody is there to be told
 
 
-def test_a_dismissed_session_is_told_why_and_closed() -> None:
-    t = Timeline()
-    t.enter(0.1, inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))
-    t.run(0.2)
-    assert codes(t) == ["invalid_api_key"]
-    assert t.closed
-    assert (t.closed.code, t.closed.reason) == (3000, "invalid_request_error.invalid_api_key")
-
-
 def test_a_limit_that_stays_keeps_what_is_left_of_it_and_the_latest_one_holds() -> None:
     limiter = RateLimiter(requests_per_minute=60, tokens_per_minute=60)
     limiter.settle(limiter.reserve(60, 10.0), 90, 10.0)

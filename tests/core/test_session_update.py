@@ -15,16 +15,7 @@ from duologue.events import (
     encode_server_event,
 )
 from duologue.testing.timeline import Timeline
-from session_kit import add, codes, create, update, user
-
-
-def played(*events: dict[str, Any]) -> Timeline:
-    """A timeline of client events, 100 ms apart."""
-    t = Timeline()
-    for number, event in enumerate(events):
-        t.client_sends(0.1 * (number + 1), event)
-    t.run(0.1 * (len(events) + 1))
-    return t
+from session_kit import add, codes, create, played, update, user
 
 
 def echo(t: Timeline) -> dict[str, Any]:
@@ -238,3 +229,24 @@ def test_metadata_has_its_limits(metadata: dict[str, Any], code: str | None) -> 
         return
     assert refusal(t) == (code, "response.metadata")
     assert not t.engine.asks
+
+
+def test_an_update_merges_the_audio_block_key_by_key() -> None:
+    t = played(
+        update(audio={"input": {"noise_reduction": {"type": "near_field", "strength": 0.5}}}),
+        update(audio={"input": {"noise_reduction": {"type": "far_field"}}}),
+        update(audio={"output": {"speed": 1.25}}),
+        update(audio={"input": {"turn_detection": {"type": "server_vad", "threshold": 0.7}}}),
+    )
+    session = t.events(SessionUpdated)[-1].session
+    assert session.audio.input.noise_reduction.strength == 0.5
+    assert session.audio.output.speed == 1.25
+    detection = session.audio.input.turn_detection
+    assert (detection.threshold, detection.silence_duration_ms) == (0.7, 500)
+    assert detection.create_response is detection.interrupt_response is True
+
+
+def test_include_is_echoed_and_cleared_by_null() -> None:
+    logprobs = ["item.input_audio_transcription.logprobs"]
+    assert echo(played(update(include=logprobs)))["include"] == logprobs
+    assert echo(played(update(include=logprobs), update(include=None)))["include"] is None

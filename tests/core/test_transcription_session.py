@@ -176,44 +176,6 @@ def test_nothing_is_told_of_an_item_that_was_deleted() -> None:
     assert t.types()[-1] == "conversation.item.deleted" and len(t.engine.cancelled) == 1
 
 
-def test_it_ends_when_its_time_is_over() -> None:
-    t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
-    t.run(61.0)
-    assert codes(t) == ["session_expired"]
-    assert t.closed is not None and t.closed.code == 1001
-
-
-def test_the_server_may_end_it_and_says_why() -> None:
-    t = Timeline(CONFIG)
-    t.enter(0.1, inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))
-    t.run(0.2)
-    (error,) = t.events(Error)
-    assert (error.error.code, error.error.message) == ("invalid_api_key", "This key was revoked.")
-    assert t.closed is not None and t.closed.code == 3000
-    assert t.session.deadline is None
-
-
-def test_nothing_is_told_to_a_client_that_is_gone() -> None:
-    t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
-    t.microphone = False
-    t.enter(0.1, inputs.Disconnected())
-    t.run(61.0)
-    assert t.types() == ["session.created"] and t.closed is None
-
-
-def test_a_tick_before_its_time_changes_nothing() -> None:
-    t = Timeline(SessionConfig(id="sess_t", model="", type="transcription", max_s=60))
-    t.microphone = False
-    t.enter(59.0, inputs.Tick())
-    t.run(59.5)
-    assert t.types() == ["session.created"]
-    t.run(60.5)
-    assert codes(t) == ["session_expired"]
-    t.enter(60.6, inputs.Tick())
-    t.run(61.0)
-    assert codes(t) == ["session_expired"], "said once"
-
-
 def test_a_frame_that_cannot_be_read_is_refused_by_its_id() -> None:
     t = Timeline(CONFIG)
     t.client_sends(0.1, {"type": "session.update", "event_id": "mine"})

@@ -1,7 +1,6 @@
 """A translation session: segments by voice activity, output in their order, a clean close."""
 
 import pytest
-from msgspec import structs
 
 from duologue.core import inputs
 from duologue.core.rate_limits import Allowance
@@ -307,32 +306,3 @@ def test_limits_of_responses_do_not_touch_it() -> None:
         "session.output_transcript.delta",
         "session.output_audio.delta",
     ]
-
-
-def test_it_ends_when_its_time_is_over_and_not_before() -> None:
-    t = Timeline(structs.replace(CONFIG, max_s=60))
-    t.microphone = False
-    t.enter(59.0, inputs.Tick())
-    t.run(59.5)
-    assert t.types() == ["session.created"]
-    t.run(61.0)
-    assert codes(t) == ["session_expired"]
-    assert t.closed is not None and t.closed.code == 1001
-
-
-def test_the_server_may_end_it_and_says_why() -> None:
-    t = Timeline(CONFIG)
-    t.enter(0.1, inputs.Dismissed("invalid_api_key", "This key was revoked.", 3000))
-    t.run(0.2)
-    (error,) = t.events(Error)
-    assert (error.error.code, error.error.message) == ("invalid_api_key", "This key was revoked.")
-    assert t.closed is not None and t.closed.code == 3000
-    assert t.session.deadline is None
-
-
-def test_nothing_is_told_to_a_client_that_is_gone() -> None:
-    t = Timeline(structs.replace(CONFIG, max_s=60))
-    t.microphone = False
-    t.enter(0.1, inputs.Disconnected())
-    t.run(61.0)
-    assert t.types() == ["session.created"] and t.closed is None

@@ -167,9 +167,7 @@ class LiveFloor:
         self._turn.announce_start()
         if self._playout is not None and not self._in_reply:
             # The model is done and cannot yield any more; what still waits is talked over.
-            stopped = self._playout.stop()
-            self._playout.tell_cleared(stopped)
-            self._playout.tell_truncated(stopped)
+            self._playout.clear()
 
     def _respond(self, now: float) -> None:
         params, self._nudged = self._nudged or ResponseCreateParams(), None

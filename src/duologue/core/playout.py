@@ -125,6 +125,12 @@ class Playout:
                 if entry.known:
                     self._batch.add(Cut(entry.id, end_ms, ledger.heard_text))
 
+    def clear(self) -> None:
+        """Play no more of anything, and tell the client at once."""
+        stopped = self.stop()
+        self.tell_cleared(stopped)
+        self.tell_truncated(stopped)
+
     def of_item(self, entry: Entry) -> str | None:
         """The response whose sound an item is, while that is still being played."""
         for sounding in self._sounding.values():
