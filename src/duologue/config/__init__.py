@@ -1,10 +1,11 @@
 """The server's settings: one frozen `ServerConfig` out of four layers.
 
-`settings.py` says what can be set, `layers.py` reads it.
+`door.py`, `engine.py` and `settings.py` say what can be set, `layers.py` reads it.
 """
 
+from duologue.config.engine import BUILT_IN_ENGINES
 from duologue.config.layers import DEFAULT_FILE, FILE_VARIABLE, load
-from duologue.config.settings import BUILT_IN_ENGINES, MIB, ServerConfig
+from duologue.config.settings import MIB, ServerConfig
 from duologue.config.table import SETTINGS, Setting
 
 __all__ = [

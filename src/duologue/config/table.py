@@ -59,7 +59,7 @@ def _allowed(kind: msgspec.inspect.Type) -> str:
 def _settings() -> Iterator[Setting]:
     described = msgspec.inspect.type_info(ServerConfig)
     assert isinstance(described, msgspec.inspect.StructType)
-    annotations = ServerConfig.__annotations__
+    types = {field.name: field.type for field in msgspec.structs.fields(ServerConfig)}
     for field in described.fields:
         extra: Mapping[str, Any] = {}
         description = ""
@@ -69,7 +69,7 @@ def _settings() -> Iterator[Setting]:
             description = (kind.extra_json_schema or {}).get("description", "")
         yield Setting(
             key=field.name,
-            type=annotations[field.name],
+            type=types[field.name],
             default=field.default,
             allowed=_allowed(field.type),
             description=description,
