@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import wave
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from openai import APIStatusError, AsyncOpenAI, AuthenticationError, BadRequestError, NotFoundError
@@ -11,7 +12,6 @@ from duologue.config import ServerConfig
 from duologue.engines.remote.mouth import RemoteMouth
 from duologue.engines.scripted import tone
 from duologue.errors import EngineFault
-from duologue.gateway import app
 from duologue.gateway.compose import Parts, compose
 from duologue.hearing.ear import WhisperEar
 from duologue.hearing.remote import RemoteSpeech
@@ -79,23 +79,21 @@ async def test_an_engine_without_a_voice_of_its_own_says_so() -> None:
                 await client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.")
 
 
-@pytest.fixture
-def mouth(monkeypatch: pytest.MonkeyPatch) -> ScriptedMouth:
-    """The voice of a server that otherwise needs no weights: ten milliseconds a character."""
-    mouth = ScriptedMouth()
+def speaking(mouth: ScriptedMouth) -> AbstractAsyncContextManager[str]:
+    """A server with this voice, which otherwise needs no weights."""
 
     async def with_a_voice(config: ServerConfig) -> Parts:
         return dataclasses.replace(await compose(config), mouth=mouth)
 
-    monkeypatch.setattr(app, "compose", with_a_voice)
-    return mouth
+    return serving(scripted(), make_parts=with_a_voice)
 
 
 TEXT = "Well, good morning to you all. It is a fine day for a walk in the park, is it not?"
 
 
-async def test_a_text_is_spoken_clause_by_clause_as_pcm_or_wav(mouth: ScriptedMouth) -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_text_is_spoken_clause_by_clause_as_pcm_or_wav() -> None:
+    mouth = ScriptedMouth()
+    async with speaking(mouth) as base_url:
         async with AsyncOpenAI(api_key=KEY, base_url=base_url) as client:
             create = client.audio.speech.create
             pcm = await create(model="any", voice="alloy", input=TEXT, response_format="pcm")
@@ -118,8 +116,9 @@ async def test_a_text_is_spoken_clause_by_clause_as_pcm_or_wav(mouth: ScriptedMo
             assert failed.value.status_code == 503
 
 
-async def test_one_server_is_the_mouth_of_another(mouth: ScriptedMouth) -> None:
-    async with serving(scripted()) as base_url:
+async def test_one_server_is_the_mouth_of_another() -> None:
+    mouth = ScriptedMouth()
+    async with speaking(mouth) as base_url:
         remote = RemoteMouth(RemoteServer(f"{base_url}#any", "tts", "the voice", KEY), ["plain"])
         words = await remote.speak("Good morning to you. ", voice="plain", speed=1.0)
         await remote.aclose()

@@ -14,7 +14,6 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
-from duologue.gateway import calls
 from live_server import KEY, http_get, http_post, serving
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 
@@ -192,12 +191,9 @@ async def test_a_channel_that_never_opens_is_given_up_within_seconds() -> None:
             await caller.close()
 
 
-async def test_a_peer_that_connects_and_opens_another_channel_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(calls, "SETUP_S", 1.0)
+async def test_a_peer_that_connects_and_opens_another_channel_is_given_up() -> None:
     caller = PeerCaller(channel="my-events")
-    async with serving(on_loopback(max_sessions=1)) as base_url:
+    async with serving(on_loopback(max_sessions=1), setup_s=1.0) as base_url:
         try:
             offer = (await caller.offer()).encode()
             await caller.take(*await http_post(base_url + "/realtime/calls", offer, headers=SDP))

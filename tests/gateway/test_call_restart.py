@@ -55,7 +55,10 @@ async def until_free(base_url: str) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Consent that runs out within a second and a half instead of twelve."""
+    """Consent that runs out within a second and a half instead of twelve.
+
+    aioice takes these from its module and from nowhere else.
+    """
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
 

@@ -1,17 +1,19 @@
 """The setting `delegate`: it wraps whatever engine there is, or says why it cannot."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from duologue.config import ServerConfig
 from duologue.core.talk import Ask
 from duologue.engines.delegation.engine import DelegatingEngine
 from duologue.engines.delegation.heard import hearing
 from duologue.engines.remote.chat_mind import ChatMind
 from duologue.engines.scripted import Script, ScriptedEngine, ScriptedTranscriber
 from duologue.errors import ConfigFault
-from duologue.gateway import compose as root
-from duologue.gateway.compose import compose
+from duologue.gateway.compose import Parts, compose
+from duologue.gateway.compose_delegation import compose_delegation
 from duologue.remote.server import RemoteServer
 from duologue.runtime.ports import Traits
 from live_server import http_get, scripted, serving
@@ -63,21 +65,21 @@ async def test_what_is_no_address_of_a_model_is_refused_by_name(setting: str) ->
 
 @pytest.mark.parametrize("traits", [Traits(tools=False), Traits(duplex=True)])
 async def test_an_engine_that_cannot_ask_is_refused_and_closed(
-    traits: Traits, monkeypatch: pytest.MonkeyPatch
+    traits: Traits,
 ) -> None:
     closed: list[str] = []
 
     class Other(ScriptedEngine):
-        def __init__(self, script: Script) -> None:
-            super().__init__(script)
-            self.traits = traits
-
         async def aclose(self) -> None:
             closed.append("engine")
 
-    monkeypatch.setattr(root, "ScriptedEngine", Other)
+    async def other_parts(config: ServerConfig) -> Parts:
+        engine = Other(Script())
+        engine.traits = traits
+        return dataclasses.replace(await compose(scripted()), engine=engine)
+
     with pytest.raises(ConfigFault, match="^delegate: "):
-        await compose(scripted(delegate=NOWHERE))
+        await compose_delegation(scripted(delegate=NOWHERE), other_parts)
     assert closed == ["engine"]
 
 

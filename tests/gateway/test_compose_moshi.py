@@ -4,8 +4,7 @@ import pytest
 
 from duologue.config import ServerConfig, load
 from duologue.errors import ConfigFault
-from duologue.gateway import compose_moshi
-from duologue.gateway.compose import compose
+from duologue.gateway.compose_moshi import compose_moshi
 from duologue.gateway.provision import provide, specs
 from duologue.models import Store
 
@@ -36,7 +35,6 @@ def test_a_device_is_one_of_three() -> None:
         load(environ={}, flags={"device": "tpu"})
 
 
-async def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compose_moshi, "NEEDED", ("no_such_torch", "msgspec"))
+async def test_without_the_extra_it_is_named() -> None:
     with pytest.raises(ConfigFault, match=r"needs no_such_torch, .* 'duologue\[moshi\]'"):
-        await compose(ServerConfig(engine="moshi"))
+        await compose_moshi(ServerConfig(engine="moshi"), needed=("no_such_torch", "msgspec"))

@@ -16,7 +16,7 @@ the first request and ends every session with close code 1001 before it frees th
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from duologue.errors import ConfigFault, EngineBusy, Refusal
 from duologue.gateway.audio_routes import AudioRoutes
 from duologue.gateway.auth import Doorkeeper, Passage
 from duologue.gateway.beta_routes import BetaRoutes
-from duologue.gateway.calls import Calls
+from duologue.gateway.calls import SETUP_S, Calls
 from duologue.gateway.client_secrets import ClientSecrets
 from duologue.gateway.compose import Parts, compose
 from duologue.gateway.faults import (
@@ -64,15 +64,24 @@ CLOSING_PATIENCE_S = 5.0
 
 
 Clock = Callable[[], float]
+MakeParts = Callable[[ServerConfig], Awaitable[Parts]]
 
 wall_clock: Clock = time.time  # noqa: TID251 - this is the composition root
 """Unix seconds: what the wire says about expiry. Deadlines go by the monotonic clock."""
 
 
-def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
-    """The app of one server; there must be an `api_key` or a `keys_file`. Raises `ConfigFault`."""
+def create_app(
+    config: ServerConfig,
+    clock: Clock = wall_clock,
+    make_parts: MakeParts = compose,
+    setup_s: float = SETUP_S,
+) -> Starlette:
+    """The app of one server; there must be an `api_key` or a `keys_file`. Raises `ConfigFault`.
+
+    `make_parts` loads what the settings ask for, `setup_s` is how long a call may take to connect.
+    """
     origins = Origins(config.allowed_origins)
-    gateway = Gateway(config, origins, clock)
+    gateway = Gateway(config, origins, clock, make_parts, setup_s)
     app = Starlette(
         routes=[
             Route("/", gateway.front_page),
@@ -119,7 +128,14 @@ def create_app(config: ServerConfig, clock: Clock = wall_clock) -> Starlette:
 class Gateway:
     """The routes of one server and what they share while it runs."""
 
-    def __init__(self, config: ServerConfig, origins: Origins, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        origins: Origins,
+        clock: Clock,
+        make_parts: MakeParts,
+        setup_s: float,
+    ) -> None:
         self._config = config
         self._origins = origins
         self._key_source = KeySource(config)
@@ -127,6 +143,8 @@ class Gateway:
         self._prompt_files = followed_prompts(Path(directory).expanduser()) if directory else None
         self._prompts = self._prompt_files.load() if self._prompt_files else {}
         self._clock = clock
+        self._make_parts = make_parts
+        self._setup_s = setup_s
         self._sessions = Sessions(config.max_sessions, config.max_listening_sessions)
         self._start: SessionStart | None = None
         self._door: Doorkeeper | None = None
@@ -142,7 +160,7 @@ class Gateway:
         """Weights in, sessions, weights out."""
         _make_directory("record_dir", self._config.record_dir)
         _make_directory("trace_dir", self._config.trace_dir)
-        parts = await compose(self._config)
+        parts = await self._make_parts(self._config)
         try:
             _check_voice(self._config.voice, parts.engine.traits.voices)
             calls = self._open(parts)
@@ -193,7 +211,7 @@ class Gateway:
         self._beta_routes = BetaRoutes(
             door, client_secrets, strict=strict, refuses=config.beta == "refuse"
         )
-        self._calls = calls = Calls(config, door, start, parts, self._sessions)
+        self._calls = calls = Calls(config, door, start, parts, self._sessions, self._setup_s)
         self._realtime = Realtime(config, door, start, parts, self._sessions, calls)
         self._audio_routes = AudioRoutes(door, parts.transcriber, parts.mouth, strict=strict)
         self._door = door

@@ -95,8 +95,10 @@ class Calls:
         start: SessionStart,
         parts: Parts,
         sessions: Sessions,
+        setup_s: float = SETUP_S,
     ) -> None:
         self._config = config
+        self._setup_s = setup_s
         self._door = door
         self._start = start
         self._parts = parts
@@ -305,7 +307,7 @@ class Calls:
 
     async def _converse(self, call: Call, runner: Runner, ask: _Ask, media: Media) -> None:
         with self._sessions.running(runner, ask.passage.key):
-            if not await connected(call.peer, SETUP_S):
+            if not await connected(call.peer, self._setup_s):
                 logger.info("call %s: the peer did not connect", call.id)
                 runner.disconnect()
                 await runner.run()  # gives back what it was made with

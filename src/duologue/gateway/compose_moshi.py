@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 NEEDED = ("torch", "transformers")
 
 
-async def compose_moshi(config: ServerConfig) -> Parts:
+async def compose_moshi(config: ServerConfig, needed: tuple[str, ...] = NEEDED) -> Parts:
     """Load the model and the ears, off the event loop. Raises `ConfigFault`, `ModelFault`."""
-    check_installed()
+    check_installed(needed)
     engine = await asyncio.to_thread(moshi_engine, config)
     try:
         names = transcription_names(config)
@@ -46,9 +46,9 @@ async def compose_moshi(config: ServerConfig) -> Parts:
     )
 
 
-def check_installed() -> None:
+def check_installed(needed: tuple[str, ...] = NEEDED) -> None:
     """Raises `ConfigFault` where the optional extra is missing."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigFault(
             f"engine: moshi needs {' and '.join(missing)}, which an optional extra brings: "

@@ -20,8 +20,10 @@ from starlette.applications import Starlette
 
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
-from duologue.gateway.app import Clock, create_app, wall_clock
+from duologue.gateway.app import Clock, MakeParts, create_app, wall_clock
 from duologue.gateway.auth import generate_key
+from duologue.gateway.calls import SETUP_S
+from duologue.gateway.compose import compose
 from duologue.gateway.tls import tls_context
 from duologue.gateway.web_socket import WebSocketProtocol
 
@@ -53,17 +55,23 @@ class Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(config: ServerConfig, clock: Clock = wall_clock) -> AsyncIterator[str]:
+async def serving(
+    config: ServerConfig,
+    clock: Clock = wall_clock,
+    make_parts: MakeParts = compose,
+    setup_s: float = SETUP_S,
+) -> AsyncIterator[str]:
     """A server that takes calls inside the block; gives its base URL, `http://host:port/v1`.
 
     With a certificate it is `https`. `clock` gives Unix seconds: what the wire says of expiry.
+    `make_parts` and `setup_s` are those of `create_app`.
     Raises `ConfigFault` (the port, a setting) or `ModelFault`. At the end of the block every
     session is closed with 1001 and the weights are freed.
     """
     context = tls_context(config)
     scheme = "https" if context else "http"
     with _bound(config.host, config.port) as listener:
-        app = create_app(config, clock)
+        app = create_app(config, clock, make_parts, setup_s)
         settings = _uvicorn_config(app, config, context)
         async with app.router.lifespan_context(app), _listening(app, settings, listener):
             yield f"{scheme}://{_address(listener)}/v1"
