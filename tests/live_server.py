@@ -5,6 +5,7 @@ async with serving(scripted()) as base_url, call(base_url) as client:
 """
 
 import asyncio
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -27,8 +28,10 @@ __all__ = [
     "front",
     "http_get",
     "http_post",
+    "open_sessions",
     "scripted",
     "serving",
+    "until_free",
     "ws_url",
 ]
 
@@ -88,6 +91,22 @@ class Caller:
 
     async def send(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
+
+    async def append(self, pcm: bytes, kind: str = "input_audio_buffer.append") -> None:
+        """Send sound, all at once, in pieces of 200 ms."""
+        for start in range(0, len(pcm), 9_600):
+            await self.send(kind, audio=base64.b64encode(pcm[start : start + 9_600]).decode())
+
+    async def say(self, text: str) -> None:
+        """Send what the user says, in writing."""
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "user", "content": content}
+        await self.send("conversation.item.create", item=item)
+
+    async def ask(self, text: str) -> None:
+        """Say something and ask for the answer."""
+        await self.say(text)
+        await self.send("response.create")
 
     async def receive(self) -> dict[str, Any]:
         """The next event; every one must be valid for the official clients."""
@@ -151,6 +170,20 @@ async def http_post(
     given |= {"Content-Type": "application/json", **(headers or {})}
     request = urllib.request.Request(url, data=data, headers=given, method="POST")
     return await asyncio.to_thread(_fetch, request)
+
+
+async def open_sessions(base_url: str) -> int:
+    """How many conversations the server has."""
+    _, _, health = await http_get(base_url.removesuffix("/v1") + "/healthz")
+    count: int = health["sessions"]["open"]
+    return count
+
+
+async def until_free(base_url: str, patience_s: float = 20, *, but: int = 0) -> None:
+    """Until the server has no conversation, `but` so many; it tells nobody, so it is asked."""
+    async with asyncio.timeout(patience_s):
+        while await open_sessions(base_url) > but:
+            pass
 
 
 def _fetch(request: urllib.request.Request) -> tuple[int, dict[str, str], Any]:

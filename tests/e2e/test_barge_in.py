@@ -13,6 +13,7 @@ import pytest
 from agents.realtime import RealtimeAgent, RealtimeRunner
 
 from duologue.config import ServerConfig
+from e2e.microphone import paced
 from e2e.stock_clients import run_node
 from live_server import KEY, serving, ws_url
 from recordings import recording
@@ -50,12 +51,12 @@ async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
         }
         session = await RealtimeRunner(agent).run(model_config=model_config)
         async with session, asyncio.TaskGroup() as tasks, asyncio.timeout(120):
-            asking = tasks.create_task(speak(session, QUESTION))
+            asking = tasks.create_task(paced(QUESTION, session.send_audio))
             async for event in session:
                 assert event.type != "error", event
                 kinds.append(event.type)
                 if event.type == "audio" and kinds.count("audio") == 1:
-                    tasks.create_task(speak(session, INTERRUPTION, after=asking))
+                    tasks.create_task(interrupt(session, asking))
                 raw = server_event(event)
                 if raw.get("type") == "conversation.item.truncated":
                     truncated.append(raw)
@@ -107,16 +108,10 @@ def _only_the_heard_words_are_left(
     assert len(kept.split()) <= audio_end_ms / 1000 * 6  # nobody says more words in that time
 
 
-async def speak(session: Any, pcm: bytes, after: asyncio.Task[None] | None = None) -> None:
-    """In real time, as a microphone does; there is one, so `after` what it still says."""
-    if after is not None:
-        await after
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    for start in range(0, len(pcm), 960):
-        await session.send_audio(pcm[start : start + 960])
-        due += 0.02
-        await asyncio.sleep(max(0.0, due - loop.time()))
+async def interrupt(session: Any, asking: asyncio.Task[None]) -> None:
+    """There is one microphone: it says first what it still has to say."""
+    await asking
+    await paced(INTERRUPTION, session.send_audio)
 
 
 def server_event(event: Any) -> dict[str, Any]:

@@ -48,12 +48,6 @@ def behind(**settings: Any) -> Any:
     return serving(scripted(**{"api_key": UPSTREAM_KEY, **settings}))
 
 
-async def say(client: Caller, text: str) -> None:
-    content = [{"type": "input_text", "text": text}]
-    item = {"type": "message", "role": "user", "content": content}
-    await client.send("conversation.item.create", item=item)
-
-
 async def ask(client: Caller, **response: Any) -> dict[str, Any]:
     await client.send("response.create", response={"output_modalities": ["text"], **response})
     return (await client.next("response.done"))["response"]  # type: ignore[no-any-return]
@@ -134,13 +128,13 @@ CUT = "conversation.item.truncate"
 async def test_a_text_that_was_interrupted_is_replaced_by_what_came_of_it(tmp_path: Path) -> None:
     async with behind(script=PACED, record_dir=str(tmp_path)) as upstream:
         async with serving(front(ws_url(upstream, ""))) as base_url, call(base_url) as client:
-            await say(client, "the weather")
+            await client.say("the weather")
             await client.send("response.create", response={"output_modalities": ["text"]})
             for _ in range(3):
                 await client.next("response.output_text.delta")
             await client.send("response.cancel")
             item = (await client.next("response.done"))["response"]["output"][0]
-            await say(client, "Well?")
+            await client.say("Well?")
             assert (await ask(client))["status"] == "completed"
     assert Tape(tmp_path).item(item["id"]).content[0].text == item["content"][0]["text"]
 
@@ -175,9 +169,9 @@ async def test_an_image_and_an_out_of_band_context_reach_the_one_behind(tmp_path
 async def test_usage_is_that_of_the_one_behind() -> None:
     async with behind() as upstream, serving(front(ws_url(upstream, ""))) as base_url:
         async with call(base_url) as client:
-            await say(client, "one two three")
+            await client.say("one two three")
             first = (await ask(client))["usage"]
-            await say(client, "four")
+            await client.say("four")
             second = (await ask(client))["usage"]
     assert first["input_tokens"] == 3 and first["output_token_details"]["text_tokens"] == 5
     assert second["input_tokens"] == 3 + 5 + 1
@@ -211,7 +205,7 @@ async def test_a_session_behind_that_expired_is_opened_again_with_its_history(
             assert spoken["output"][0]["content"][0]["transcript"] == "So Hello there."
             words, statuses = 2 + 3, []
             while len(os.listdir(tmp_path)) < 2:
-                await say(client, "one")
+                await client.say("one")
                 done = await ask(client)
                 statuses.append(done["status"])
                 words += 1
@@ -228,7 +222,7 @@ async def test_an_upstream_that_dies_fails_the_reply_and_works_again_when_it_is_
         port = free.getsockname()[1]
     address = f"ws://127.0.0.1:{port}/v1/realtime"
     async with serving(front(address)) as base_url, call(base_url) as client:
-        await say(client, "the weather")
+        await client.say("the weather")
         absent = await ask(client)
         assert absent["status"] == "failed"
         assert "cannot be reached" in absent["status_details"]["error"]["message"]
@@ -240,7 +234,7 @@ async def test_an_upstream_that_dies_fails_the_reply_and_works_again_when_it_is_
         assert died["status"] == "failed"
         assert died["output"][0]["content"][0]["transcript"].startswith("It is")
         async with behind(port=port):
-            await say(client, "Are you back?")
+            await client.say("Are you back?")
             back = await ask(client)
             assert back["output"][0]["content"][0]["text"] == "You said: Are you back?"
             words = len("the weather".split()) + len("Are you back?".split())
@@ -318,7 +312,7 @@ async def test_every_setting_of_a_session_and_a_response_is_said_to_the_one_behi
                 "audio": {"output": {"speed": 1.25}},
             }
             await client.send("session.update", session={"type": "realtime", **session})
-            await say(client, "one")
+            await client.say("one")
             await ask(client, parallel_tool_calls=True, reasoning={"effort": "high"})
             again = {"type": "realtime", "parallel_tool_calls": True}
             await client.send("session.update", session=again)

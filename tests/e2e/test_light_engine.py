@@ -13,7 +13,7 @@ from openai.types.responses import ToolChoiceFunction
 
 from duologue.config import ServerConfig
 from e2e.microphone import speak
-from live_server import KEY, http_get, serving, ws_url
+from live_server import KEY, serving, until_free, ws_url
 from pictures import data_uri, drawn, file
 from recordings import recording
 from weights import weights
@@ -216,11 +216,6 @@ async def test_the_default_model_answers_from_an_image_and_says_that_it_cannot_s
         assert "passport" in await ask(page, "What do I need to bring?")
         for question in ("What animal is in this picture?", "What colour is the car?"):
             assert "can't see" in await ask(blank, question)
-
-
-async def until_free(base_url: str) -> None:
-    while (await http_get(base_url.removesuffix("/v1") + "/healthz"))[2]["sessions"]["open"]:
-        pass
 
 
 async def test_the_agents_sdk_talks_with_it_turn_after_turn(serve_weights: Any) -> None:

@@ -1,13 +1,14 @@
 """A real full-duplex model with random weights behind the whole server, over a real socket."""
 
 import asyncio
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from typing import Any
 
 import numpy as np
 import pytest
 
 from duologue.config import ServerConfig
+from e2e.microphone import paced
 from live_server import KEY, call, serving
 from random_weights import skip_module_without_torch
 
@@ -37,16 +38,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ServerConfig:
     )
 
 
-async def speak(client: Any, seconds: float, loud: int) -> None:
-    """A line in real time."""
+def noise(seconds: float, loud: int) -> bytes:
     draw = np.random.default_rng(1)
-    clock = asyncio.get_running_loop()
-    due_s = clock.time()
-    for _ in range(int(seconds * 1000 / CHUNK_MS)):
-        pcm = (draw.normal(size=CHUNK_SAMPLES) * loud).astype("<i2").tobytes()
-        await client.send("input_audio_buffer.append", audio=b64encode(pcm).decode())
-        due_s += CHUNK_MS / 1000
-        await asyncio.sleep(max(0.0, due_s - clock.time()))
+    return (draw.normal(size=int(seconds * 24_000)) * loud).astype("<i2").tobytes()
 
 
 async def test_it_talks_while_it_is_talked_to_and_can_be_silenced(config: ServerConfig) -> None:
@@ -58,7 +52,7 @@ async def test_it_talks_while_it_is_talked_to_and_can_be_silenced(config: Server
             "session.update", session={"type": "realtime", "instructions": "Be brief."}
         )
         await client.next("session.updated")
-        line = asyncio.ensure_future(speak(client, 30, 3000))
+        line = asyncio.ensure_future(paced(noise(30, 3000), client.append, CHUNK_MS))
         seen: list[dict[str, Any]] = []
         while sum(event["type"] == "response.output_audio.delta" for event in seen) < 12:
             seen.append(await client.receive())

@@ -15,6 +15,7 @@ import xllamacpp
 from openai import AsyncOpenAI
 
 from duologue.config import ServerConfig
+from e2e.microphone import append
 from live_server import KEY, serving
 from oracle import validate_server_event
 from recordings import recording
@@ -59,12 +60,6 @@ def composed(llm: str, **settings: Any) -> ServerConfig:
     return ServerConfig(engine="light", profile="small", port=0, api_key=KEY, **given)
 
 
-async def speak(connection: Any, pcm: bytes) -> None:
-    for start in range(0, len(pcm), 9600):
-        audio = base64.b64encode(pcm[start : start + 9600]).decode()
-        await connection.input_audio_buffer.append(audio=audio)
-
-
 async def until(connection: Any, kind: str) -> list[Any]:
     """The events up to the next of a kind; all of them valid, none an error."""
     seen = []
@@ -89,7 +84,7 @@ async def test_a_spoken_turn_is_answered_by_a_llama_cpp_server_in_our_voice() ->
     async with llama_server() as llm, serving(composed(llm)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
-            await speak(connection, recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
+            await append(connection, recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
             seen = await until(connection, "response.done")
             response = seen[-1].response
             assert response.status == "completed", response.status_details

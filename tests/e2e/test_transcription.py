@@ -1,7 +1,6 @@
 """Real speech through real weights in a transcription session, and at the translation's door."""
 
 import asyncio
-import base64
 import json
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from duologue.config import ServerConfig
+from e2e.microphone import paced
 from live_server import KEY, Caller, call, serving, ws_url
 from oracle import validate_server_event
 from recordings import recording
@@ -19,14 +19,7 @@ NAME = "conversation.item.input_audio_transcription"
 
 
 async def speak(client: Caller, pcm: bytes) -> None:
-    """In real time, as a microphone does."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    for start in range(0, len(pcm), 4_800):
-        audio = base64.b64encode(pcm[start : start + 4_800]).decode()
-        await client.send("input_audio_buffer.append", audio=audio)
-        due += 0.1
-        await asyncio.sleep(max(0.0, due - loop.time()))
+    await paced(pcm, client.append, frame_ms=100)
     await client.send("input_audio_buffer.commit")
 
 

@@ -4,12 +4,12 @@ A spoken question, a function call and its late answer, speech into the reply, t
 heard words and the reply to the interruption. The server is `scripted` with `SCRIPT`.
 """
 
-import base64
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from duologue.engines.scripted import tone
+from e2e.microphone import append
 
 SCRIPT = """
 transcripts = ["What is the weather in Paris?", "Stop."]
@@ -32,15 +32,9 @@ TOOL: Any = {
 }
 
 
-async def speak(connection: Any, pcm: bytes) -> None:
-    for start in range(0, len(pcm), 960):
-        audio = base64.b64encode(pcm[start : start + 960]).decode()
-        await connection.input_audio_buffer.append(audio=audio)
-
-
 async def converse(connection: Any, heard: Callable[[Any], Awaitable[Any]]) -> list[Any]:
     """Talk over a connection whose session has `TOOL`; every event that `heard` gave."""
-    await speak(connection, SILENCE + tone(800) + SILENCE)
+    await append(connection, SILENCE + tone(800) + SILENCE)
     seen: list[Any] = []
     responses: list[Any] = []
     kept = None
@@ -56,7 +50,7 @@ async def converse(connection: Any, heard: Callable[[Any], Awaitable[Any]]) -> l
                     item_id=event.response.output[0].id, content_index=0, audio_end_ms=240
                 )
         if event.type.endswith("audio.delta") and len(responses) == 1:
-            await speak(connection, tone(400) + SILENCE)
+            await append(connection, tone(400) + SILENCE)
         if event.type == "conversation.item.truncated":
             await connection.conversation.item.retrieve(item_id=event.item_id)
         if event.type == "conversation.item.retrieved":

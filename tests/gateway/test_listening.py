@@ -34,11 +34,6 @@ def base64_of(pcm: bytes) -> str:
     return base64.b64encode(pcm).decode()
 
 
-async def speak(client: Caller, pcm: bytes, kind: str = "input_audio_buffer.append") -> None:
-    for start in range(0, len(pcm), 9_600):
-        await client.send(kind, audio=base64_of(pcm[start : start + 9_600]))
-
-
 async def until(client: Caller, kind: str) -> list[dict[str, Any]]:
     """Events up to the first of a type, each valid for the SDK."""
     events = []
@@ -70,7 +65,7 @@ async def test_an_intent_is_enough_for_transcripts_of_what_is_said(base_url: str
     async with call(base_url, "intent=transcription") as client:
         (created,) = await until(client, "session.created")
         assert created["session"]["object"] == "realtime.transcription_session"
-        await speak(client, SPEECH + SILENCE)
+        await client.append(SPEECH + SILENCE)
         events = await until(client, f"{NAME}.completed")
         types = [event["type"] for event in events]
         order = [name for name in types if not name.endswith(".delta")]
@@ -132,11 +127,11 @@ async def test_log_probabilities_are_sent_where_included(base_url: str) -> None:
             },
         )
         await until(client, "session.updated")
-        await speak(client, SPEECH)
+        await client.append(SPEECH)
         await client.send("input_audio_buffer.commit")
         completed = (await until(client, f"{NAME}.completed"))[-1]
         assert "".join(one["token"] for one in completed["logprobs"]) == completed["transcript"]
-        await speak(client, SILENCE)
+        await client.append(SILENCE)
         await client.send("input_audio_buffer.commit")
         events = await until(client, f"{NAME}.completed")
         assert events[-1]["transcript"] == "" and events[-1]["logprobs"] == []
@@ -286,8 +281,8 @@ async def test_client_secrets_open_the_kind_of_session_they_are_bound_to(base_ur
 
 async def test_a_listening_session_leaves_nothing_behind(base_url: str) -> None:
     async with translating(base_url) as client, call(base_url, "intent=transcription") as other:
-        await speak(client, SPEECH, "session.input_audio_buffer.append")
-        await speak(other, SPEECH)
+        await client.append(SPEECH, "session.input_audio_buffer.append")
+        await other.append(SPEECH)
     async with asyncio.timeout(5):
         while True:
             _, _, health = await http_get(base_url.removesuffix("/v1") + "/healthz")
@@ -305,7 +300,7 @@ async def test_telephone_sound_is_written_down(base_url: str, law: g711.Law) -> 
         )
         (updated,) = await until(client, "session.updated")
         assert updated["session"]["audio"]["input"]["format"] == wanted["format"]
-        await speak(client, g711.encode(SPEECH + SILENCE, law))
+        await client.append(g711.encode(SPEECH + SILENCE, law))
         events = await until(client, f"{NAME}.completed")
         assert events[-1]["transcript"] == "How many ounces are in a pound?"
         # 2 s of speech, 400 ms of silence and what a window adds
@@ -327,7 +322,7 @@ async def test_what_is_transcribed_is_cleaned_first(base_url: str) -> None:
                 "session.update", session={"type": "transcription", "audio": {"input": wanted}}
             )
             await until(client, "session.updated")
-            await speak(client, hiss)
+            await client.append(hiss)
             await client.send("input_audio_buffer.commit")
             item_id = (await until(client, "conversation.item.done"))[-1]["item"]["id"]
             await client.send("conversation.item.retrieve", item_id=item_id)
@@ -379,7 +374,7 @@ async def test_a_beta_client_is_told_of_its_transcription_session_in_its_own_wor
         assert updated["session"]["turn_detection"] is None
         for event in (created, updated):
             validate_beta_event(json.dumps(event))
-        await speak(client, SPEECH)
+        await client.append(SPEECH)
         await client.send("input_audio_buffer.commit")
         completed = await client.next(f"{NAME}.completed")
         assert completed["transcript"] == "How many ounces are in a pound?"
