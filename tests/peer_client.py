@@ -6,7 +6,7 @@ async with serving(on_loopback()) as base_url, dial(base_url) as caller:
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
@@ -103,6 +103,7 @@ class PeerCaller:
         self.heard: list[tuple[float, float]] = []
         """When each frame came, and how loud it was."""
         self.closed = asyncio.Event()
+        self._hears = asyncio.Event()
         self._judge = Judge()
         self._messages: asyncio.Queue[str] = asyncio.Queue()
         self._listening: asyncio.Task[None] | None = None
@@ -110,7 +111,11 @@ class PeerCaller:
         self.channel.on("close", self.closed.set)
         self.connection.on("connectionstatechange", self._look)
         sender = self.connection.addTrack(self.microphone)
-        self.route = Route(sender.transport.transport, policy.connection, grace_s=60)
+        self.switched = asyncio.Event()
+        """The call has gone over to another way."""
+        self.route = Route(
+            sender.transport.transport, policy.connection, grace_s=60, held=self._told_of_way
+        )
         self.connection.on("track", self._listen)
 
     async def offer(self) -> str:
@@ -179,10 +184,20 @@ class PeerCaller:
         """Seconds of loud sound heard so far."""
         return sum(0.02 for _, loudness in self.heard if loudness > LOUD)
 
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Until something is true of what was heard."""
+        while not true():
+            self._hears.clear()
+            await self._hears.wait()
+
     async def close(self) -> None:
         await self.connection.close()
         if self._listening is not None:
             self._listening.cancel()
+
+    def _told_of_way(self, is_held: bool) -> None:
+        if not is_held:
+            self.switched.set()
 
     def _look(self) -> None:
         if self.connection.connectionState in ("closed", "failed"):
@@ -198,6 +213,7 @@ class PeerCaller:
                 frame = await track.recv()
                 assert isinstance(frame, av.AudioFrame)
                 self.heard.append((loop.time(), float(np.abs(frame.to_ndarray()).mean())))
+                self._hears.set()
         except MediaStreamError:
             pass
 

@@ -192,6 +192,7 @@ async def reconnect(session: Any, report: dict[str, Any]) -> None:
 
 
 async def speak(session: Any, pcm: bytes) -> None:
+    """In real time, as a microphone does."""
     for start in range(0, len(pcm), FRAME_BYTES):
         push(session, pcm[start : start + FRAME_BYTES])
         await asyncio.sleep(0.02)

@@ -64,6 +64,7 @@ class Microphone(BaseInputTransport):
         await self.set_transport_ready(frame)
 
     async def say(self, pcm: bytes, *, frame_s: float = 0.0) -> None:
+        """A frame every `frame_s`: as a microphone, in real time, or all at once."""
         for start in range(0, len(pcm), FRAME_BYTES):
             part = pcm[start : start + FRAME_BYTES]
             await self.push_audio_frame(InputAudioRawFrame(part, RATE_HZ, 1))

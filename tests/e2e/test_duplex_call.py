@@ -4,7 +4,6 @@ In a call the server plays: what the caller heard is measured, and the model is 
 """
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,12 @@ replies = [{{ when = "weather", text = "{LONG}" }}, {{ text = "Fine." }}]
 """
 
 
-async def until(check: Callable[[], bool]) -> None:
-    while not check():  # noqa: ASYNC110 - the peer tells nobody of what it hears
-        await asyncio.sleep(0.01)
-
-
 async def barge_in(caller: PeerCaller) -> dict[str, Any]:
     """A turn, and another in the middle of its answer; returns what was cut off."""
     await caller.next("session.created")
     caller.microphone.say(voice_like(0.8))
     started = await caller.next("output_audio_buffer.started")
-    await until(lambda: caller.loud_s() > 1.0)
+    await caller.until(lambda: caller.loud_s() > 1.0)
     caller.microphone.say(voice_like(0.5))
     cut = await caller.next("conversation.item.truncated")
     kinds = caller.kinds()
@@ -71,7 +65,7 @@ async def converse(caller: PeerCaller) -> dict[str, Any]:
     assert interrupted["status_details"]["reason"] == "turn_detected"
     assert last["status"] == "completed"
     assert last["output"][0]["content"][0]["transcript"] == "Fine."
-    await until(lambda: caller.loud_s() > loud_s + 0.15)
+    await caller.until(lambda: caller.loud_s() > loud_s + 0.15)
     assert caller.kinds().count("input_audio_buffer.committed") == 2
     return cut
 

@@ -13,6 +13,7 @@ from duologue.engines.scripted import tone
 from e2e.chromium import behind_nat, chromium, give_microphone, overhear, say
 from e2e.router import Router, routed
 from live_server import scripted, serving
+from waiting import logged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -55,13 +56,6 @@ async def ask(page: Page, turn: int, question: str, answer: str) -> None:
     await expect(reply).to_contain_text(re.compile(r"answered after \d\.\d\d s"), timeout=20_000)
 
 
-async def until(caplog: pytest.LogCaptureFixture, message: str) -> None:
-    """Until the server has logged it."""
-    async with asyncio.timeout(30):
-        while message not in caplog.text:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-
-
 async def restarts(page: Page) -> list[str]:
     """Where the page has sent restarts of its call."""
     names: list[str] = await page.evaluate(
@@ -88,10 +82,12 @@ async def test_another_network_after_a_long_outage_carries_the_same_call(
     caplog.set_level(logging.INFO, "duologue.transports.webrtc")
     async with talking() as (page, router, browser):
         await browser.set_offline(True)
-        router.cut()
         alert = page.get_by_role("alert")
-        await expect(alert).to_contain_text("connecting again", timeout=30_000)
-        await until(caplog, "no way to the peer")  # and the browser's side has failed long since
+        with logged("no way to the peer") as lost:
+            router.cut()
+            await expect(alert).to_contain_text("connecting again", timeout=30_000)
+            async with asyncio.timeout(30):
+                await lost.wait()  # the browser's side failed long before
         router.move()
         router.mend()
         await browser.set_offline(False)

@@ -11,6 +11,7 @@ from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Began, Call, Done, Floor, Item, LiveEvent, Part, Say, Tool
 from duologue.engines.scripted import Script, ScriptedCall, ScriptedReply, tone
 from duologue.engines.scripted_live import ScriptedLiveEngine, ScriptedLiveTalk
+from waiting import started
 
 SCRIPT = Script(
     replies=(
@@ -128,8 +129,7 @@ async def test_what_it_cannot_keep_up_with_falls_and_counts(
 async def test_live_ends_with_the_talk() -> None:
     engine = ScriptedLiveEngine(SCRIPT)
     talk = cast(ScriptedLiveTalk, await engine.open(Ask()))
-    ended = asyncio.create_task(_all(talk))
-    await asyncio.sleep(0)
+    ended = await started(_all(talk))
     await talk.aclose()
     async with asyncio.timeout(1):
         assert await ended == []

@@ -14,18 +14,10 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
-from live_server import KEY, http_get, http_post, serving
+from live_server import KEY, http_post, serving, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 
 ANNA = "sk-anna-1"
-
-
-async def until_free(base_url: str, patience_s: float) -> None:
-    """Until the server has no session open."""
-    url = base_url.removesuffix("/v1") + "/healthz"
-    async with asyncio.timeout(patience_s):
-        while (await http_get(url))[2]["sessions"]["open"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 async def test_a_peer_that_closes_its_channel_ends_the_call() -> None:

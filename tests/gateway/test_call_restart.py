@@ -9,8 +9,9 @@ from typing import Any
 import aioice.ice
 import pytest
 
-from live_server import KEY, http_get, http_post, serving
+from live_server import KEY, http_post, open_sessions, serving, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
+from waiting import logged
 
 SCRIPT = """
 transcripts = ["What do you say?"]
@@ -38,19 +39,6 @@ async def restart(base_url: str, caller: PeerCaller, key: str = KEY) -> None:
     offer = (await caller.restart_offer()).encode()
     url = f"{base_url}/realtime/calls/{caller.call_id}/restart"
     await caller.take_restart(*await http_post(url, offer, key, headers=SDP))
-
-
-async def open_sessions(base_url: str) -> int:
-    url = base_url.removesuffix("/v1") + "/healthz"
-    count: int = (await http_get(url))[2]["sessions"]["open"]
-    return count
-
-
-async def until_free(base_url: str) -> None:
-    """Until the server has no session open."""
-    async with asyncio.timeout(10):
-        while await open_sessions(base_url):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -101,12 +89,11 @@ async def test_calls_are_restarted_again_and_again_and_leave_no_socket() -> None
         async with dial(base_url) as caller:
             await caller.next("session.created")
             for turn in range(4):  # with two ports, one must be given back each time
+                caller.switched.clear()
                 await restart(base_url, caller)
                 session = {"type": "realtime", "instructions": f"Network {turn}."}
                 async with asyncio.timeout(5):
-                    former = caller.route.current
-                    while caller.route.current is former:  # noqa: ASYNC110
-                        await asyncio.sleep(0.01)
+                    await caller.switched.wait()
                     await caller.send("session.update", session=session)
                     await caller.next("session.updated")
         await until_free(base_url)
@@ -136,9 +123,9 @@ async def test_a_call_that_asked_for_it_waits_for_its_client(
             await caller.send("response.create")
             async with asyncio.timeout(20):
                 await caller.next("output_audio_buffer.started")
-                caller.leave_network()
-                while "no way to the peer" not in caplog.text:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+                with logged("no way to the peer") as lost:
+                    caller.leave_network()
+                    await lost.wait()
                 assert await open_sessions(base_url) == 1
                 await restart(base_url, caller)
                 # What is told and said meanwhile comes then.

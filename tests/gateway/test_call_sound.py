@@ -38,6 +38,7 @@ async def test_packets_are_numbered_and_timed_without_a_gap_and_reported() -> No
         packets = list(notes.packets)
         (receiver,) = caller.connection.getReceivers()
         async with asyncio.timeout(5):  # a report comes within a second and a half
+            # aiortc tells nobody of a report; it can only be asked.
             while not (reports := await outbound(receiver)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     assert sum(packet.payload != SILENCE for packet in packets) >= 3 * 12

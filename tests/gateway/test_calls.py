@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from live_server import KEY, call, http_get, http_post, serving
+from live_server import KEY, call, http_post, serving, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 
 SCRIPT = """
@@ -119,7 +119,7 @@ async def test_an_interruption_stops_the_sound_and_tells_what_was_heard() -> Non
         caller.microphone.say(voice_like(0.6))
         async with asyncio.timeout(20):
             await caller.next("output_audio_buffer.started")
-            await until(lambda: caller.loud_s() > 1.0)
+            await caller.until(lambda: caller.loud_s() > 1.0)
             caller.microphone.say(voice_like(0.6))
             cut = await caller.next("conversation.item.truncated")
         heard_s = caller.loud_s()
@@ -143,13 +143,13 @@ async def test_the_client_clears_the_output() -> None:
         await caller.send("response.create")
         async with asyncio.timeout(20):
             started = await caller.next("output_audio_buffer.started")
-            await until(lambda: caller.loud_s() > 0.5)
+            await caller.until(lambda: caller.loud_s() > 0.5)
             await caller.send("output_audio_buffer.clear")
             cleared = await caller.next("output_audio_buffer.cleared")
             await caller.next("conversation.item.truncated")
             assert cleared["response_id"] == started["response_id"]
             count = len(caller.heard)
-            await until(lambda: len(caller.heard) > count + 25)
+            await caller.until(lambda: len(caller.heard) > count + 25)
         assert all(loudness < 500 for _, loudness in caller.heard[count + 15 :])
 
 
@@ -329,15 +329,3 @@ async def test_a_call_that_ends_gives_its_place_back() -> None:
 
 async def hang_up(base_url: str, call_id: str) -> tuple[int, dict[str, str], Any]:
     return await http_post(f"{base_url}/realtime/calls/{call_id}/hangup", b"", KEY)
-
-
-async def until_free(base_url: str) -> None:
-    """Until the server has no session open."""
-    while (await http_get(base_url.removesuffix("/v1") + "/healthz"))[2]["sessions"]["open"]:
-        pass
-
-
-async def until(condition: Any) -> None:
-    """Look again whenever 10 ms of the call have passed: what is heard rings no bell."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)

@@ -14,9 +14,9 @@ from duologue.errors import ConfigFault
 from duologue.gateway.app import create_app
 from duologue.gateway.keys import Keys, KeyTerms, own_key
 from duologue.gateway.keys_file import read_keys
-from followed_kit import logged
 from live_server import KEY, Caller, call, http_get, http_post, scripted, serving
 from oracle import validate_server_event
+from waiting import logged
 
 ANNA, BORIS = "sk-anna-1", "sk-boris-2"
 

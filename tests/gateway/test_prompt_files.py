@@ -12,9 +12,9 @@ from openai import AsyncOpenAI
 from duologue.core.prompts import PromptVersion
 from duologue.errors import ConfigFault
 from duologue.gateway.prompt_files import MOST_BYTES, read_prompts
-from followed_kit import logged
 from live_server import KEY, call, http_post, scripted, serving
 from oracle import validate_server_event
+from waiting import logged
 
 DESK = """
 instructions = "You answer the telephone of {{place}}."

@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import json
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,8 +23,9 @@ from duologue.engines.scripted import (
 from duologue.gateway.resumption import Resumption
 from duologue.runtime.runner import Runner
 from e2e.conftest import Serve
-from live_server import KEY, Caller, call, http_get, scripted, serving
+from live_server import KEY, Caller, call, open_sessions, scripted, serving, until_free
 from oracle import validate_server_event
+from waiting import logged
 
 ASK = "model=gpt-realtime&duologue_resume=1"
 WORDS = "one two three four five six seven eight nine ten eleven twelve"
@@ -67,25 +67,6 @@ def back(created: dict[str, Any], after: str | None = None) -> str:
     return f"model=gpt-realtime&duologue_resume={token}" + (f"&after={after}" if after else "")
 
 
-async def ask(client: Caller, text: str = "Count.") -> None:
-    content = [{"type": "input_text", "text": text}]
-    item = {"type": "message", "role": "user", "content": content}
-    await client.send("conversation.item.create", item=item)
-    await client.send("response.create")
-
-
-async def open_sessions(base_url: str) -> int:
-    _, _, body = await http_get(base_url.removesuffix("/v1") + "/healthz")
-    count: int = body["sessions"]["open"]
-    return count
-
-
-async def until_empty(base_url: str) -> None:
-    async with asyncio.timeout(20):
-        while await open_sessions(base_url):
-            pass
-
-
 async def refused(base_url: str, query: str, code: str) -> None:
     async with connection(base_url, query) as client:
         event = await client.receive()
@@ -117,7 +98,7 @@ def uncut() -> list[str]:
 
     async def play() -> list[str]:
         async with serving(scripted(script=SLOW)) as base_url, connection(base_url) as client:
-            await ask(client)
+            await client.ask("Count.")
             await client.next("response.done")
             return shape(client.events)
 
@@ -130,7 +111,7 @@ async def test_a_connection_cut_in_mid_response_goes_on_where_it_was(
 ) -> None:
     async with serve(scripted(script=SLOW)) as base_url:
         async with connection(base_url) as before:
-            await ask(before)
+            await before.ask("Count.")
             for _ in range(cut_at):
                 await before.receive()
             before.cut()
@@ -155,7 +136,7 @@ async def test_a_client_that_names_no_event_gets_what_had_not_left(serve: Serve)
     script = "replies = [{text = 'one two', first_delay_ms = 300}]"
     async with serve(scripted(script=script)) as base_url:
         async with connection(base_url) as before:
-            await ask(before)
+            await before.ask("Count.")
             await before.next("response.created")
             before.cut()  # all that was sent has been read
         async with connection(base_url, back(before.events[0])) as after:
@@ -170,7 +151,7 @@ async def test_settings_and_history_are_as_they_were(serve: Serve) -> None:
         await before.next("session.created")
         settings = {"type": "realtime", "instructions": "Be kind.", "output_modalities": ["text"]}
         await before.send("session.update", session=settings)
-        await ask(before, "Remember me.")
+        await before.ask("Remember me.")
         await before.next("response.done")
         before.cut()
         async with connection(base_url, back(before.events[0], before.ids[-1])) as after:
@@ -189,7 +170,7 @@ async def test_a_session_may_be_resumed_again_and_again(serve: Serve) -> None:
         for turn in range(6):
             async with connection(base_url, query) as client:
                 if turn == 0:
-                    await ask(client)
+                    await client.ask("Count.")
                 created = await client.receive()
                 for _ in range(3):
                     await client.receive()
@@ -207,12 +188,12 @@ async def test_a_session_may_be_resumed_again_and_again(serve: Serve) -> None:
 async def test_a_client_that_does_not_come_back_leaves_nothing_behind(serve: Serve) -> None:
     async with serve(scripted(script=SLOW, resume_grace_s=1, max_sessions=1)) as base_url:
         async with connection(base_url) as client:
-            await ask(client)
+            await client.ask("Count.")
             created = await client.next("session.created")
             client.cut()
         assert await open_sessions(base_url) == 1  # it waits, and takes up its place
         await refused(base_url, "model=gpt-realtime&duologue_resume=resume_x", REFUSED)
-        await until_empty(base_url)
+        await until_free(base_url)
         await refused(base_url, back(created), REFUSED)
         async with connection(base_url) as client:
             await client.next("session.created")
@@ -222,7 +203,7 @@ async def test_a_clean_close_ends_the_session_at_once(serve: Serve) -> None:
     async with serve(scripted(resume_grace_s=3600)) as base_url:
         async with connection(base_url) as client:
             created = await client.next("session.created")
-        await until_empty(base_url)
+        await until_free(base_url)
         await refused(base_url, back(created), REFUSED)
 
 
@@ -275,7 +256,7 @@ async def test_a_connection_not_known_to_be_dead_gives_way(serve: Serve) -> None
         async with connection(base_url, back(created)) as new:
             await new.next("session.created")
             assert (await old.closed())[0] == 1001
-            await ask(new, "Hello.")
+            await new.ask("Hello.")
             await new.next("response.done")
             assert await open_sessions(base_url) == 1
 
@@ -330,7 +311,7 @@ async def test_the_longest_life_of_a_session_ends_while_nobody_is_there(serve: S
         async with connection(base_url) as client:
             await client.next("session.created")
             client.cut()
-        await until_empty(base_url)
+        await until_free(base_url)
 
 
 async def test_a_reply_nobody_takes_is_bounded(serve: Serve) -> None:
@@ -338,10 +319,10 @@ async def test_a_reply_nobody_takes_is_bounded(serve: Serve) -> None:
     config = scripted(script=long, outbox_bytes=500_000, resume_grace_s=3600)
     async with serve(config) as base_url:
         async with connection(base_url) as client:
-            await ask(client)
+            await client.ask("Count.")
             await client.next("response.created")
             client.cut()
-        await until_empty(base_url)
+        await until_free(base_url)
 
 
 async def test_stopping_the_server_ends_sessions_that_wait(serve: Serve) -> None:
@@ -367,7 +348,7 @@ async def test_who_does_not_ask_or_may_not_have_it_gets_a_plain_session(
             session = (await client.next("session.created"))["session"]
             assert "resume" not in session["duologue"]
             client.cut()
-        await until_empty(base_url)
+        await until_free(base_url)
 
 
 async def test_a_stock_client_that_asks_for_it_does_not_notice(serve: Serve) -> None:
@@ -387,7 +368,7 @@ async def test_a_stock_client_that_asks_for_it_does_not_notice(serve: Serve) -> 
                 assert event.type != "error"
                 if event.type == "response.done":
                     break
-        await until_empty(base_url)
+        await until_free(base_url)
 
 
 async def test_sound_goes_on_being_heard_after_coming_back(serve: Serve) -> None:
@@ -395,11 +376,11 @@ async def test_sound_goes_on_being_heard_after_coming_back(serve: Serve) -> None
     async with serve(scripted(script=script)) as base_url:
         async with connection(base_url) as before:
             created = await before.next("session.created")
-            await speak(before, tone(300))
+            await before.append(tone(300))
             await before.next("input_audio_buffer.speech_started")
             before.cut()
         async with connection(base_url, back(created, before.ids[-1])) as after:
-            await speak(after, tone(300) + bytes(48_000))
+            await after.append(tone(300) + bytes(48_000))
             stopped = await after.next("input_audio_buffer.speech_stopped")
             # The clock of a session is its sound: what was not sent has not been.
             assert 600 < stopped["audio_end_ms"] < 1300
@@ -408,43 +389,17 @@ async def test_sound_goes_on_being_heard_after_coming_back(serve: Serve) -> None
             assert text == "You said: Good day."
 
 
-async def speak(client: Caller, pcm: bytes) -> None:
-    for start in range(0, len(pcm), 960):
-        audio = base64.b64encode(pcm[start : start + 960]).decode()
-        await client.send("input_audio_buffer.append", audio=audio)
-
-
-class GivenUp(logging.Handler):
-    """Set once the server has given up a client that takes nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.event = asyncio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "given up" in record.getMessage():
-            self.event.set()
-
-
-@pytest.fixture
-def given_up() -> Iterator[GivenUp]:
-    handler = GivenUp()
-    logger = logging.getLogger("duologue.transports.websocket")
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
-
-
 async def test_a_client_that_took_nothing_for_a_while_can_come_back_for_all_of_it(
-    given_up: GivenUp, serve: Serve
+    serve: Serve,
 ) -> None:
     words = "word " * 800  # 12 MB of audio deltas, more than sockets can hold
     config = scripted(script=f"replies = [{{text = '{words}'}}]", send_timeout_s=0.3)
     async with serve(config) as base_url:
         async with connection(base_url, max_queue=1, close_timeout=0.1) as before:
-            await ask(before)
-            await before.next("response.created")
-            await given_up.event.wait()
+            with logged("given up") as given_up:
+                await before.ask("Count.")
+                await before.next("response.created")
+                await given_up.wait()
             async with connection(base_url, back(before.events[0], before.ids[-1])) as after:
                 await after.next("response.done")
                 assert heard(before.events + after.events) == words.strip()
@@ -458,10 +413,10 @@ async def test_a_good_bye_in_the_middle_of_everything_ends_the_session(
     async with serve(scripted(script=script, resume_grace_s=3600)) as base_url:
         for _ in range(5):
             async with connection(base_url, max_queue=None) as client:
-                await ask(client)
+                await client.ask("Count.")
                 for number in range(100):  # what the server is busy with as the good-bye comes
                     change = {"type": "realtime", "instructions": f"{number}" * 1000}
                     await client.send("session.update", session=change)
                 for _ in range(deltas):
                     await client.next("response.output_audio.delta")
-        await until_empty(base_url)
+        await until_free(base_url)

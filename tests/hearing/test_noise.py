@@ -15,6 +15,7 @@ from duologue.hearing.noise import (
 )
 from duologue.runtime.ports import NoiseKind
 from recordings import recording
+from waiting import started
 
 VOICE = recording("06_af_nova.wav").pcm
 
@@ -145,8 +146,7 @@ async def test_a_stream_closed_in_the_middle_of_its_work_harms_nobody(
     reduction: DeepFilterReduction,
 ) -> None:
     stream, other = [await reduction.open("near_field", 1.0) for _ in range(2)]
-    working = asyncio.create_task(stream.clean(hiss(5.0)))
-    await asyncio.sleep(0)  # it has begun
+    working = await started(stream.clean(hiss(5.0)))
     working.cancel()
     stream.close()
     assert len(await through(other, VOICE[:48_000])) == 48_000

@@ -13,6 +13,7 @@ from duologue.errors import EngineFault, ModelFault
 from duologue.hearing.silero import SileroActivity
 from duologue.hearing.turn_end import WAITING_LIMIT, SmartTurn, SmartTurnEnd
 from recordings import Recording, recording, recordings, windows
+from waiting import started
 from weights import weights
 
 pytestmark = pytest.mark.weights
@@ -113,14 +114,12 @@ class Slow(SmartTurn):
 async def test_a_long_line_is_refused_and_a_place_in_it_can_be_given_up() -> None:
     slow = Slow()
     turn_end = SmartTurnEnd(slow)
-    askers = [asyncio.ensure_future(turn_end.score(bytes([n]))) for n in range(1 + WAITING_LIMIT)]
-    await asyncio.sleep(0)
+    askers = [await started(turn_end.score(bytes([n]))) for n in range(1 + WAITING_LIMIT)]
     with pytest.raises(EngineFault, match="judged"):
         await turn_end.score(b"one too many")
     askers[5].cancel()
-    await asyncio.sleep(0)
-    last = asyncio.ensure_future(turn_end.score(b"last"))
-    await asyncio.sleep(0)
+    await asyncio.wait((askers[5],))
+    last = await started(turn_end.score(b"last"))
     slow.go.set()
     assert await last == 1.0
     assert len(await asyncio.gather(*askers, return_exceptions=True)) == 1 + WAITING_LIMIT

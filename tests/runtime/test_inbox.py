@@ -6,6 +6,7 @@ import pytest
 
 from duologue.core.inputs import BadEvent, Input
 from duologue.runtime.inbox import Inbox
+from waiting import started
 
 
 def numbered(number: int) -> BadEvent:
@@ -68,9 +69,8 @@ async def test_who_puts_into_a_full_one_waits_and_nothing_is_lost() -> None:
 async def test_one_who_gives_up_waiting_is_passed_over() -> None:
     session = Session(limit=1, takes=0)
     await session.inbox.put(numbered(1))
-    gives_up = asyncio.ensure_future(session.inbox.put(numbered(2)))
-    waits = asyncio.ensure_future(session.inbox.put(numbered(3)))
-    await asyncio.sleep(0)  # one turn of the loop: both have begun, and wait
+    gives_up = await started(session.inbox.put(numbered(2)))
+    waits = await started(session.inbox.put(numbered(3)))
     assert not gives_up.done() and not waits.done()
     gives_up.cancel()
     assert session.inbox.take() == numbered(1)
@@ -89,11 +89,12 @@ async def test_a_full_one_still_takes_what_must_not_wait() -> None:
 async def test_closed_it_lets_everybody_go_and_takes_nothing_more() -> None:
     session = Session(limit=1, takes=0)
     await session.inbox.put(numbered(1))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as waiting:
-        waiting.create_task(session.inbox.put(numbered(2)))
-        waiting.create_task(session.inbox.join())
-        await asyncio.sleep(0)  # one turn of the loop: both have begun
-        session.inbox.close()
+    put = await started(session.inbox.put(numbered(2)))
+    joined = await started(session.inbox.join())
+    session.inbox.close()
+    async with asyncio.timeout(10):
+        await put
+        await joined
     assert not session.inbox
     await session.inbox.put(numbered(3))
     assert not session.inbox
@@ -104,8 +105,7 @@ async def test_closed_it_lets_everybody_go_and_takes_nothing_more() -> None:
 async def test_to_join_is_to_wait_for_what_was_there_and_no_longer(behind: int) -> None:
     session = Session(limit=100, takes=1)
     await session.inbox.put(numbered(0))
-    joined = asyncio.ensure_future(session.inbox.join())
-    await asyncio.sleep(0)
+    joined = await started(session.inbox.join())
     for number in range(behind):
         await session.inbox.put(numbered(1 + number))
     await joined

@@ -21,6 +21,7 @@ from duologue.events import (
 )
 from duologue.events.weight import weight_of
 from duologue.runtime.outbox import Outbox
+from waiting import started
 
 
 def created(number: int) -> SessionCreated:
@@ -58,8 +59,7 @@ async def taken(outbox: Outbox, count: int) -> list[str]:
 async def test_nothing_leaves_before_the_connection_has_begun() -> None:
     outbox = Outbox(1000)
     outbox.put(event("a"))
-    reader = asyncio.ensure_future(taken(outbox, 2))
-    await asyncio.sleep(0)
+    reader = await started(taken(outbox, 2))
     assert not reader.done()
     outbox.begin(created(0))
     assert await reader == ["created0", "a"]
@@ -68,8 +68,7 @@ async def test_nothing_leaves_before_the_connection_has_begun() -> None:
 async def test_a_reader_is_sent_home_when_its_connection_is_gone() -> None:
     outbox = begun()
     assert await taken(outbox, 1) == ["created0"]
-    reader = asyncio.ensure_future(outbox.get())
-    await asyncio.sleep(0)
+    reader = await started(outbox.get())
     outbox.hang_up()
     assert await reader is None
 
@@ -248,8 +247,7 @@ async def test_what_was_being_converted_when_the_connection_went_keeps_its_place
     for entry in (spoken_over_the_telephone(), sound("a", 48_000), sound("b", 48_000), event("c")):
         outbox.put(entry)
     assert await taken(outbox, 2) == ["created0", "response"]
-    reader = asyncio.ensure_future(outbox.get())
-    await asyncio.sleep(0)  # it has taken the sound and waits for the thread
+    reader = await started(outbox.get())  # it has taken the sound and waits for the thread
     outbox.hang_up()
     outbox.rewind("created0")
     outbox.begin(telephone(1))

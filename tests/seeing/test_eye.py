@@ -12,6 +12,7 @@ from PIL import Image
 from duologue.errors import EngineFault
 from duologue.seeing.eye import RapidOcrEye
 from pictures import data_uri, drawn, file
+from waiting import started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -63,8 +64,7 @@ async def test_an_image_that_cannot_be_read_is_a_fault_and_the_next_is_read(
 async def test_the_line_before_the_eye_is_bounded() -> None:
     eye = RapidOcrEye(waiting_limit=2)
     blank = data_uri(file(Image.new("RGB", (32, 32), "white")))
-    asked = [asyncio.ensure_future(eye.read(blank)) for _ in range(2)]
-    await asyncio.sleep(0)
+    asked = [await started(eye.read(blank)) for _ in range(2)]
     with pytest.raises(EngineFault) as refused:
         await eye.read(blank)
     assert refused.value.code == "overloaded"

@@ -7,6 +7,7 @@ import pytest
 from duologue.talk_client.line import FRAME_S, Line
 from duologue.talk_client.recording import FRAME_BYTES, Recording
 from talk_client.signals import tone
+from waiting import started
 
 
 class Listener:
@@ -25,13 +26,11 @@ class Listener:
 
 async def test_a_recording_leaves_at_the_speed_of_speech_with_silence_around_it() -> None:
     line, listener = Line(), Listener(12)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(line.run(listener.append))
-        await asyncio.sleep(0)
-        said = Recording("x", tone(50))
-        ends = line.say(said)
-        await listener.full.wait()
-        running.cancel()
+    running = await started(line.run(listener.append))
+    said = Recording("x", tone(50))
+    ends = line.say(said)
+    await listener.full.wait()
+    running.cancel()
     times = [at for at, _ in listener.frames]
     sound = b"".join(pcm for _, pcm in listener.frames)
     assert sound[: len(said.pcm)] == said.pcm

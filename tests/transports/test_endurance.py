@@ -20,7 +20,16 @@ from websockets import ConnectionClosed
 
 from duologue.config import MIB
 from duologue.runtime.runner import Runner
-from live_server import KEY, Caller, call, http_get, scripted, serving, ws_url
+from live_server import (
+    KEY,
+    Caller,
+    call,
+    open_sessions,
+    scripted,
+    serving,
+    until_free,
+    ws_url,
+)
 
 SCRIPT = """
 replies = [
@@ -30,15 +39,8 @@ replies = [
 """
 
 
-async def say(client: Caller, text: str) -> None:
-    content = [{"type": "input_text", "text": text}]
-    item = {"type": "message", "role": "user", "content": content}
-    await client.send("conversation.item.create", item=item)
-    await client.send("response.create")
-
-
 async def answer(client: Caller, text: str) -> str:
-    await say(client, text)
+    await client.ask(text)
     response = (await client.next("response.done"))["response"]
     assert response["status"] == "completed"
     said: str = response["output"][0]["content"][0]["transcript"]
@@ -80,7 +82,7 @@ async def trial(reply_s: float = REPLY_S, **settings: Any) -> AsyncIterator[str]
     async with serving(scripted(script=SCRIPT, max_sessions=60, **settings)) as base_url:
         async with call(base_url) as first:
             assert await answer(first, "Hello.") == "You said: Hello."
-        await until_empty(base_url)
+        await until_free(base_url)
         tasks, runners = len(asyncio.all_tasks()), count_runners()
         async with call(base_url) as client, asyncio.TaskGroup() as group:
             stopped = asyncio.Event()
@@ -89,27 +91,15 @@ async def trial(reply_s: float = REPLY_S, **settings: Any) -> AsyncIterator[str]
             yield base_url
             stopped.set()
         assert max(neighbour.replies_s) < reply_s, "the neighbour noticed"
-        await until_empty(base_url)
+        await until_free(base_url)
         async with asyncio.timeout(20):
             while len(asyncio.all_tasks()) > tasks or count_runners() > runners:
-                await sessions_open(base_url)
+                await open_sessions(base_url)
 
 
 def count_runners() -> int:
     gc.collect()
     return sum(type(one) is Runner for one in gc.get_objects())
-
-
-async def sessions_open(base_url: str) -> int:
-    _, _, body = await http_get(base_url.removesuffix("/v1") + "/healthz")
-    count: int = body["sessions"]["open"]
-    return count
-
-
-async def until_empty(base_url: str) -> None:
-    async with asyncio.timeout(20):
-        while await sessions_open(base_url):
-            pass
 
 
 async def test_a_neighbour_who_waits_too_long_is_noticed() -> None:
@@ -200,7 +190,7 @@ async def test_ten_thousand_items_make_a_conversation() -> None:
 async def test_fifty_responses_asked_for_at_once_are_one() -> None:
     async with trial() as base_url, call(base_url) as client:
         await client.next("session.created")
-        await say(client, "Go on.")
+        await client.ask("Go on.")
         for number in range(49):
             await client.send("response.create", event_id=f"e{number}")
         created = await client.next("response.created")
@@ -234,7 +224,7 @@ async def test_cancelling_truncating_and_deleting_at_once_ends_every_response_on
         await client.next("session.created")
         responses: dict[str, int] = {}
         for _ in range(10):
-            await say(client, "Go on.")
+            await client.ask("Go on.")
             item_id = "none"
             for _ in range(deltas):
                 item_id = (await client.next("response.output_audio.delta"))["item_id"]
@@ -245,7 +235,7 @@ async def test_cancelling_truncating_and_deleting_at_once_ends_every_response_on
             await client.send("conversation.item.truncate", **cut)
             await client.send("conversation.item.delete", item_id=item_id)
             await client.send("conversation.item.truncate", **cut)
-            await say(client, "And again.")
+            await client.ask("And again.")
             await client.send("response.cancel")
             await client.send("session.update", session={"type": "realtime"})
             while (event := await client.receive())["type"] != "session.updated":
@@ -291,7 +281,7 @@ async def test_a_hundred_bad_events_in_a_row_leave_the_session_working() -> None
 async def test_fifty_clients_that_vanish_in_mid_response_are_forgotten() -> None:
     async def vanish(base_url: str, after: int) -> None:
         async with call(base_url) as client:
-            await say(client, "Go on.")
+            await client.ask("Go on.")
             for _ in range(after):
                 await client.receive()
             client.socket.transport.abort()
@@ -307,7 +297,7 @@ async def test_two_hundred_connections_one_after_the_other_leave_nothing_behind(
             async with call(base_url) as client:
                 await client.next("session.created")
                 if number % 3 == 0:
-                    await say(client, "Go on.")
+                    await client.ask("Go on.")
                 if number % 3 == 1:
                     client.socket.transport.abort()
 
@@ -318,14 +308,13 @@ async def test_two_hundred_connections_that_could_be_resumed_are_forgotten_in_ti
             async with asyncio.TaskGroup() as group:
                 for _ in range(50):
                     group.create_task(leave_uncleanly(base_url))
-            while await sessions_open(base_url) > 1:  # the neighbour's
-                pass
+            await until_free(base_url, 60, but=1)  # the neighbour's
 
 
 async def leave_uncleanly(base_url: str) -> None:
     async with call(base_url, "model=gpt-realtime&duologue_resume=1") as client:
         await client.next("session.created")
-        await say(client, "Go on.")
+        await client.ask("Go on.")
         client.socket.transport.abort()
 
 
@@ -339,7 +328,7 @@ async def test_a_client_that_reads_late_gets_everything_in_order() -> None:
                 "content": [{"type": "input_text", "text": f"{number} " + "x" * 20_000}],
             }
             await client.send("conversation.item.create", item=item)
-        assert await sessions_open(base_url) == 2
+        assert await open_sessions(base_url) == 2
         for number in range(300):
             done = await client.next("conversation.item.done")
             assert done["item"]["content"][0]["text"].startswith(f"{number} ")

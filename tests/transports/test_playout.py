@@ -37,7 +37,7 @@ async def drain(playout: Playout, frames: int) -> list[bytes]:
         while len(packets) < frames:
             if (packet := playout.tick()) != SILENCE:
                 packets.append(packet)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a thread encodes; only the next tick sees what it has made
     return packets
 
 

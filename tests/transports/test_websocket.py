@@ -3,10 +3,8 @@
 import asyncio
 import base64
 import json
-import logging
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,31 +19,20 @@ from duologue.transports.websocket import (
     attend,
     close_reason,
 )
-from live_server import KEY, Caller, call, http_get, scripted, serving, ws_url
+from live_server import (
+    KEY,
+    call,
+    scripted,
+    serving,
+    until_free,
+    ws_url,
+)
 from runner_kit import call as runner_call
 from session_kit import add, update, user
+from waiting import logged
 
 LONG_SPEECH = "replies = [{text = '" + "word " * 800 + "'}]"
 """800 words of a quarter of a second: 12 MB of audio deltas, more than sockets can hold."""
-
-
-async def say(client: Caller, text: str) -> None:
-    content = [{"type": "input_text", "text": text}]
-    item = {"type": "message", "role": "user", "content": content}
-    await client.send("conversation.item.create", item=item)
-    await client.send("response.create")
-
-
-async def sessions_open(base_url: str) -> int:
-    _, _, body = await http_get(base_url.removesuffix("/v1") + "/healthz")
-    count: int = body["sessions"]["open"]
-    return count
-
-
-async def until_empty(base_url: str) -> None:
-    async with asyncio.timeout(20):
-        while await sessions_open(base_url):
-            pass
 
 
 @pytest.fixture
@@ -119,7 +106,7 @@ async def test_text_that_is_not_utf8_ends_that_connection_with_1007(config: Serv
         await client.next("session.created")
         await client.socket.send(b'{"type": "\xff"}', text=True)
         assert (await client.closed())[0] == 1007
-        await until_empty(base_url)
+        await until_free(base_url)
 
 
 async def test_a_client_that_closes_frees_its_place(config: ServerConfig) -> None:
@@ -127,7 +114,7 @@ async def test_a_client_that_closes_frees_its_place(config: ServerConfig) -> Non
         async with call(base_url) as client:
             await client.next("session.created")
         assert client.socket.close_code == 1000
-        await until_empty(base_url)
+        await until_free(base_url)
 
 
 @pytest.mark.conformance("C-199")
@@ -135,10 +122,10 @@ async def test_a_client_that_vanishes_mid_response_leaves_nothing_behind() -> No
     script = "replies = [{text = 'one two three four five six', word_delay_ms = 100}]"
     async with serving(scripted(script=script)) as base_url:
         async with call(base_url) as client:
-            await say(client, "Go on.")
+            await client.ask("Go on.")
             await client.next("response.output_audio.delta")
             client.socket.transport.abort()
-        await until_empty(base_url)
+        await until_free(base_url)
         async with call(base_url) as client:
             await client.next("session.created")
 
@@ -186,43 +173,19 @@ async def test_a_client_that_never_reads_is_given_up_and_others_do_not_notice() 
         await other.next("session.created")
         deaf = await raw_call(base_url)
         await ask_for_speech(deaf)
-        await say(other, "Go on.")
+        await other.ask("Go on.")
         await other.next("response.done")
-        async with asyncio.timeout(20):
-            while await sessions_open(base_url) != 1:
-                pass
+        await until_free(base_url, but=1)
         deaf.close()
 
 
-class Noticed(logging.Handler):
-    """Set once the runner has said that a client does not read."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.event = asyncio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "does not read" in record.getMessage():
-            self.event.set()
-
-
-@pytest.fixture
-def noticed() -> Iterator[Noticed]:
-    handler = Noticed()
-    runner = logging.getLogger("duologue.runtime.runner")
-    runner.addHandler(handler)
-    yield handler
-    runner.removeHandler(handler)
-
-
-async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_read(
-    noticed: Noticed,
-) -> None:
+async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_read() -> None:
     config = scripted(script=LONG_SPEECH, outbox_bytes=500_000)
     async with serving(config) as base_url:
         deaf = await raw_call(base_url)
-        await ask_for_speech(deaf)
-        await noticed.event.wait()  # from here on it reads, and gets what had left for it
+        with logged("does not read") as noticed:
+            await ask_for_speech(deaf)
+            await noticed.wait()  # from here on it reads, and gets what had left for it
         received = bytearray()
         while not received.endswith(b"\x03\xf0rate_limit_error.client_too_slow"):  # 1008
             chunk = await asyncio.get_running_loop().sock_recv(deaf, 65536)

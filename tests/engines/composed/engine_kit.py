@@ -1,7 +1,7 @@
 """An engine of scripted parts with one talk open, and what tests ask about its replies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -61,14 +61,12 @@ async def bench(
     assert b.eye.closed
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Let everything run that can, until `true`."""
-    while not true():  # noqa: ASYNC110 - many things may make it true
-        await asyncio.sleep(0)
-
-
 async def rest() -> None:
-    """Let everything run that can, for a while."""
+    """Let everything run that can.
+
+    For what is not to happen there is nothing to wait for. Scripted parts have no clocks and no
+    threads, so a hundred turns of the loop are many more than any of them needs.
+    """
     for _ in range(100):
         await asyncio.sleep(0)
 

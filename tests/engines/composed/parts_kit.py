@@ -128,6 +128,7 @@ class ScriptedLease:
             self.prefilled.append(prompt)
         finally:
             self.busy = False
+            self._mind.change()
 
     async def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, stop: Sequence[str] = ()
@@ -135,6 +136,7 @@ class ScriptedLease:
         assert not self.busy and not self.released, "one request at a time on a lease"
         self.busy = True
         self.prompts.append(prompt)
+        self._mind.change()
         cached = _common(self.cache, prompt)
         self.cache = prompt
         try:
@@ -170,6 +172,17 @@ class ScriptedMind:
         self.outside: list[str] = []
         self.grammars: list[str | None] = []
         self.closed = False
+        self._changed = asyncio.Event()
+
+    def change(self) -> None:
+        """Whoever waits `until` something looks again."""
+        self._changed.set()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something is true of this model or its leases."""
+        while not true():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def warm(self, prompt: str) -> None:
         """Nothing to read ahead."""
@@ -206,9 +219,11 @@ class ScriptedMind:
             yield Finish(reason, sum(map(len, pieces)))
         finally:
             self.running -= 1
+            self.change()
 
     def count_tokens(self, text: str) -> int:
         self.counted += 1
+        self.change()
         return len(text)
 
     async def aclose(self) -> None:

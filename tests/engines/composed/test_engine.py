@@ -6,7 +6,7 @@ from duologue.core.talk import Ask, Began
 from duologue.engines.composed.engine import ComposedEngine
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.errors import EngineBusy
-from engines.composed.engine_kit import bench, events, rest, text, until
+from engines.composed.engine_kit import bench, events, rest, text
 from engines.composed.parts_kit import ScriptedEar, ScriptedMind, ScriptedMouth, spoken, typed
 
 
@@ -51,13 +51,13 @@ async def test_a_guess_waits_while_a_reply_of_another_talk_is_thinking() -> None
         await b.mind.gate.arrived()
         b.talk.expect(spoken("u", "Go on."))
         counted = b.mind.counted
-        await until(lambda: b.mind.counted > counted)  # its prompt is made
+        await b.mind.until(lambda: b.mind.counted > counted)  # its prompt is made
         await rest()
         assert b.prompts == []
         b.mind.gate.open()
         await reply
         await b.mind.gate.arrived()
-        await until(lambda: bool(b.prompts))
+        await b.mind.until(lambda: bool(b.prompts))
         b.talk.expect(None)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from duologue.core.talk import Ask, Done, ReplyEvent, Tool
 from duologue.errors import EngineFault
-from engines.composed.engine_kit import Bench, bench, events, rest, text, timeless, until
+from engines.composed.engine_kit import Bench, bench, events, rest, text, timeless
 from engines.composed.parts_kit import said, spoken, typed
 
 LONG = (
@@ -161,7 +161,7 @@ async def test_a_guess_that_failed_is_tried_again_when_it_is_asked_for() -> None
         b.mind.fault = EngineFault("out of memory")
         b.talk.expect(spoken("u", "Go on."))
         await b.mind.gate.arrived()
-        await until(lambda: not b.mind.running)
+        await b.mind.until(lambda: not b.mind.running)
         b.mind.fault = None
         await rest()
         b.talk.put(spoken("u", "Go on.", silence=9))

@@ -19,7 +19,7 @@ from duologue.core.usage import UsageCount
 from duologue.engines.composed.limit import for_mind
 from duologue.engines.light.prompt import COMMON
 from duologue.errors import EngineFault
-from engines.composed.engine_kit import Bench, began, bench, events, rest, text, tokens, until
+from engines.composed.engine_kit import Bench, began, bench, events, rest, text, tokens
 from engines.composed.parts_kit import MS_PER_CHAR, said, spoken, typed
 
 LONG = (
@@ -146,7 +146,7 @@ async def test_instructions_are_prefilled_before_anything_is_said() -> None:
         await b.mind.prefill_gate.arrived()
         b.talk.configure(Ask(instructions="Speak like a sailor."))
         b.talk.configure(Ask(instructions="Speak like a bishop."))
-        await until(lambda: "bishop" in b.cache)
+        await b.mind.until(lambda: "bishop" in b.cache)
         b.talk.put(typed("u", "Hello."))
         prefilled = len(b.cache)
         got = await events(b.talk.reply(Ask(instructions="Speak like a bishop.")))
@@ -382,7 +382,7 @@ async def test_what_is_read_ahead_stops_before_what_waits_for_an_answer() -> Non
         b.ear.gate.shut()
         b.talk.put(said("a", "Who are you?"))
         b.talk.put(spoken("u", "It's me."))
-        await until(lambda: "Who are you?" in b.cache)
+        await b.mind.until(lambda: "Who are you?" in b.cache)
         read = b.cache
         b.ear.gate.open()
         assert began(await events(b.talk.reply(Ask()))).cached["text"] == len(read)
@@ -392,7 +392,7 @@ async def test_what_is_read_ahead_stops_before_what_waits_for_an_answer() -> Non
 async def test_a_reply_closed_early_has_told_what_it_used(count: int) -> None:
     async with bench(LONG) as b:
         b.talk.put(typed("u", "Go on."))
-        await until(lambda: b.cache.startswith(COMMON))
+        await b.mind.until(lambda: b.cache.startswith(COMMON))
         read = b.cache
         reply = b.talk.reply(Ask())
         got = [await anext(reply) for _ in range(count)]
@@ -404,7 +404,7 @@ async def test_a_reply_closed_early_has_told_what_it_used(count: int) -> None:
 
 async def test_a_reply_that_repeats_itself_tells_what_came_from_the_cache() -> None:
     async with bench("I am not sure. I am not sure. I am not sure.") as b:
-        await until(lambda: b.cache.endswith("user\n"))
+        await b.mind.until(lambda: b.cache.endswith("user\n"))
         read = b.cache
         b.talk.put(typed("u", "Go on."))
         got = await events(b.talk.reply(Ask()))

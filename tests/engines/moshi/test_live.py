@@ -50,7 +50,7 @@ async def frames_of(talk: LiveTalk, pcm: bytes, chunk_bytes: int) -> list[LiveEv
     async with aclosing(talk.live(ASK)) as live, asyncio.timeout(60):  # type: ignore[type-var]
         for start in range(0, len(pcm), chunk_bytes):
             talk.hear(pcm[start : start + chunk_bytes])
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # sound comes piece by piece, not all in one turn of the loop
         async for event in live:
             events.append(event)
             said += event.tokens if isinstance(event, Say) else 0

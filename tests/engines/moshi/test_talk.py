@@ -20,6 +20,7 @@ from duologue.engines.moshi.talk import UNREAD_EVENTS, MoshiTalk
 from duologue.engines.moshi.text import TextStream, Vocabulary
 from duologue.errors import ConfigFault, EngineBusy, EngineFault
 from duologue.runtime.ports import LiveTalk
+from waiting import started
 
 from .parrot import CUE, LOUD, QUIET, VOCABULARY, WORD, Parrot
 
@@ -132,8 +133,7 @@ async def test_a_slow_step_falls_behind_within_bounds(engine: MoshiEngine, parro
     parrot.gate.clear()
     talk = await engine.open(ASK)
     async with aclosing(talk.live(ASK)) as live:  # type: ignore[type-var]
-        waiting = asyncio.ensure_future(anext(live))
-        await asyncio.sleep(0)
+        waiting = await started(anext(live))
         talk.hear(CUE)
         await parrot.stepped(1)
         for _ in range(200):
@@ -150,8 +150,7 @@ async def test_who_is_late_is_left_out_and_the_others_go_on(
 ) -> None:
     talks = [await engine.open(ASK) for _ in range(3)]
     lives = [talk.live(ASK) for talk in talks]
-    waiting = [asyncio.ensure_future(anext(live)) for live in lives]
-    await asyncio.sleep(0)
+    waiting = [await started(anext(live)) for live in lives]
     for talk in talks[:2]:
         talk.hear(CUE)
     await asyncio.wait_for(asyncio.gather(*waiting[:2]), 10)
@@ -168,8 +167,7 @@ async def test_frames_that_come_together_are_one_step(engine: MoshiEngine, parro
     parrot.gate.clear()
     talks = [await engine.open(ASK) for _ in range(3)]
     lives = [talk.live(ASK) for talk in talks]
-    waiting = [asyncio.ensure_future(anext(live)) for live in lives]
-    await asyncio.sleep(0)
+    waiting = [await started(anext(live)) for live in lives]
     talks[0].hear(CUE)
     await parrot.stepped(1)
     talks[1].hear(CUE)
@@ -261,8 +259,7 @@ async def test_closing_while_a_step_runs_tells_nobody_of_its_frame(
     parrot.gate.clear()
     talk = await engine.open(ASK)
     live = talk.live(ASK)
-    waiting = asyncio.ensure_future(anext(live, None))
-    await asyncio.sleep(0)
+    waiting = await started(anext(live, None))
     talk.hear(CUE)
     await parrot.stepped(1)
     await talk.aclose()
@@ -430,8 +427,7 @@ async def test_notes_change_nothing_and_raise_nothing(engine: MoshiEngine, parro
 async def test_a_shut_down_engine_ends_its_talks_lets_nobody_in_and_leaves_no_thread() -> None:
     engine = MoshiEngine(Parrot(2), VOCABULARY, 3000)
     talk: LiveTalk = await engine.open(ASK)
-    waiting = asyncio.ensure_future(anext(talk.live(ASK)))
-    await asyncio.sleep(0)
+    waiting = await started(anext(talk.live(ASK)))
     assert threads() == ["moshi"]
     await engine.aclose()
     await engine.aclose()

@@ -73,6 +73,8 @@ class StandIn:
         self.answers = answers
         self.requests: list[dict[str, Any]] = []
         self.headers: list[str] = []
+        self.asked = asyncio.Event()
+        """A request has come."""
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,6 +90,7 @@ class StandIn:
                 body = await reader.readexactly(length)
                 is_json = "content-type: application/json" in head.lower()
                 self.requests.append(json.loads(body) if is_json else {"form": body})
+                self.asked.set()
                 await self._answer(self.answers.pop(0), reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -123,8 +123,7 @@ async def test_an_interruption_closes_the_request() -> None:
 async def test_a_guess_that_came_true_is_asked_for_once() -> None:
     async with stand_in(saying("Yes.")) as upstream, talking(upstream) as talk:
         talk.expect(spoken("u", "Is it?"))
-        while not upstream.requests:  # noqa: ASYNC110 - a request over a socket
-            await asyncio.sleep(0.001)
+        await upstream.asked.wait()
         talk.put(spoken("u", "Is it?", silence=100))
         assert text(await events(talk.reply(Ask()))).strip() == "Yes."
     assert len(upstream.requests) == 1
