@@ -40,6 +40,15 @@ def greets(t: Timeline, at_s: float = 0.0, *, step_s: float = 0.05) -> None:
     t.client_sends(at_s, create())
 
 
+def greeted(until_s: float) -> tuple[Timeline, str]:
+    """A call at that time after it was greeted, and the item of the greeting."""
+    t = on_a_call()
+    greets(t)
+    t.run(until_s)
+    (done,) = t.events(ConversationItemDone)
+    return t, done.item.id
+
+
 def heard_of(t: Timeline, index: int = 0) -> str | None:
     """The words of a message as the conversation has them now."""
     (part,) = t.events(ConversationItemDone)[index].item.content
@@ -159,10 +168,7 @@ def test_a_reply_interrupted_before_its_first_sound_was_never_heard() -> None:
 
 
 def test_what_was_played_to_its_end_can_still_be_cut_shorter() -> None:
-    t = on_a_call()
-    greets(t)
-    t.run(5.0)
-    item_id = t.events(ConversationItemDone)[0].item.id
+    t, item_id = greeted(5.0)
     t.client_sends(5.1, truncate(item_id, 2000))
     t.run(5.2)
     assert t.engine.cuts == [(item_id, 2000, "Hello there")]
@@ -170,10 +176,7 @@ def test_what_was_played_to_its_end_can_still_be_cut_shorter() -> None:
 
 
 def test_a_client_cannot_claim_to_have_heard_what_was_not_played() -> None:
-    t = on_a_call()
-    greets(t)
-    t.run(1.9)
-    item_id = t.events(ConversationItemDone)[0].item.id
+    t, item_id = greeted(1.9)
     t.client_sends(1.95, truncate(item_id, 4000))
     t.run(6.0)
     (event,) = t.events(ConversationItemTruncated)

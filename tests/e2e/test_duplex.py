@@ -23,6 +23,7 @@ from duologue.errors import ConfigFault
 from duologue.events import ClientEvent, ResponseCancel
 from duologue.runtime.recorder import read_tape
 from duologue.testing.duplex_stand_in import DuplexStandIn
+from e2e.tool_and_barge_in import TOOL
 from live_server import KEY, UPSTREAM_KEY, call, front, http_get, scripted, serving, ws_url
 from oracle import validate_server_event
 
@@ -41,11 +42,6 @@ text = "It is sunny in Paris today and it will stay so for a very long time I am
 text = "Fine."
 """
 SILENCE = bytes(48_000)
-TOOL: Any = {
-    "type": "function",
-    "name": "get_weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
 
 
 class Spoken:

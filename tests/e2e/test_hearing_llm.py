@@ -19,6 +19,7 @@ from openai import AsyncOpenAI
 from duologue.config import ServerConfig
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
 from e2e.microphone import speak
+from e2e.tool_and_barge_in import TOOL
 from live_server import KEY, http_get, serving
 from oracle import validate_server_event
 from recordings import recording
@@ -28,11 +29,6 @@ pytestmark = [pytest.mark.weights, pytest.mark.timeout(180)]
 
 UPSTREAM_KEY = "sk-upstream-secret"
 SILENCE = bytes(48_000)
-TOOL: Any = {
-    "type": "function",
-    "name": "get_weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
 LONG = "It is sunny in Paris today, and it will stay so for all of the week, with some wind."
 USAGE = {
     "prompt_tokens": 90,

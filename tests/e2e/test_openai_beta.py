@@ -8,6 +8,7 @@ from openai import AsyncOpenAI
 from beta_oracle import validate_beta_event
 from e2e.tool_and_barge_in import SCRIPT, TOOL, converse
 from live_server import KEY, scripted
+from session_kit import user
 
 MODEL = "gpt-4o-realtime-preview"
 
@@ -63,13 +64,7 @@ async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
     async with serve(scripted()) as base_url:
         async with client_of(base_url).beta.realtime.connect(model=MODEL) as connection:
             await connection.session.update(session={"modalities": ["text"]})
-            await connection.conversation.item.create(
-                item={
-                    "type": "message",
-                    "role": "user",
-                    "content": [{"type": "input_text", "text": "Good day"}],
-                }
-            )
+            await connection.conversation.item.create(item=user("Good day"))
             await connection.conversation.item.create(
                 item={
                     "type": "message",

@@ -9,6 +9,7 @@ from openai import AsyncOpenAI
 from e2e.tool_and_barge_in import SCRIPT, TOOL, converse
 from live_server import KEY, scripted
 from oracle import validate_server_event
+from session_kit import user
 
 
 async def heard(connection: Any) -> Any:
@@ -39,13 +40,7 @@ async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
     async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:
-            await connection.conversation.item.create(
-                item={
-                    "type": "message",
-                    "role": "user",
-                    "content": [{"type": "input_text", "text": "Good day"}],
-                }
-            )
+            await connection.conversation.item.create(item=user("Good day"))
             await connection.response.create(
                 response={
                     "output_modalities": ["text"],
@@ -59,10 +54,6 @@ async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
                     assert event.response.metadata == {"topic": "greeting"}
                     assert event.response.output[0].content[0].text == "You said: Good day"
                     break
-
-
-def user(text: str) -> Any:
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
 async def until(connection: Any, kind: str) -> Any:

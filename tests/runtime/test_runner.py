@@ -171,22 +171,31 @@ async def test_what_an_engine_says_is_text_before_it_is_kept(tmp_path: Path) -> 
     assert list(replay(tape))[: len(c.events)] == c.events
 
 
-@pytest.mark.parametrize("fault", [ValueError, StopIteration, asyncio.CancelledError])
-async def test_an_engine_that_breaks_on_a_note_ends_its_session_whatever_it_raises(
-    fault: type[BaseException],
-) -> None:
+def breaking(
+    fault: type[BaseException], script: Script | None = None, limiter: RateLimiter | None = None
+) -> Runner:
+    """A session whose engine breaks on a note."""
+
     class Broken(ScriptedTalk):
         def put(self, item: Item, after: str | None = None) -> None:
             raise fault
 
-    engine = ScriptedEngine(Script())
-    runner = Runner(
+    engine = ScriptedEngine(script or Script())
+    return Runner(
         SessionConfig(id="sess_broken", model="scripted"),
         Broken(engine),
         ScriptedTranscriber(engine),
         LoudnessActivity().open(),
         LoudnessTurnEnd(),
+        limiter=limiter,
     )
+
+
+@pytest.mark.parametrize("fault", [ValueError, StopIteration, asyncio.CancelledError])
+async def test_an_engine_that_breaks_on_a_note_ends_its_session_whatever_it_raises(
+    fault: type[BaseException],
+) -> None:
+    runner = breaking(fault)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run())
         for _ in range(2):
@@ -321,20 +330,9 @@ async def test_a_client_that_does_not_read_pays_for_what_it_did_not_wait_for() -
 
 
 async def test_a_session_that_an_engine_breaks_pays_for_what_was_used() -> None:
-    class Broken(ScriptedTalk):
-        def put(self, item: Item, after: str | None = None) -> None:
-            raise ValueError
-
     limiter = RateLimiter(tokens_per_minute=5000)
-    engine = ScriptedEngine(Script(replies=(ScriptedReply("a b", word_delay_ms=3_600_000),)))
-    runner = Runner(
-        SessionConfig(id="sess_broken", model="scripted"),
-        Broken(engine),
-        ScriptedTranscriber(engine),
-        LoudnessActivity().open(),
-        LoudnessTurnEnd(),
-        limiter=limiter,
-    )
+    script = Script(replies=(ScriptedReply("a b", word_delay_ms=3_600_000),))
+    runner = breaking(ValueError, script, limiter)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run())
         asked = create(instructions="word " * 3000, max_output_tokens=500)

@@ -11,34 +11,14 @@ from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
 from duologue.engines.sizes import audio_tokens_per_s
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, clean_images, resolve_ears
-from duologue.gateway.compose_parts import make_listeners
+from duologue.gateway.compose import Parts
+from duologue.gateway.compose_parts import compose_listening
 from duologue.gateway.compose_upstream import further_fields
-from duologue.gateway.provision import transcription_names
-from duologue.hearing.noise import DeepFilterReduction
-from duologue.hearing.transcriber import WhisperTranscriber
 
 
 async def compose_chat(config: ServerConfig) -> Parts:
     """Load the local parts, off the event loop. Raises `ConfigFault`, `ModelFault`."""
-    engine = await asyncio.to_thread(chat_engine, config)
-    try:
-        names = transcription_names(config)
-        own = await make_listeners(config, await asyncio.to_thread(resolve_ears, config))
-    except BaseException:
-        await engine.aclose()
-        raise
-    return Parts(
-        engine,
-        WhisperTranscriber(own.ears, names, is_open=config.unknown_model == "lenient"),
-        own.activity,
-        DeepFilterReduction(),
-        own.turn_end,
-        clean_images(config),
-        None,
-        "The engine `chat` does not translate; the engine `light` does.",
-        closers=own.closers,
-    )
+    return await compose_listening(config, await asyncio.to_thread(chat_engine, config))
 
 
 def chat_engine(config: ServerConfig) -> ChatEngine:

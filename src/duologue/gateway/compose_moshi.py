@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
-from duologue.gateway.compose import Parts, clean_images, resolve_all
-from duologue.gateway.compose_parts import make_listeners
-from duologue.gateway.provision import transcription_names
-from duologue.hearing.noise import DeepFilterReduction
-from duologue.hearing.transcriber import WhisperTranscriber
+from duologue.gateway.compose import Parts
+from duologue.gateway.compose_parts import compose_listening
 
 if TYPE_CHECKING:
     from duologue.engines.moshi.engine import MoshiEngine
@@ -25,25 +22,7 @@ NEEDED = ("torch", "transformers")
 async def compose_moshi(config: ServerConfig, needed: tuple[str, ...] = NEEDED) -> Parts:
     """Load the model and the ears, off the event loop. Raises `ConfigFault`, `ModelFault`."""
     check_installed(needed)
-    engine = await asyncio.to_thread(moshi_engine, config)
-    try:
-        names = transcription_names(config)
-        _, ear_paths = await asyncio.to_thread(resolve_all, config)
-        own = await make_listeners(config, ear_paths)
-    except BaseException:
-        await engine.aclose()
-        raise
-    return Parts(
-        engine,
-        WhisperTranscriber(own.ears, names, is_open=config.unknown_model == "lenient"),
-        own.activity,
-        DeepFilterReduction(),
-        own.turn_end,
-        clean_images(config),
-        None,
-        "The engine `moshi` does not translate; the engine `light` does.",
-        closers=own.closers,
-    )
+    return await compose_listening(config, await asyncio.to_thread(moshi_engine, config))
 
 
 def check_installed(needed: tuple[str, ...] = NEEDED) -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 from duologue.config import ServerConfig
 from duologue.engines.composed.parts import Mind, Mouth
 from duologue.engines.scripted import LoudnessActivity, LoudnessTurnEnd
-from duologue.gateway.compose import only
-from duologue.gateway.provision import specs, store_of
+from duologue.gateway.compose import Parts, clean_images, only, resolve_ears
+from duologue.gateway.provision import specs, store_of, transcription_names
 from duologue.hearing.ear import WhisperEar
+from duologue.hearing.noise import DeepFilterReduction
+from duologue.hearing.transcriber import WhisperTranscriber
 from duologue.models import Role, resolve
 from duologue.remote.address import is_remote
-from duologue.runtime.ports import TurnEnd, VoiceActivity
+from duologue.runtime.ports import Engine, TurnEnd, VoiceActivity
 
 Close = Callable[[], Awaitable[None]]
 
@@ -56,6 +58,30 @@ class Listeners:
         """Free it all, where what it was for could not be had."""
         for close in (*self.closers, self.turn_end.aclose, self.activity.aclose):
             await close()
+
+
+async def compose_listening(config: ServerConfig, engine: Engine) -> Parts:
+    """The parts of an engine that thinks and speaks by itself: it, and what listens beside it.
+
+    Raises `ConfigFault`, `ModelFault`, and closes the engine then.
+    """
+    try:
+        names = transcription_names(config)
+        own = await make_listeners(config, await asyncio.to_thread(resolve_ears, config))
+    except BaseException:
+        await engine.aclose()
+        raise
+    return Parts(
+        engine,
+        WhisperTranscriber(own.ears, names, is_open=config.unknown_model == "lenient"),
+        own.activity,
+        DeepFilterReduction(),
+        own.turn_end,
+        clean_images(config),
+        None,
+        f"The engine `{config.engine}` does not translate; the engine `light` does.",
+        closers=own.closers,
+    )
 
 
 async def make_listeners(config: ServerConfig, paths: Mapping[str, Path | None]) -> Listeners:
