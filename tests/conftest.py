@@ -1,8 +1,12 @@
 """What holds for every test: steady examples, official judges, statements that exist.
 
 Property tests draw the same examples every time: a red test is red for everybody.
+
+`serve` starts the server of a test: by itself, and as the front of a chain of two, for which the
+whole protocol must be the same.
 """
 
+import pytest
 from hypothesis import settings
 
 from conformance import (
@@ -12,6 +16,7 @@ from conformance import (
 )
 from duologue.testing.timeline import Timeline
 from judging import judge_timeline
+from live_server import Serve, chained, serving
 
 __all__ = [
     "pytest_collection_modifyitems",
@@ -23,3 +28,15 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 Timeline.judges.append(judge_timeline)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(serving, id="alone"),
+        pytest.param(chained, id="chained", marks=pytest.mark.slow),
+    ]
+)
+def serve(request: pytest.FixtureRequest) -> Serve:
+    """`serving` of `live_server`, or `chained`."""
+    chosen: Serve = request.param
+    return chosen

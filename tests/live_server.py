@@ -9,13 +9,14 @@ import base64
 import json
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.config import ServerConfig
+from duologue.gateway.app import Clock, wall_clock
 from duologue.gateway.server import serving
 from judging import Judge
 
@@ -23,6 +24,7 @@ __all__ = [
     "KEY",
     "UPSTREAM_KEY",
     "Caller",
+    "Serve",
     "call",
     "chained",
     "front",
@@ -37,6 +39,9 @@ __all__ = [
 
 KEY = "sk-test-key"
 UPSTREAM_KEY = "sk-upstream-key"
+
+Serve = Callable[..., AbstractAsyncContextManager[str]]
+"""`serving`, or `chained`: what clients see must be the same."""
 
 
 def scripted(**settings: Any) -> ServerConfig:
@@ -53,7 +58,7 @@ def front(upstream: str, **settings: Any) -> ServerConfig:
 
 
 @asynccontextmanager
-async def chained(config: ServerConfig) -> AsyncIterator[str]:
+async def chained(config: ServerConfig, clock: Clock = wall_clock) -> AsyncIterator[str]:
     """A server with these settings whose engine is that of another server behind it.
 
     It has ears of its own where the engine is a real one. A place behind is given back a moment
@@ -70,8 +75,9 @@ async def chained(config: ServerConfig) -> AsyncIterator[str]:
         own.pop(key, None)
     if config.engine == "light":
         own |= {"profile": config.profile, "vad": None, "turn_end": None, "stt": None}
-    async with serving(behind) as upstream, serving(front(ws_url(upstream, ""), **own)) as base_url:
-        yield base_url
+    async with serving(behind) as upstream:
+        async with serving(front(ws_url(upstream, ""), **own), clock) as base_url:
+            yield base_url
 
 
 ENGINE_SETTINGS = ("engine", "profile", "script", "context_tokens")

@@ -1,14 +1,8 @@
-"""`serve` starts the server of a test: by itself, and as the front of a chain of two."""
-
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+"""`serve` as everywhere, but that the chain is slow only where the engine has weights."""
 
 import pytest
 
-from duologue.config import ServerConfig
-from live_server import chained, serving
-
-Serve = Callable[[ServerConfig], AbstractAsyncContextManager[str]]
+from live_server import Serve, chained, serving
 
 
 @pytest.fixture(params=[serving, chained], ids=["alone", "chained"])

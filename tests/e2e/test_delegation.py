@@ -15,9 +15,8 @@ from openai import AsyncOpenAI
 
 from duologue.engines.scripted import tone
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
-from e2e.conftest import Serve
 from e2e.microphone import speak
-from live_server import KEY, scripted
+from live_server import KEY, Serve, scripted
 from oracle import validate_server_event
 
 EXPERT_KEY = "sk-expert-secret"

@@ -6,9 +6,8 @@ import pytest
 
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
-from e2e.conftest import Serve
 from e2e.stock_clients import run_python
-from live_server import KEY, scripted, serving
+from live_server import KEY, Serve, scripted, serving
 from recordings import recording
 from weights import weights
 

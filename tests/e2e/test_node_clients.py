@@ -7,9 +7,8 @@ import pytest
 from authority import Authority
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
-from e2e.conftest import Serve
 from e2e.stock_clients import run_node
-from live_server import KEY, scripted, serving
+from live_server import KEY, Serve, scripted, serving
 from recordings import recording
 from weights import weights
 

@@ -9,7 +9,13 @@ from websockets.exceptions import InvalidStatus
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
 from duologue.gateway.app import create_app
-from live_server import call, http_get, scripted, serving
+from live_server import Serve, call, http_get, scripted, serving
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Alone: a front shows the name of its own engine, and its health."""
+    return serving
 
 
 def root(base_url: str) -> str:

@@ -8,7 +8,7 @@ from websockets.exceptions import InvalidStatus
 
 from duologue.gateway.auth import credential, generate_key, subprotocol
 from duologue.gateway.keys import Keys, own_key
-from live_server import KEY, call, http_get, scripted, serving, ws_url
+from live_server import KEY, Serve, call, http_get, scripted, ws_url
 
 KEY_ENTRY = f"openai-insecure-api-key.{KEY}"
 BROWSER = [
@@ -109,8 +109,8 @@ async def test_a_wrong_key_is_told_in_band_and_closed_with_3000(
 
 
 @pytest.mark.conformance("C-003")
-async def test_a_wrong_key_can_be_refused_at_the_handshake_instead() -> None:
-    async with serving(scripted(auth_failure="401")) as base_url:
+async def test_a_wrong_key_can_be_refused_at_the_handshake_instead(serve: Serve) -> None:
+    async with serve(scripted(auth_failure="401")) as base_url:
         with pytest.raises(InvalidStatus) as refusal:
             async with call(base_url, key="sk-nonsense"):
                 pass

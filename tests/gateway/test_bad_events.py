@@ -1,13 +1,11 @@
 """Bad events over a real socket: each is answered by one whole error, and nothing else changes."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from e2e.conftest import Serve
-from live_server import Caller, call, scripted
+from live_server import Caller, call
 from oracle import validate_server_event
 
 KEYS = {"type", "code", "message", "param", "event_id"}
@@ -26,12 +24,6 @@ BAD: list[tuple[Any, str, str | None, str | None]] = [
     ("{", "invalid_json", None, None),
     (b"{}", "invalid_event", None, None),
 ]  # fmt: skip
-
-
-@pytest.fixture
-async def base_url(serve: Serve) -> AsyncIterator[str]:
-    async with serve(scripted()) as url:
-        yield url
 
 
 async def refused(caller: Caller, event: Any) -> dict[str, Any]:

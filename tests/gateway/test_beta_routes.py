@@ -9,7 +9,7 @@ from openai.types.beta.realtime import TranscriptionSession
 from openai.types.beta.realtime.session_create_response import SessionCreateResponse
 
 from beta_oracle import validate_beta_event
-from live_server import KEY, call, http_post, scripted, serving
+from live_server import KEY, Serve, call, http_post, scripted
 
 NOW = 1_800_000_000
 SESSION: dict[str, Any] = {
@@ -36,8 +36,8 @@ async def mint(base_url: str, body: Any, path: str = "sessions", **options: Any)
 
 
 @pytest.mark.conformance("C-203")
-async def test_a_secret_opens_the_session_it_was_minted_with_and_speaks_beta() -> None:
-    async with serving(scripted(), wall) as base_url:
+async def test_a_secret_opens_the_session_it_was_minted_with_and_speaks_beta(serve: Serve) -> None:
+    async with serve(scripted(), wall) as base_url:
         minted = await mint(base_url, SESSION)
         secret = minted.pop("client_secret")
         assert secret["value"].startswith("ek_")
@@ -77,8 +77,8 @@ async def test_a_secret_opens_the_session_it_was_minted_with_and_speaks_beta() -
 
 
 @pytest.mark.conformance("C-203")
-async def test_the_sdk_mints_with_the_life_it_asks_for() -> None:
-    async with serving(scripted(), wall) as base_url:
+async def test_the_sdk_mints_with_the_life_it_asks_for(serve: Serve) -> None:
+    async with serve(scripted(), wall) as base_url:
         async with AsyncOpenAI(base_url=base_url, api_key=KEY, max_retries=0) as sdk:
             session = await sdk.beta.realtime.sessions.create(
                 model="gpt-4o-realtime-preview",
@@ -99,8 +99,8 @@ async def test_the_sdk_mints_with_the_life_it_asks_for() -> None:
         assert raw["object"] == "realtime.transcription_session"
 
 
-async def test_no_body_asks_for_the_servers_defaults() -> None:
-    async with serving(scripted(instructions="Be brief.", voice="cedar")) as base_url:
+async def test_no_body_asks_for_the_servers_defaults(serve: Serve) -> None:
+    async with serve(scripted(instructions="Be brief.", voice="cedar")) as base_url:
         session = await mint(base_url, b"")
         assert (session["instructions"], session["voice"]) == ("Be brief.", "cedar")
 
@@ -126,22 +126,22 @@ async def test_no_body_asks_for_the_servers_defaults() -> None:
     ],
 )
 async def test_a_session_that_cannot_be_is_a_400_with_the_path_in_the_body(
-    body: Any, code: str, param: str | None
+    body: Any, code: str, param: str | None, serve: Serve
 ) -> None:
-    async with serving(scripted()) as base_url:
+    async with serve(scripted()) as base_url:
         status, _, answer = await http_post(base_url + "/realtime/sessions", body)
         assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, code, param)
         assert "session." not in answer["error"]["message"]
 
 
-async def test_who_may_mint_and_where_nobody_may() -> None:
-    async with serving(scripted()) as base_url:
+async def test_who_may_mint_and_where_nobody_may(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         url = base_url + "/realtime/sessions"
         assert (await http_post(url, {}, None))[0] == 401
         assert (await http_post(url, {}, "sk-wrong"))[0] == 401
         secret = (await mint(base_url, {}))["client_secret"]["value"]
         assert (await http_post(url, {}, secret))[0] == 403
-    async with serving(scripted(beta="refuse")) as base_url:
+    async with serve(scripted(beta="refuse")) as base_url:
         async with AsyncOpenAI(base_url=base_url, api_key=KEY, max_retries=0) as sdk:
             with pytest.raises(BadRequestError) as refusal:
                 await sdk.beta.realtime.sessions.create()

@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 
 from duologue.gateway.bodies import LIMIT_BYTES
-from live_server import KEY, http_get, http_post
+from live_server import KEY, Serve, http_get, http_post, serving
 
 PATH = "/realtime/client_secrets"
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Alone: no body of a request goes on to an engine."""
+    return serving
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from beta_oracle import validate_beta_event
 from duologue.transports.websocket import INLINE_CHARACTERS
-from live_server import KEY, call, scripted, serving
+from live_server import KEY, Serve, call, scripted
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 
@@ -30,8 +30,10 @@ BETA = {"OpenAI-Beta": "realtime=v1"}
         },
     ],
 )
-async def test_a_header_or_a_subprotocol_asks_for_beta(options: dict[str, Any]) -> None:
-    async with serving(scripted()) as base_url, call(base_url, **options) as client:
+async def test_a_header_or_a_subprotocol_asks_for_beta(
+    options: dict[str, Any], serve: Serve
+) -> None:
+    async with serve(scripted()) as base_url, call(base_url, **options) as client:
         created, conversation = await client.receive(), await client.receive()
         for event in (created, conversation):
             validate_beta_event(json.dumps(event))
@@ -44,15 +46,17 @@ async def test_a_header_or_a_subprotocol_asks_for_beta(options: dict[str, Any]) 
 @pytest.mark.parametrize(
     "options", [{}, {"headers": {"OpenAI-Beta": "assistants=v2"}}, {"subprotocols": ["realtime"]}]
 )
-async def test_any_other_connection_is_a_ga_one(options: dict[str, Any]) -> None:
-    async with serving(scripted()) as base_url, call(base_url, **options) as client:
+async def test_any_other_connection_is_a_ga_one(options: dict[str, Any], serve: Serve) -> None:
+    async with serve(scripted()) as base_url, call(base_url, **options) as client:
         assert (await client.receive())["session"]["type"] == "realtime"
         await client.send("session.update", session={"type": "realtime"})
         assert (await client.receive())["type"] == "session.updated"
 
 
-async def test_a_ga_client_with_a_beta_header_is_served_ga_from_its_first_update_on() -> None:
-    async with serving(scripted()) as base_url, call(base_url, headers=BETA) as client:
+async def test_a_ga_client_with_a_beta_header_is_served_ga_from_its_first_update_on(
+    serve: Serve,
+) -> None:
+    async with serve(scripted()) as base_url, call(base_url, headers=BETA) as client:
         await client.next("conversation.created")
         await client.send(
             "session.update", session={"type": "realtime", "output_modalities": ["text"]}
@@ -71,8 +75,8 @@ async def test_a_ga_client_with_a_beta_header_is_served_ga_from_its_first_update
 
 
 @pytest.mark.conformance("C-205")
-async def test_a_ga_and_a_beta_connection_live_side_by_side() -> None:
-    async with serving(scripted()) as base_url:
+async def test_a_ga_and_a_beta_connection_live_side_by_side(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         async with call(base_url) as ga, call(base_url, headers=BETA) as beta:
             for client in (ga, beta):
                 await client.next("session.created")
@@ -84,8 +88,10 @@ async def test_a_ga_and_a_beta_connection_live_side_by_side() -> None:
 @pytest.mark.parametrize(
     "options", [{"headers": BETA}, {"subprotocols": ["realtime", "openai-beta.realtime-v1"]}]
 )
-async def test_beta_can_be_refused_as_the_hosted_service_does(options: dict[str, Any]) -> None:
-    async with serving(scripted(beta="refuse")) as base_url:
+async def test_beta_can_be_refused_as_the_hosted_service_does(
+    options: dict[str, Any], serve: Serve
+) -> None:
+    async with serve(scripted(beta="refuse")) as base_url:
         async with call(base_url, **options) as client:
             error = (await client.receive())["error"]
             assert error["code"] == "beta_api_shape_disabled"
@@ -94,8 +100,8 @@ async def test_beta_can_be_refused_as_the_hosted_service_does(options: dict[str,
             assert (await client.receive())["type"] == "session.created"
 
 
-async def test_faults_of_beta_frames_are_told_by_their_paths_in_their_place() -> None:
-    async with serving(scripted()) as base_url, call(base_url, headers=BETA) as client:
+async def test_faults_of_beta_frames_are_told_by_their_paths_in_their_place(serve: Serve) -> None:
+    async with serve(scripted()) as base_url, call(base_url, headers=BETA) as client:
         await client.next("conversation.created")
         await client.send("session.update", event_id="a", session={"temperature": 3})
         await client.send("session.update", event_id="b", session={"voice": "nobody"})
@@ -109,9 +115,9 @@ async def test_faults_of_beta_frames_are_told_by_their_paths_in_their_place() ->
         assert updated["session"]["temperature"] == 0.9
 
 
-async def test_a_frame_so_long_that_a_thread_decodes_it_keeps_its_place() -> None:
+async def test_a_frame_so_long_that_a_thread_decodes_it_keeps_its_place(serve: Serve) -> None:
     long = "word " * (INLINE_CHARACTERS // 4)
-    async with serving(scripted()) as base_url, call(base_url, headers=BETA) as client:
+    async with serve(scripted()) as base_url, call(base_url, headers=BETA) as client:
         await client.next("conversation.created")
         await client.send("session.update", session={"instructions": long, "temperature": 1.2})
         await client.send("session.update", session={"instructions": "", "temperature": 0.6})
@@ -122,12 +128,14 @@ async def test_a_frame_so_long_that_a_thread_decodes_it_keeps_its_place() -> Non
         ]
 
 
-async def test_limits_are_told_right_after_the_next_response_was_created(tmp_path: Path) -> None:
+async def test_limits_are_told_right_after_the_next_response_was_created(
+    tmp_path: Path, serve: Serve
+) -> None:
     path = tmp_path / "keys.toml"
     path.write_text('[[keys]]\nname = "anna"\nkey = "sk-anna"\nrequests_per_minute = 5\n')
     path.chmod(0o600)
     async with (
-        serving(scripted(keys_file=str(path))) as base_url,
+        serve(scripted(keys_file=str(path))) as base_url,
         call(base_url, key="sk-anna", headers=BETA) as client,
     ):
         names = []

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import Serve
-from live_server import Caller, call, scripted
+from live_server import Caller, Serve, call, scripted
 from oracle import validate_server_event
 from pictures import data_uri, drawn, file, opened
 

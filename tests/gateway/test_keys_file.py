@@ -1,4 +1,7 @@
-"""The keys file: further keys with limits, revoked while the server runs."""
+"""The keys file: further keys with limits, revoked while the server runs.
+
+What takes seconds to be noticed is followed by a server alone where no engine has a part in it.
+"""
 
 import asyncio
 import hashlib
@@ -14,7 +17,7 @@ from duologue.errors import ConfigFault
 from duologue.gateway.app import create_app
 from duologue.gateway.keys import Keys, KeyTerms, own_key
 from duologue.gateway.keys_file import read_keys
-from live_server import KEY, Caller, call, http_get, http_post, scripted, serving
+from live_server import KEY, Caller, Serve, call, http_get, http_post, scripted, serving
 from oracle import validate_server_event
 from waiting import logged
 
@@ -103,11 +106,11 @@ async def is_answered(caller: Caller) -> None:
 
 
 async def test_a_revoked_key_ends_its_sessions_and_no_other(
-    path: Path, caplog: pytest.LogCaptureFixture
+    path: Path, caplog: pytest.LogCaptureFixture, serve: Serve
 ) -> None:
     put(path, entry("anna", ANNA) + entry("boris", BORIS))
     async with (
-        serving(scripted(keys_file=str(path))) as base_url,
+        serve(scripted(keys_file=str(path))) as base_url,
         call(base_url, key=ANNA) as anna,
         call(base_url, key=BORIS) as boris,
         call(base_url, key=KEY) as own,
@@ -169,9 +172,9 @@ async def test_a_file_that_breaks_changes_nothing_and_that_is_said(
     assert ANNA not in caplog.text
 
 
-async def test_a_key_has_no_more_sessions_than_it_may(path: Path) -> None:
+async def test_a_key_has_no_more_sessions_than_it_may(path: Path, serve: Serve) -> None:
     put(path, entry("anna", ANNA, max_sessions=1))
-    async with serving(scripted(keys_file=str(path))) as base_url:
+    async with serve(scripted(keys_file=str(path))) as base_url:
         async with call(base_url, key=ANNA) as first:
             await first.next("session.created")
             async with call(base_url, key=ANNA) as second:
@@ -196,10 +199,12 @@ async def respond(caller: Caller) -> dict[str, Any]:
 
 
 @pytest.mark.conformance("C-155")
-async def test_limits_are_shared_by_the_sessions_of_a_key_and_told_truly(path: Path) -> None:
+async def test_limits_are_shared_by_the_sessions_of_a_key_and_told_truly(
+    path: Path, serve: Serve
+) -> None:
     put(path, entry("anna", ANNA, requests_per_minute=2, tokens_per_minute=100_000))
     async with (
-        serving(scripted(keys_file=str(path))) as base_url,
+        serve(scripted(keys_file=str(path))) as base_url,
         call(base_url, key=ANNA) as one,
         call(base_url, key=ANNA) as two,
         call(base_url, key=KEY) as own,
@@ -223,10 +228,10 @@ async def test_limits_are_shared_by_the_sessions_of_a_key_and_told_truly(path: P
         await is_answered(own)
 
 
-async def test_tokens_are_counted_as_the_response_says(path: Path) -> None:
+async def test_tokens_are_counted_as_the_response_says(path: Path, serve: Serve) -> None:
     put(path, entry("anna", ANNA, tokens_per_minute=50))
     async with (
-        serving(scripted(keys_file=str(path))) as base_url,
+        serve(scripted(keys_file=str(path))) as base_url,
         call(base_url, key=ANNA) as caller,
     ):
         text = {"type": "input_text", "text": "word " * 200}

@@ -6,7 +6,7 @@ from websockets.exceptions import InvalidStatus
 from duologue.config import ServerConfig
 from duologue.errors import ConfigFault
 from duologue.gateway.app import create_app
-from live_server import call, http_get, http_post, scripted, serving
+from live_server import Serve, call, http_get, http_post, scripted
 
 PAGE = "https://app.example.com"
 OTHER = "https://elsewhere.example.com"
@@ -33,8 +33,8 @@ async def test_a_page_may_ask_from_anywhere_and_read_where_its_call_is(base_url:
         assert "Location" in headers["access-control-expose-headers"]
 
 
-async def test_only_named_pages_may_ask_where_the_owner_names_them() -> None:
-    async with serving(scripted(allowed_origins=f"{PAGE}/, http://localhost:3000")) as base_url:
+async def test_only_named_pages_may_ask_where_the_owner_names_them(serve: Serve) -> None:
+    async with serve(scripted(allowed_origins=f"{PAGE}/, http://localhost:3000")) as base_url:
         url = base_url + "/realtime/client_secrets"
         _, headers, _ = await http_post(url, {}, headers={"Origin": PAGE})
         assert headers["access-control-allow-origin"] == PAGE

@@ -1,4 +1,7 @@
-"""Prompt files: versions, faults by file and field, changes while the server runs."""
+"""Prompt files: versions, faults by file and field, changes while the server runs.
+
+What takes seconds to be noticed is followed by a server alone: no engine has a part in it.
+"""
 
 import asyncio
 import json
@@ -12,7 +15,7 @@ from openai import AsyncOpenAI
 from duologue.core.prompts import PromptVersion
 from duologue.errors import ConfigFault
 from duologue.gateway.prompt_files import MOST_BYTES, read_prompts
-from live_server import KEY, call, http_post, scripted, serving
+from live_server import KEY, Serve, call, http_post, scripted, serving
 from oracle import validate_server_event
 from waiting import logged
 
@@ -136,9 +139,9 @@ async def test_a_server_does_not_start_without_its_directory(tmp_path: Path, pat
             pass
 
 
-async def test_a_stock_client_names_a_prompt(directory: Path) -> None:
+async def test_a_stock_client_names_a_prompt(directory: Path, serve: Serve) -> None:
     put(directory, "desk/1.toml", DESK)
-    async with serving(scripted(prompts_dir=str(directory))) as base_url:
+    async with serve(scripted(prompts_dir=str(directory))) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         prompt: Any = {"id": "desk", "variables": {"place": "Bergen"}}
         async with client.realtime.connect(model="gpt-realtime") as connection:
@@ -153,9 +156,9 @@ async def test_a_stock_client_names_a_prompt(directory: Path) -> None:
         assert shown["session"]["prompt"] == {**prompt, "version": "1"}
 
 
-async def test_a_client_secret_begins_with_its_prompt(directory: Path) -> None:
+async def test_a_client_secret_begins_with_its_prompt(directory: Path, serve: Serve) -> None:
     put(directory, "desk.toml", DESK)
-    async with serving(scripted(prompts_dir=str(directory))) as base_url:
+    async with serve(scripted(prompts_dir=str(directory))) as base_url:
         url = base_url + "/realtime/client_secrets"
         wrong = {"session": {"type": "realtime", "prompt": {"id": "desc"}}}
         status, _, body = await http_post(url, wrong)

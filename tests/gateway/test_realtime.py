@@ -8,8 +8,7 @@ from websockets.exceptions import ConnectionClosed
 
 from duologue.gateway.session_start import is_known
 from duologue.runtime.recorder import read_tape
-from e2e.conftest import Serve
-from live_server import call, scripted
+from live_server import Serve, call, scripted
 
 
 @pytest.mark.parametrize(

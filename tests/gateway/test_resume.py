@@ -22,8 +22,7 @@ from duologue.engines.scripted import (
 )
 from duologue.gateway.resumption import Resumption
 from duologue.runtime.runner import Runner
-from e2e.conftest import Serve
-from live_server import KEY, Caller, call, open_sessions, scripted, serving, until_free
+from live_server import KEY, Caller, Serve, call, open_sessions, scripted, serving, until_free
 from oracle import validate_server_event
 from waiting import logged
 

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 
 from authority import Authority
 from duologue.errors import ConfigFault
-from live_server import KEY, call, scripted, serving
+from live_server import KEY, Serve, call, scripted, serving
 from oracle import validate_server_event
 
 
@@ -20,10 +20,10 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-async def test_the_sdk_talks_over_https_and_wss(authority: Authority) -> None:
+async def test_the_sdk_talks_over_https_and_wss(authority: Authority, serve: Serve) -> None:
     config = scripted(tls_certificate=authority.certificate, tls_key=authority.key)
     context = authority.client_context()
-    async with serving(config) as base_url, httpx2.AsyncClient(verify=context) as http:
+    async with serve(config) as base_url, httpx2.AsyncClient(verify=context) as http:
         assert base_url.startswith("https://127.0.0.1:")
         async with AsyncOpenAI(base_url=base_url, api_key=KEY, http_client=http) as client:
             secret = await client.realtime.client_secrets.create()
@@ -49,9 +49,11 @@ async def test_the_sdk_talks_over_https_and_wss(authority: Authority) -> None:
                 assert event.response.output[0].content[0].text == "You said: Good day"
 
 
-async def test_a_client_that_does_not_know_the_authority_stays_out(authority: Authority) -> None:
+async def test_a_client_that_does_not_know_the_authority_stays_out(
+    authority: Authority, serve: Serve
+) -> None:
     config = scripted(tls_certificate=authority.certificate, tls_key=authority.key)
-    async with serving(config) as base_url:
+    async with serve(config) as base_url:
         with pytest.raises(ssl.SSLCertVerificationError):
             async with call(base_url):
                 pass

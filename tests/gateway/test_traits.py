@@ -11,17 +11,19 @@ from duologue.core.settings import SessionConfig
 from duologue.engines.scripted import Script, ScriptedEngine
 from duologue.gateway.session_start import SessionStart
 from duologue.runtime.ports import Traits
-from live_server import KEY, call, http_get, scripted, serving
+from live_server import KEY, Serve, call, http_get, scripted
 
 
 @asynccontextmanager
-async def created(query: str = "model=gpt-realtime") -> AsyncIterator[tuple[str, Any, Any]]:
-    async with serving(scripted()) as base_url, call(base_url, query) as client:
+async def created(
+    serve: Serve, query: str = "model=gpt-realtime"
+) -> AsyncIterator[tuple[str, Any, Any]]:
+    async with serve(scripted()) as base_url, call(base_url, query) as client:
         yield base_url, client, (await client.next("session.created"))["session"]
 
 
-async def test_a_session_says_what_its_engine_is_as_the_list_of_models_does() -> None:
-    async with created() as (base_url, client, session):
+async def test_a_session_says_what_its_engine_is_as_the_list_of_models_does(serve: Serve) -> None:
+    async with created(serve) as (base_url, client, session):
         _, _, body = await http_get(base_url + "/models/gpt-realtime")
         assert session["duologue"] == body["duologue"]
         traits = body["duologue"]["traits"]
@@ -31,28 +33,28 @@ async def test_a_session_says_what_its_engine_is_as_the_list_of_models_does() ->
         assert "duologue" not in (await client.next("session.updated"))["session"]
 
 
-async def test_a_session_that_can_be_resumed_says_both() -> None:
-    async with created("model=gpt-realtime&duologue_resume=1") as (_, _, session):
+async def test_a_session_that_can_be_resumed_says_both(serve: Serve) -> None:
+    async with created(serve, "model=gpt-realtime&duologue_resume=1") as (_, _, session):
         assert set(session["duologue"]) == {"engine", "profile", "traits", "resume"}
 
 
-async def test_a_stock_client_reads_the_traits_as_an_extra_key() -> None:
+async def test_a_stock_client_reads_the_traits_as_an_extra_key(serve: Serve) -> None:
     async with (
-        serving(scripted()) as base_url,
+        serve(scripted()) as base_url,
         AsyncOpenAI(api_key=KEY, base_url=base_url) as client,
     ):
         async with client.realtime.connect(model="gpt-realtime") as connection:
             event = await connection.recv()
             assert event.type == "session.created"
             card = event.session.duologue  # type: ignore[union-attr]
-            assert card["engine"] == "scripted" and card["traits"]["tools"] is True
+            assert card["engine"] in ("scripted", "realtime") and card["traits"]["tools"] is True
         model = await client.models.retrieve("gpt-realtime")
         assert model.duologue == card  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("intent", ["transcription"])
-async def test_a_session_without_an_engine_does_not_speak_of_one(intent: str) -> None:
-    async with created(f"intent={intent}") as (_, _, session):
+async def test_a_session_without_an_engine_does_not_speak_of_one(intent: str, serve: Serve) -> None:
+    async with created(serve, f"intent={intent}") as (_, _, session):
         assert "duologue" not in session
 
 

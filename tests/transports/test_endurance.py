@@ -23,6 +23,7 @@ from duologue.runtime.runner import Runner
 from live_server import (
     KEY,
     Caller,
+    Serve,
     call,
     open_sessions,
     scripted,
@@ -73,13 +74,13 @@ class Neighbour:
 
 
 @asynccontextmanager
-async def trial(reply_s: float = REPLY_S, **settings: Any) -> AsyncIterator[str]:
+async def trial(serve: Serve, reply_s: float = REPLY_S, **settings: Any) -> AsyncIterator[str]:
     """A server on which a neighbour converses, and which must be as before at the end.
 
     The neighbour's turns follow each other without a pause, and for none of its replies more than
     `reply_s` of work is done: nothing held up the loop for longer.
     """
-    async with serving(scripted(script=SCRIPT, max_sessions=60, **settings)) as base_url:
+    async with serve(scripted(script=SCRIPT, max_sessions=60, **settings)) as base_url:
         async with call(base_url) as first:
             assert await answer(first, "Hello.") == "You said: Hello."
         await until_free(base_url)
@@ -104,7 +105,7 @@ def count_runners() -> int:
 
 async def test_a_neighbour_who_waits_too_long_is_noticed() -> None:
     with pytest.raises(AssertionError, match="the neighbour noticed"):
-        async with trial(reply_s=0.0):
+        async with trial(serving, reply_s=0.0):
             pass
 
 
@@ -144,15 +145,15 @@ HUGE = 20 * MIB
     ids=["text", "arrays", "objects", "closed", "numbers", "type", "id", "sound", "tools", "map"],
 )
 async def test_enormous_and_deep_events_are_refused(frame: str, code: str) -> None:
-    async with trial() as base_url, call(base_url) as client:
+    async with trial(serving) as base_url, call(base_url) as client:
         await client.next("session.created")
         await client.socket.send(frame)
         assert (await client.receive())["error"]["code"] == code
         assert await answer(client, "Hello.") == "You said: Hello."
 
 
-async def test_a_text_of_twenty_mebibytes_is_an_item_like_any_other() -> None:
-    async with trial() as base_url, call(base_url) as client:
+async def test_a_text_of_twenty_mebibytes_is_an_item_like_any_other(serve: Serve) -> None:
+    async with trial(serve) as base_url, call(base_url) as client:
         text = "word " * (HUGE // 5)
         item = {
             "type": "message",
@@ -167,8 +168,8 @@ async def test_a_text_of_twenty_mebibytes_is_an_item_like_any_other() -> None:
         assert await answer(client, "Hello.") == "You said: Hello."
 
 
-async def test_ten_thousand_items_make_a_conversation() -> None:
-    async with trial() as base_url, call(base_url) as client:
+async def test_ten_thousand_items_make_a_conversation(serve: Serve) -> None:
+    async with trial(serve) as base_url, call(base_url) as client:
         await client.next("session.created")
 
         async def fill() -> None:
@@ -187,8 +188,8 @@ async def test_ten_thousand_items_make_a_conversation() -> None:
 
 
 @pytest.mark.conformance("C-139", "C-140")
-async def test_fifty_responses_asked_for_at_once_are_one() -> None:
-    async with trial() as base_url, call(base_url) as client:
+async def test_fifty_responses_asked_for_at_once_are_one(serve: Serve) -> None:
+    async with trial(serve) as base_url, call(base_url) as client:
         await client.next("session.created")
         await client.ask("Go on.")
         for number in range(49):
@@ -218,9 +219,9 @@ FORGIVEN = {
 @pytest.mark.conformance("C-138", "C-159")
 @pytest.mark.parametrize("deltas", range(0, 9, 2))
 async def test_cancelling_truncating_and_deleting_at_once_ends_every_response_once(
-    deltas: int,
+    deltas: int, serve: Serve
 ) -> None:
-    async with trial() as base_url, call(base_url) as client:
+    async with trial(serve) as base_url, call(base_url) as client:
         await client.next("session.created")
         responses: dict[str, int] = {}
         for _ in range(10):
@@ -251,7 +252,7 @@ async def test_cancelling_truncating_and_deleting_at_once_ends_every_response_on
 
 
 @pytest.mark.conformance("C-193", "C-194", "C-198")
-async def test_a_hundred_bad_events_in_a_row_leave_the_session_working() -> None:
+async def test_a_hundred_bad_events_in_a_row_leave_the_session_working(serve: Serve) -> None:
     bad: list[tuple[str | bytes, str | None]] = [
         ("{", None),
         (b"\x00", None),
@@ -264,7 +265,7 @@ async def test_a_hundred_bad_events_in_a_row_leave_the_session_working() -> None
         ('{"type": "response.cancel", "event_id": "e5"}', "e5"),
         ("null", None),
     ]
-    async with trial() as base_url, call(base_url) as client:
+    async with trial(serve) as base_url, call(base_url) as client:
         await client.next("session.created")
         for frame, _ in bad * 10:
             await client.socket.send(frame)
@@ -278,7 +279,7 @@ async def test_a_hundred_bad_events_in_a_row_leave_the_session_working() -> None
 
 
 @pytest.mark.conformance("C-199")
-async def test_fifty_clients_that_vanish_in_mid_response_are_forgotten() -> None:
+async def test_fifty_clients_that_vanish_in_mid_response_are_forgotten(serve: Serve) -> None:
     async def vanish(base_url: str, after: int) -> None:
         async with call(base_url) as client:
             await client.ask("Go on.")
@@ -286,13 +287,15 @@ async def test_fifty_clients_that_vanish_in_mid_response_are_forgotten() -> None
                 await client.receive()
             client.socket.transport.abort()
 
-    async with trial() as base_url, asyncio.TaskGroup() as group:
+    async with trial(serve) as base_url, asyncio.TaskGroup() as group:
         for after in range(50):
             group.create_task(vanish(base_url, after % 20))
 
 
-async def test_two_hundred_connections_one_after_the_other_leave_nothing_behind() -> None:
-    async with trial() as base_url:
+async def test_two_hundred_connections_one_after_the_other_leave_nothing_behind(
+    serve: Serve,
+) -> None:
+    async with trial(serve) as base_url:
         for number in range(200):
             async with call(base_url) as client:
                 await client.next("session.created")
@@ -302,8 +305,10 @@ async def test_two_hundred_connections_one_after_the_other_leave_nothing_behind(
                     client.socket.transport.abort()
 
 
-async def test_two_hundred_connections_that_could_be_resumed_are_forgotten_in_time() -> None:
-    async with trial(resume_grace_s=1) as base_url:
+async def test_two_hundred_connections_that_could_be_resumed_are_forgotten_in_time(
+    serve: Serve,
+) -> None:
+    async with trial(serve, resume_grace_s=1) as base_url:
         for _ in range(4):
             async with asyncio.TaskGroup() as group:
                 for _ in range(50):
@@ -318,8 +323,8 @@ async def leave_uncleanly(base_url: str) -> None:
         client.socket.transport.abort()
 
 
-async def test_a_client_that_reads_late_gets_everything_in_order() -> None:
-    async with trial() as base_url, call(base_url, max_queue=1) as client:
+async def test_a_client_that_reads_late_gets_everything_in_order(serve: Serve) -> None:
+    async with trial(serve) as base_url, call(base_url, max_queue=1) as client:
         await client.next("session.created")
         for number in range(300):
             item = {
@@ -335,11 +340,11 @@ async def test_a_client_that_reads_late_gets_everything_in_order() -> None:
 
 
 async def test_a_client_that_reads_nothing_cannot_fill_the_memory_with_what_it_changes(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, serve: Serve
 ) -> None:
     """40 updates of 1 MiB, of which each is told back whole: more than sockets and outbox hold."""
     async with (
-        trial(outbox_bytes=4 * MIB, send_timeout_s=0.5) as base_url,
+        trial(serve, outbox_bytes=4 * MIB, send_timeout_s=0.5) as base_url,
         call(base_url, max_queue=1) as client,
     ):
         with pytest.raises(ConnectionClosed):
@@ -405,7 +410,7 @@ def update(instructions: str) -> str:
 
 
 async def test_frames_that_come_byte_by_byte_are_events() -> None:
-    async with trial() as base_url:
+    async with trial(serving) as base_url:
         client = await dribbled_call(base_url)
         for number in range(3):
             await dribble(client, frame(update(f"Dribbled {number}.")))
@@ -414,7 +419,7 @@ async def test_frames_that_come_byte_by_byte_are_events() -> None:
 
 
 async def test_a_frame_that_is_never_finished_holds_up_nobody() -> None:
-    async with trial() as base_url:
+    async with trial(serving) as base_url:
         clients = [await dribbled_call(base_url) for _ in range(10)]
         for number, client in enumerate(clients):
             await dribble(client, frame(update("Half."))[: 2 + 10 * number])

@@ -19,14 +19,7 @@ from duologue.transports.websocket import (
     attend,
     close_reason,
 )
-from live_server import (
-    KEY,
-    call,
-    scripted,
-    serving,
-    until_free,
-    ws_url,
-)
+from live_server import KEY, Serve, call, scripted, until_free, ws_url
 from runner_kit import call as runner_call
 from session_kit import add, update, user
 from waiting import logged
@@ -42,9 +35,9 @@ def config() -> ServerConfig:
 
 @pytest.mark.conformance("C-015")
 async def test_events_sent_before_the_first_one_was_read_are_answered_in_order(
-    config: ServerConfig,
+    config: ServerConfig, serve: Serve
 ) -> None:
-    async with serving(config) as base_url, call(base_url) as client:
+    async with serve(config) as base_url, call(base_url) as client:
         await client.send("session.update", session={"type": "realtime", "instructions": "a"})
         await client.send("session.update", session={"type": "realtime", "instructions": "b"})
         kinds = [await client.receive() for _ in range(3)]
@@ -58,7 +51,7 @@ async def test_events_sent_before_the_first_one_was_read_are_answered_in_order(
 
 @pytest.mark.conformance("C-013", "C-014")
 async def test_frames_that_are_no_events_are_refused_in_their_place_and_nothing_ends(
-    config: ServerConfig,
+    config: ServerConfig, serve: Serve
 ) -> None:
     frames: list[tuple[str | bytes, str, str | None]] = [
         (b"\x00\x01", "invalid_event", None),
@@ -68,7 +61,7 @@ async def test_frames_that_are_no_events_are_refused_in_their_place_and_nothing_
         ('{"type": "session.upgrade", "event_id": "e7"}', "invalid_value", "e7"),
         ("x" * (INLINE_CHARACTERS + 1), "invalid_json", None),
     ]
-    async with serving(config) as base_url, call(base_url) as client:
+    async with serve(config) as base_url, call(base_url) as client:
         await client.next("session.created")
         for frame, _, _ in frames:
             await client.socket.send(frame)
@@ -79,9 +72,9 @@ async def test_frames_that_are_no_events_are_refused_in_their_place_and_nothing_
         assert (await client.receive())["type"] == "session.updated"
 
 
-async def test_an_append_of_fifteen_mebibytes_is_taken(config: ServerConfig) -> None:
+async def test_an_append_of_fifteen_mebibytes_is_taken(config: ServerConfig, serve: Serve) -> None:
     audio = base64.b64encode(bytes(15 * 1024 * 1024)).decode()
-    async with serving(config) as base_url, call(base_url) as client:
+    async with serve(config) as base_url, call(base_url) as client:
         off = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
         await client.send("session.update", session=off)
         await client.next("session.updated")
@@ -90,8 +83,8 @@ async def test_an_append_of_fifteen_mebibytes_is_taken(config: ServerConfig) -> 
         await client.next("input_audio_buffer.committed")
 
 
-async def test_a_message_beyond_the_limit_ends_that_connection_alone() -> None:
-    async with serving(scripted(max_message_bytes=100_000)) as base_url:
+async def test_a_message_beyond_the_limit_ends_that_connection_alone(serve: Serve) -> None:
+    async with serve(scripted(max_message_bytes=100_000)) as base_url:
         async with call(base_url) as other, call(base_url) as client:
             await other.next("session.created")
             await client.next("session.created")
@@ -101,16 +94,18 @@ async def test_a_message_beyond_the_limit_ends_that_connection_alone() -> None:
             await other.next("session.updated")
 
 
-async def test_text_that_is_not_utf8_ends_that_connection_with_1007(config: ServerConfig) -> None:
-    async with serving(config) as base_url, call(base_url) as client:
+async def test_text_that_is_not_utf8_ends_that_connection_with_1007(
+    config: ServerConfig, serve: Serve
+) -> None:
+    async with serve(config) as base_url, call(base_url) as client:
         await client.next("session.created")
         await client.socket.send(b'{"type": "\xff"}', text=True)
         assert (await client.closed())[0] == 1007
         await until_free(base_url)
 
 
-async def test_a_client_that_closes_frees_its_place(config: ServerConfig) -> None:
-    async with serving(config) as base_url:
+async def test_a_client_that_closes_frees_its_place(config: ServerConfig, serve: Serve) -> None:
+    async with serve(config) as base_url:
         async with call(base_url) as client:
             await client.next("session.created")
         assert client.socket.close_code == 1000
@@ -118,9 +113,9 @@ async def test_a_client_that_closes_frees_its_place(config: ServerConfig) -> Non
 
 
 @pytest.mark.conformance("C-199")
-async def test_a_client_that_vanishes_mid_response_leaves_nothing_behind() -> None:
+async def test_a_client_that_vanishes_mid_response_leaves_nothing_behind(serve: Serve) -> None:
     script = "replies = [{text = 'one two three four five six', word_delay_ms = 100}]"
-    async with serving(scripted(script=script)) as base_url:
+    async with serve(scripted(script=script)) as base_url:
         async with call(base_url) as client:
             await client.ask("Go on.")
             await client.next("response.output_audio.delta")
@@ -167,9 +162,9 @@ async def ask_for_speech(client: socket.socket) -> None:
     await send_frame(client, {"type": "response.create", "response": response})
 
 
-async def test_a_client_that_never_reads_is_given_up_and_others_do_not_notice() -> None:
+async def test_a_client_that_never_reads_is_given_up_and_others_do_not_notice(serve: Serve) -> None:
     config = scripted(script=LONG_SPEECH, send_timeout_s=0.5)
-    async with serving(config) as base_url, call(base_url) as other:
+    async with serve(config) as base_url, call(base_url) as other:
         await other.next("session.created")
         deaf = await raw_call(base_url)
         await ask_for_speech(deaf)
@@ -179,9 +174,11 @@ async def test_a_client_that_never_reads_is_given_up_and_others_do_not_notice() 
         deaf.close()
 
 
-async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_read() -> None:
+async def test_a_client_that_reads_too_slowly_is_closed_with_a_reason_it_can_read(
+    serve: Serve,
+) -> None:
     config = scripted(script=LONG_SPEECH, outbox_bytes=500_000)
-    async with serving(config) as base_url:
+    async with serve(config) as base_url:
         deaf = await raw_call(base_url)
         with logged("does not read") as noticed:
             await ask_for_speech(deaf)
