@@ -9,7 +9,7 @@ from typing import Any
 from duologue.core.talk import Item, Part
 
 LONG_BYTES = 32 * 1024
-"""An item with more sound or image than that is encoded off the event loop."""
+"""An item with more text, sound and image than that is encoded off the event loop."""
 
 
 def wire_item(item: Item, call_name: Callable[[str], str]) -> dict[str, Any]:
@@ -36,7 +36,11 @@ def wire_item(item: Item, call_name: Callable[[str], str]) -> dict[str, Any]:
 
 def is_long(item: Item) -> bool:
     """Whether encoding it would hold the event loop up."""
-    return sum(len(part.pcm or b"") + len(part.image_url or "") for part in item.parts) > LONG_BYTES
+    sizes = (
+        len(part.text or "") + len(part.pcm or b"") + len(part.image_url or "")
+        for part in item.parts
+    )
+    return sum(sizes) > LONG_BYTES
 
 
 def _part(part: Part, kind: str) -> dict[str, Any]:

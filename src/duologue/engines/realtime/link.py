@@ -25,7 +25,9 @@ from duologue.errors import EngineFault
 ORDERS = 4096
 """Orders that may wait for an upstream that does not read."""
 
-LARGEST_EVENT_BYTES = 16 * 1024 * 1024
+LARGEST_EVENT_BYTES = 32 * 1024 * 1024
+"""An item is told back whole, and may be as long as a message that a duologue takes: 21 MiB."""
+
 LONG_EVENT_BYTES = 256 * 1024
 CLOSE_TIMEOUT_S = 1.0
 
