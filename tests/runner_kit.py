@@ -13,9 +13,9 @@ from duologue.engines.scripted import (
     LoudnessTurnEnd,
     Script,
     ScriptedEngine,
+    ScriptedLiveEngine,
     ScriptedTranscriber,
 )
-from duologue.engines.scripted_live import ScriptedLiveEngine
 from duologue.events import ClientEvent, InputAudioBufferAppend, ServerEvent
 from duologue.runtime.ports import TurnEnd
 from duologue.runtime.runner import Runner

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from msgspec import structs
 
 from duologue.core.talk import Ask, Done, Floor, Item, LiveEvent, Say
-from duologue.engines.scripted import Script, ScriptedReply
-from duologue.engines.scripted_live import ScriptedLiveEngine, ScriptedLiveTalk
+from duologue.engines.scripted import Script, ScriptedLiveEngine, ScriptedLiveTalk, ScriptedReply
 from duologue.runtime.ports import Talk
 
 

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from duologue.engines.scripted import Script, ScriptedEngine
-from duologue.engines.scripted_live import ScriptedLiveEngine
+from duologue.engines.scripted import Script, ScriptedEngine, ScriptedLiveEngine
 from duologue.testing.engine_conformance import LIVE_RULES, Broken, Case, Rule
 from testing.broken_live_engines import BROKEN_LIVE, SaysNothing, WrongLive
 

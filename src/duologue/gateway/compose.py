@@ -20,11 +20,11 @@ from duologue.engines.scripted import (
     LoudnessTurnEnd,
     Script,
     ScriptedEngine,
+    ScriptedLiveEngine,
     ScriptedTranscriber,
     ScriptedTranslator,
     read_script,
 )
-from duologue.engines.scripted_live import ScriptedLiveEngine
 from duologue.errors import ConfigFault, ModelFault
 from duologue.gateway.provision import ear_specs, specs, store_of, transcription_names
 from duologue.hearing.noise import DeepFilterReduction

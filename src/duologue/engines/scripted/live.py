@@ -17,7 +17,8 @@ from typing import Literal
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Call, Done, Floor, Item, LiveEvent, ReplyEvent, Say
-from duologue.engines.scripted import LoudnessActivity, ScriptedEngine, ScriptedTalk
+from duologue.engines.scripted.engine import ScriptedEngine, ScriptedTalk
+from duologue.engines.scripted.listening import LoudnessActivity
 from duologue.errors import EngineFault
 from duologue.runtime.ports import WINDOW_SAMPLES, Talk
 

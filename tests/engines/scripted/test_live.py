@@ -9,8 +9,14 @@ import pytest
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Began, Call, Done, Floor, Item, LiveEvent, Part, Say, Tool
-from duologue.engines.scripted import Script, ScriptedCall, ScriptedReply, tone
-from duologue.engines.scripted_live import ScriptedLiveEngine, ScriptedLiveTalk
+from duologue.engines.scripted import (
+    Script,
+    ScriptedCall,
+    ScriptedLiveEngine,
+    ScriptedLiveTalk,
+    ScriptedReply,
+    tone,
+)
 from waiting import started
 
 SCRIPT = Script(
