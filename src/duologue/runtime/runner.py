@@ -12,11 +12,10 @@ line. When the session ends, for whatever reason, jobs and the engine's lease ar
 import asyncio
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
 
-from duologue.core import inputs, outputs
+from duologue.core import inputs
 from duologue.core.kinds import make_session
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
@@ -25,12 +24,12 @@ from duologue.events import (
     EngineCard,
     ResponseCreate,
     ResumeOffer,
-    SessionCreated,
     SessionExtension,
     SessionUpdate,
 )
-from duologue.events.translation import AnyClientEvent, AnyServerEvent, TranslationCreated
+from duologue.events.translation import AnyClientEvent, AnyServerEvent
 from duologue.runtime import admission
+from duologue.runtime.effects import Effects
 from duologue.runtime.ids import IdSource, new_seed
 from duologue.runtime.inbox import Inbox
 from duologue.runtime.intake import Intake
@@ -50,9 +49,6 @@ from duologue.runtime.ports import (
 )
 from duologue.runtime.recorder import Recorder, TapeHeader
 from duologue.runtime.tracer import Tracer
-
-if TYPE_CHECKING:
-    from duologue.runtime.ports import LiveTalk
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +131,18 @@ class Runner:
             images,
         )
         self._meter = Meter(limiter) if limiter else None
+        self._effects = Effects(
+            config.id,
+            self._outbox,
+            self._jobs,
+            talk,
+            speaker,
+            self._meter,
+            self._tracer,
+            extension=self._extension,
+            overflow=self._overflow,
+            close=self.end,
+        )
         self._dismissal: inputs.Dismissed | None = None
         self._receiving = asyncio.Lock()
         self._offer = offer
@@ -245,7 +253,7 @@ class Runner:
         """Live: from `session.created` to the end of the session."""
         try:
             now = self._loop.time()
-            self._dispatch(self._session.open(now), now)
+            self._effects.carry_out(self._session.open(now), now)
             self._opened = True
             self._take()
             await self._stopped
@@ -325,76 +333,23 @@ class Runner:
             self._recorder.record(now, entry)
         if self._debug:
             logger.debug("session %s < %s", self._session.id, type(entry).__name__)
-        self._dispatch(self._session.handle(entry, now), now)
+        self._effects.carry_out(self._session.handle(entry, now), now)
 
-    def _dispatch(self, batch: list[outputs.Output], now: float) -> None:
-        for output in batch:
-            if isinstance(output, outputs.Send):
-                self._send(output.event)
-                continue
-            match output:
-                case outputs.DropAudio(response_id):
-                    self._outbox.drop_audio(response_id)
-                case outputs.DropItemAudio(item_id):
-                    self._outbox.drop_item_audio(item_id)
-                case outputs.Play(response_id, item_id, pcm):
-                    assert self._speaker, "sound to be played in a session that plays none"
-                    if not self._speaker.play(response_id, item_id, pcm) and not self._gone:
-                        self._overflow()
-                case outputs.StopPlaying(response_id):
-                    assert self._speaker, "sound to be stopped in a session that plays none"
-                    self._speaker.stop(response_id)
-                case outputs.Respond(job, ask):
-                    if self._meter:
-                        self._meter.begin(job, ask, now)
-                    self._jobs.start(output)
-                case outputs.Unasked(job, ask):
-                    if self._meter:
-                        self._meter.begin(job, ask, now)
-                case (
-                    outputs.Live()
-                    | outputs.Transcribe()
-                    | outputs.Translate()
-                    | outputs.ScoreTurn()
-                ):
-                    self._jobs.start(output)
-                case outputs.Spent(job, tokens):
-                    if self._meter:
-                        self._meter.end(job, tokens, now)
-                case outputs.Cancel(job):
-                    self._jobs.cancel(job)
-                case outputs.Close(code, reason):
-                    self.end(code, reason)
-                case note:
-                    assert self._talk, "a note to an engine in a session without one"
-                    _tell(self._talk, note)
-
-    def _send(self, event: AnyServerEvent) -> None:
-        if self._debug:
-            logger.debug("session %s > %s", self._session.id, type(event).__name__)
-        if self._tracer is not None:
-            self._tracer.take(event)
-        if isinstance(event, SessionCreated):
-            self._outbox.begin(self._with_extension(event))
-        elif isinstance(event, TranslationCreated):
-            self._outbox.begin(event)
-        elif not self._outbox.put(event) and not self._gone:
-            self._overflow()
-
-    def _with_extension(self, event: SessionCreated) -> SessionCreated:
+    def _extension(self) -> SessionExtension | None:
         """The token is a secret of the shell: neither the core nor a tape knows it."""
         card = self._card
         if card is None:
-            return event
-        extension = SessionExtension(
+            return None
+        return SessionExtension(
             engine=card.engine,
             profile=card.profile,
             traits=card.traits,
             resume=self._offer or UNSET,
         )
-        return structs.replace(event, session=structs.replace(event.session, duologue=extension))
 
     def _overflow(self) -> None:
+        if self._gone:
+            return
         logger.warning("session %s: the client does not read, closing", self._session.id)
         self.close_code, self.close_reason = 1008, "rate_limit_error.client_too_slow"
         self._gone = True
@@ -425,25 +380,3 @@ class Runner:
         if self._tracer:
             await asyncio.to_thread(self._tracer.close)
         self._ended.set()
-
-
-def _tell(talk: Talk, note: outputs.Note) -> None:
-    match note:
-        case outputs.Put(item, after):
-            talk.put(item, after)
-        case outputs.Expect(item):
-            talk.expect(item)
-        case outputs.Configure(ask):
-            talk.configure(ask)
-        case outputs.Cut(item_id, end_ms, text):
-            talk.cut(item_id, end_ms, text)
-        case outputs.Drop(item_id):
-            talk.drop(item_id)
-        case outputs.Hear(pcm):
-            cast("LiveTalk", talk).hear(pcm)
-        case outputs.GoneOut(item_id, samples):
-            cast("LiveTalk", talk).played(item_id, samples)
-        case outputs.Nudge(ask):
-            cast("LiveTalk", talk).nudge(ask)
-        case outputs.Hush():
-            cast("LiveTalk", talk).hush()
