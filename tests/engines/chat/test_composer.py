@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from duologue.core.talk import Ask, Call, ReplyEvent, Tool
-from duologue.engines.chat.composer import Composer
+from duologue.engines.chat.composer import MOST_PASSED, Composer
 from duologue.engines.pace import Pace
 from duologue.errors import EngineFault
 
@@ -61,3 +61,27 @@ async def test_a_call_too_many_does_not_spoil_the_first(
     assert {call.index for call in made} == {0} and made[-1].final
     assert "".join(call.name for call in made) == "get_weather"
     assert "".join(call.delta for call in made) == '{"x":1}'
+
+
+async def test_words_without_sound_are_a_fault_beside_a_call_that_is_passed_over() -> None:
+    composer = Composer(Ask(tools=ASK.tools, tool_choice="none"), {"text": 1}, Pace(), 4096)
+    call = {"tool_calls": [piece("get_time", "{}", index=0)]}
+    for delta in ({"content": "Hello there."}, call):
+        await composer.take(json.dumps({"choices": [{"delta": delta}]}).encode())
+    await composer.take(b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}')
+    with pytest.raises(EngineFault, match="words without sound"):
+        await composer.end()
+
+
+async def test_a_model_that_loops_in_calls_is_not_remembered_for_ever() -> None:
+    ask = structs.replace(ASK, parallel_calls=False)
+    composer = Composer(ask, {"text": 1}, Pace(), 4096)
+    held = []
+    for number in range(4 * MOST_PASSED):
+        call = {"tool_calls": [piece("get_time", "{}", index=number)]}
+        await composer.take(json.dumps({"choices": [{"delta": call}]}).encode())
+        held.append(composer.calls_held)
+    assert held[-1] == max(held) == 1 + MOST_PASSED
+    await composer.take(b'{"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}')
+    made = [event for event in await composer.end() if isinstance(event, Call) and event.final]
+    assert len(made) == 1

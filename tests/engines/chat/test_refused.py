@@ -61,3 +61,12 @@ def test_an_item_that_was_deleted_leaves_its_id_to_another() -> None:
     refused.blame([IMAGE], "image")
     refused.forget("i1")
     assert refused.sendable([IMAGE]) == [IMAGE]
+
+
+def test_only_what_is_left_out_is_made_anew() -> None:
+    refused = Refused()
+    image, words = Item("i", "user", (Part(image_url="data:,"),)), Item("w", "user", (Part("Hi."),))
+    refused.blame((image, words), "no vision")
+    lighter, same = refused.sendable((image, words))
+    assert same is words and lighter is not image
+    assert refused.sendable((lighter,))[0] is lighter, "there is nothing left to leave out"

@@ -35,6 +35,9 @@ OFF_BY = 4
 """An upstream may count so many times the tokens that our estimate of the window admits: other
 models have more for a second of sound, an image or a character. More is no count but a fault."""
 
+MOST_PASSED = 64
+"""Calls that are passed over and of which more may come yet."""
+
 LARGE_BYTES = 8 * 1024
 """Events from here on are read in a thread: 100 us and more."""
 
@@ -73,7 +76,7 @@ class Composer:
         self._has_sound = False
         self._takes_transcript: bool | None = None
         self._calls: list[_ToolCall] = []
-        """All that it made, those that are passed over among them."""
+        """All that it made, and of those that are passed over the newest."""
         self._finish: str | None = None
         self._tokens: Tokens | None = None
         self._tokens_told = 0
@@ -113,7 +116,7 @@ class Composer:
         pcm = self._held_pcm + await self._last_sound()
         events: list[ReplyEvent] = []
         has_sound = self._has_sound or bool(pcm)
-        if self._ask.speak and self._voiced.text and not has_sound and not self._calls:
+        if self._ask.speak and self._voiced.text and not has_sound and not self._wanted:
             raise UpstreamFault("The upstream model server sent words without sound.")
         if self._held_text or pcm:
             # Its sound, too, may have stopped in the middle of the words.
@@ -209,7 +212,8 @@ class Composer:
             if call.is_passed:
                 continue
             call.arguments += piece.arguments
-            is_first = call is self._wanted[0] and not self._voiced.text
+            first = next(other for other in self._calls if not other.is_passed)
+            is_first = call is first and not self._voiced.text
             if is_first and call.name and call.arguments.strip():
                 yield from self._told(0, call)
 
@@ -229,6 +233,11 @@ class Composer:
         return call
 
     @property
+    def calls_held(self) -> int:
+        """Calls that are remembered, of whatever the model made."""
+        return len(self._calls)
+
+    @property
     def _wanted(self) -> list[_ToolCall]:
         return [call for call in self._calls if not call.is_passed]
 
@@ -239,6 +248,10 @@ class Composer:
             call.is_passed = not is_wanted(self._ask, call.name, before)
         except ValueError as fault:
             raise nonsense(f"answered with {fault}") from None
+        if call.is_passed:  # a model may loop in them
+            passed = [other for other in self._calls if other.is_passed]
+            for other in passed[:-MOST_PASSED]:
+                self._calls.remove(other)
 
     def _told(self, number: int, call: _ToolCall) -> Iterator[ReplyEvent]:
         delta = call.arguments[call.told :]

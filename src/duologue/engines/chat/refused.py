@@ -67,7 +67,10 @@ class Refused:
                 return Part(part.text or NO_SOUND)
             return part
 
-        return msgspec.structs.replace(item, parts=tuple(map(sent, item.parts)))
+        parts = tuple(map(sent, item.parts))
+        if all(one is other for one, other in zip(parts, item.parts, strict=True)):
+            return item
+        return msgspec.structs.replace(item, parts=parts)
 
 
 def _images(item: Item) -> bool:

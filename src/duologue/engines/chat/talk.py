@@ -139,8 +139,10 @@ class ChatTalk:
         what = self._refused.blame(items, fault.told)
         if what is None:
             return fault
-        for item in self._refused.sendable(self._history.items):  # it is never sent again
-            self._history.lighten(item)
+        whole = self._history.items
+        for item, sent in zip(whole, self._refused.sendable(whole), strict=True):
+            if sent is not item:  # what is left out is never sent again
+                self._history.lighten(sent)
         message = (
             f"{fault.message} It may not take {what} that is new here, which is left out of the "
             "conversation from now on."

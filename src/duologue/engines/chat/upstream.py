@@ -91,6 +91,8 @@ class Upstream:
                     complete = events.push(piece)
                     if complete:
                         begun = 0
+                    if events.begun_bytes and not begun:
+                        patience.begin()
                     patience.carried(max(0, events.begun_bytes - begun))
                     begun = events.begun_bytes
                     for data in complete:
