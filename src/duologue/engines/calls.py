@@ -2,9 +2,9 @@
 out. Pure.
 
 What a reply was not to call (others than `tool_choice` names, a second one where one at a time
-was asked for) is passed over; what nobody has is a fault, as is an answer to its end without the
-call that was required. Arguments must be a JSON object (`duologue.arguments`), and are an empty
-one where there are none.
+was asked for) is passed over. Any other call of what nobody has is a fault, as is an answer to its
+end without the call that was required. Arguments must be a JSON object (`duologue.arguments`), and
+are an empty one where there are none.
 """
 
 from duologue.core.talk import Ask, Tool
@@ -26,7 +26,10 @@ def is_required(ask: Ask) -> bool:
 
 
 def is_wanted(ask: Ask, name: str, before: int) -> bool:
-    """Whether a call is one to make, after so many `before`. `ValueError` for an unknown name."""
+    """Whether a call is one to make, after so many `before`.
+
+    `ValueError` for an unknown name, but of one too many no name matters.
+    """
     if before and not ask.parallel_calls:
         return False
     if name not in {tool.name for tool in ask.tools}:

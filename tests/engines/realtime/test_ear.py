@@ -73,7 +73,7 @@ async def test_an_item_is_sent_as_the_session_shows_that_it_hears(
 
     async with (
         standing_in(listen, greets=False) as address,
-        engine(address, settle_s=0.1) as upstream,
+        engine(address, connect_s=1.0) as upstream,
     ):
         talk = await upstream.open(SPEAK)
         talk.put(SPOKEN)
@@ -104,6 +104,37 @@ async def test_one_that_takes_our_format_when_it_is_asked_to_is_sent_that() -> N
     assert base64.b64decode(heard[0]) == tone(24_000)
 
 
+@pytest.mark.parametrize("shown", [hearing("audio/pcm", 16_000), {}], ids=["shown", "unshown"])
+@pytest.mark.parametrize("rate_hz", [16_000, 24_000])
+async def test_sound_waits_for_one_that_is_slow_to_take_its_settings(
+    shown: dict[str, Any], rate_hz: int
+) -> None:
+    heard: list[str] = []
+
+    async def listen(peer: Peer) -> None:
+        await peer.send("session.created", session=shown)
+        await peer.next("session.update")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await peer.next("conversation.item.create")
+        await peer.send("session.updated", session=hearing("audio/pcm", rate_hz))
+        heard.append((await peer.next("conversation.item.create"))["item"]["content"][0]["audio"])
+        await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+        await peer.socket.wait_closed()
+
+    settle_s = 2.0 if shown == {} else 0.1  # one that shows none is not waited for so long
+    async with (
+        standing_in(listen, greets=False) as address,
+        engine(address, settle_s=settle_s) as upstream,
+    ):
+        talk = await upstream.open(SPEAK)
+        talk.put(SPOKEN)
+        await whole(talk.reply(SPEAK))
+    check_heard(heard[0], "audio/pcm", rate_hz)
+
+
 async def test_one_that_refuses_our_format_is_sent_its_own() -> None:
     heard: list[str] = []
 
@@ -131,7 +162,10 @@ async def test_one_that_changes_its_mind_when_it_has_heard_fails_the_reply() -> 
         await peer.send("session.updated", session=hearing("audio/pcm", 16_000))
         await peer.socket.wait_closed()
 
-    async with standing_in(listen, greets=False) as address, engine(address) as upstream:
+    async with (
+        standing_in(listen, greets=False) as address,
+        engine(address, settle_s=0.1) as upstream,
+    ):
         talk = await upstream.open(SPEAK)
         talk.put(SPOKEN)
         fault = await fault_of(talk.reply(SPEAK))

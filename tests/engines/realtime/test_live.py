@@ -672,3 +672,33 @@ async def test_a_call_that_comes_when_its_reply_is_not_wanted_is_answered_there(
         taken.set()
         talk.put(Item("result", "result", (Part("blue"),), call_id="call_1"))
         assert await answered.get() == "blue", "a call that was taken has its own result"
+
+
+async def test_a_call_that_comes_before_its_message_is_whole_is_taken() -> None:
+    outputs: list[str] = []
+
+    async def behave(peer: Peer) -> None:
+        of = {"response_id": "resp_1"}
+        message = {"id": "item_1", "type": "message"}
+        call = {"id": "item_2", "type": "function_call", "name": "look", "call_id": "call_up"}
+        await peer.next("session.update")
+        await peer.send("response.created", response={"id": "resp_1"})
+        await peer.send("response.output_item.added", **of, item=message)
+        words = {"item_id": "item_1", "delta": "Let me look."}
+        await peer.send("response.output_audio_transcript.delta", **of, **words)
+        whole_call = {**call, "arguments": "{}", "status": "completed"}
+        await peer.send("response.output_item.added", **of, item=call)
+        await peer.send("response.output_item.done", **of, item=whole_call)
+        outputs.append((await peer.next("conversation.item.create"))["item"]["output"])
+        await peer.send("response.output_item.done", **of, item={**message, "status": "completed"})
+        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+        await peer.socket.wait_closed()
+        assert not [event for event in peer.seen if event["type"] == "response.cancel"]
+
+    async with standing_in(behave) as address, talking(address, LOOK) as (talk, events):
+        await until(events, Call)
+        talk.put(answer("Let me look."))  # the core ends the message where the call begins
+        talk.put(Item("call", "call", call=CallPart("call_1", "look", "{}")))
+        talk.put(Item("result", "result", (Part("blue"),), call_id="call_1"))
+        await until(events, Done)
+    assert outputs == ["blue"]

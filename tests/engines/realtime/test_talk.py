@@ -305,3 +305,39 @@ def test_old_sound_gives_way_to_words() -> None:
         sound.drop(gone)
     put(100)  # in the place of the one that is gone
     assert history.items[2].parts[0].pcm == minute
+
+
+async def test_a_call_of_a_cancelled_reply_that_is_named_too_late_harms_no_other() -> None:
+    ask = structs.replace(LOOK, tools=(*LOOK.tools, Tool("listen")), tool_choice="function:look")
+
+    async def upstream(peer: Peer) -> None:
+        call = {"id": "item_call", "type": "function_call", "call_id": "call_1"}
+        asked = await peer.next("response.create")
+        await peer.send("response.created", response=answer_to(asked, "resp_1"))
+        await peer.send("response.output_item.added", response_id="resp_1", item=call)
+        text = {"response_id": "resp_1", "item_id": "item_text", "delta": "Hm"}
+        await peer.send("response.output_text.delta", **text)
+        await peer.next("response.cancel")
+        await peer.next("conversation.item.delete")  # the next reply has been asked for
+        named = {**call, "name": "listen", "arguments": "{}", "status": "completed"}
+        await peer.send("response.output_item.done", response_id="resp_1", item=named)
+        await peer.send("response.done", response={"id": "resp_1", "status": "cancelled"})
+        asked = await peer.next("response.create")
+        await peer.send("response.created", response=answer_to(asked, "resp_2"))
+        text = {"response_id": "resp_2", "item_id": "item_2", "delta": "Fine."}
+        await peer.send("response.output_text.delta", **text)
+        await peer.send("response.done", response={"id": "resp_2", "status": "completed"})
+        await peer.socket.wait_closed()
+
+    async with standing_in(upstream) as address, engine(address) as made:
+        talk = await made.open(ask)
+        reply = talk.reply(ask)
+        assert await said_next(reply) == Say("Hm", tokens=1)
+        await reply.aclose()
+        plain = structs.replace(SPEAK, tools=())
+        assert Say("Fine.", tokens=1) in await whole(talk.reply(plain))
+
+
+def answer_to(asked: dict[str, Any], response_id: str) -> dict[str, Any]:
+    """The response to a `response.create`, which says so."""
+    return {"id": response_id, "metadata": asked["response"]["metadata"]}

@@ -3,7 +3,7 @@
 Asked for is 24 kHz PCM, which most take. For one whose session shows another rate, or G.711, the
 sound is made that on its way there: a stream piece by piece, an item's as a whole. Its length in
 milliseconds stays. Until the upstream has told what it hears, sound waits: for `session.created`,
-and where that shows another format for the answer to our `session.update`, which asks for ours.
+and where that does not show ours for the answer to our `session.update`, which asks for it.
 `sent` takes time where it `converts`: it belongs in a worker thread.
 """
 
@@ -33,6 +33,10 @@ class UpstreamEar:
         """The format of the sound that it was sent last."""
         self._push: Callable[[bytes], bytes] | None = None
         """What makes the stream its own, once there is one."""
+        self.begun = asyncio.Event()
+        """Whether the upstream has shown its session."""
+        self.is_shown = False
+        """Whether a format was in it: then its answer will show one, too."""
         self.known = asyncio.Event()
         """Whether sound need not wait any more."""
 
@@ -44,7 +48,9 @@ class UpstreamEar:
         hears = shown(session, "input")
         if hears is not None and hears != self._hears:
             self._hears, self._push = hears, None
-        if is_answer or hears in (None, OURS):
+        self.is_shown = self.is_shown or hears is not None
+        self.begun.set()
+        if is_answer or hears == OURS:
             self.known.set()
 
     def check(self) -> None:

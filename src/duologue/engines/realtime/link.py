@@ -72,6 +72,9 @@ class Link:
 
     `ear` makes our sound the upstream's. `began` is told with the first event that is no error,
     `ended` once at the end: of the fault, before `lost` is, or of none, where we ended it.
+
+    An upstream may take `connect_s` to begin, `answer_s` to take its settings, and `settle_s` to
+    tell the end of what was cancelled, or a format that it did not show at first.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Link:
         began: Callable[[], None],
         ended: Callable[[EngineFault | None], None],
         connect_s: float,
+        answer_s: float,
         settle_s: float,
     ) -> None:
         self._upstream = upstream
@@ -98,6 +102,7 @@ class Link:
         self.is_well = False
         """Whether the upstream has begun and ended it in good order, as one too old."""
         self._connect_s = connect_s
+        self._answer_s = answer_s
         self._settle_s = settle_s
         self._orders: asyncio.Queue[Order] = asyncio.Queue(ORDERS)
         self.waiting_bytes = 0
@@ -186,10 +191,9 @@ class Link:
         while True:
             order = await self._orders.get()
             if order.after is not None:
-                await self._settled(order.after)
+                await _within(self._settle_s, order.after)
             if not self._ear.known.is_set() and self._ear.has_sound(order.event):
-                await self._settled(self._ear.known)
-                self._ear.known.set()
+                await self._attuned()
             if order.is_long or self._ear.converts(order.event):
                 frame = await asyncio.to_thread(self._frame, order.event)
             else:
@@ -200,12 +204,14 @@ class Link:
     def _frame(self, event: dict[str, Any]) -> str:
         return encode(self._ear.sent(event))
 
-    async def _settled(self, event: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(self._settle_s):
-                await event.wait()
-        except TimeoutError:
-            pass  # an upstream that never tells the end of what was cancelled, or what it hears
+    async def _attuned(self) -> None:
+        """Wait until the upstream has told what it hears; one that never does is sent our format.
+
+        Its settings may take it long. But one that shows no format at first may never answer.
+        """
+        await _within(self._connect_s, self._ear.begun)
+        await _within(self._answer_s if self._ear.is_shown else self._settle_s, self._ear.known)
+        self._ear.known.set()
 
     async def _read(self, socket: ClientConnection) -> None:
         while True:
@@ -220,3 +226,12 @@ class Link:
                 self.has_begun = True
                 self._began()
             await self._take(event)
+
+
+async def _within(patience_s: float, event: asyncio.Event) -> None:
+    """Wait for an event, but not for ever."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -283,7 +283,7 @@ class RealtimeLiveTalk(RealtimeTalk):
             return False
         made, response_id = found
         if self._speech.is_of(response_id) and not made.is_all_of(item):
-            self._speech.hush()
+            self._speech.cut_short()
         self._conversation.learn(item, made)
         return True
 

@@ -90,11 +90,12 @@ class Reply:
         self._characters = 0
         self._tokens = 0
         self.made: list[Made] = []
-        self.passed_over: dict[str, str | None] = {}
-        """The upstream's names of calls that are nobody's, each with its `call_id`."""
+        self.passed_over: set[str] = set()
+        """The upstream's names of calls that are nobody's."""
         self.over = False
         self._by_id: dict[str, Made] = {}
-        self._calls = 0
+        self.calls = 0
+        """So many were passed on."""
         self._rest = b""
         self._pace = pace
 
@@ -194,19 +195,20 @@ class Reply:
     def _name(self, made: Made, name: str) -> Iterator[ReplyEvent]:
         """A call's name is known: it is told, or passed over for ever."""
         if not self._is_wanted(name):
-            self.made.remove(made)
-            self.passed_over[made.ids[0]] = made.call_id
+            if made in self.made:  # no longer, where the reply was discarded
+                self.made.remove(made)
+            self.passed_over.add(made.ids[0])
             del self._by_id[made.ids[0]]
             return
-        made.name, made.index = name, self._calls
-        self._calls += 1
+        made.name, made.index = name, self.calls
+        self.calls += 1
         yield Call(made.index, name=name)
         early, made.text = made.text, ""
         yield from self._argue(made, early)
 
     def _is_wanted(self, name: str) -> bool:
         try:
-            return self._ask is None or is_wanted(self._ask, name, self._calls)
+            return self._ask is None or is_wanted(self._ask, name, self.calls)
         except ValueError as fault:
             raise EngineFault(f"The upstream answered with {fault}.") from None
 
@@ -269,7 +271,7 @@ class Reply:
                     if call.name and not call.done:
                         what = f"called {call.name[:64]} with arguments that are no JSON object"
                         raise EngineFault(f"The upstream {what}.")
-                if self._ask is not None and is_required(self._ask) and not self._calls:
+                if self._ask is not None and is_required(self._ask) and not self.calls:
                     raise EngineFault(f"The upstream {UNCALLED}.")
                 yield Done(tokens=tokens)
             case "incomplete":

@@ -45,12 +45,11 @@ class Sessions:
             return None
         return self._fault
 
-    def open(self, ear: UpstreamEar, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> Link:
+    def open(self, ear: UpstreamEar, take: Take, lost: Lost, is_idle: Callable[[], bool]) -> None:
         """Begin one, see `Reach.open`. Raises `EngineFault` where the talk is over."""
         if self.closed:
             raise EngineFault("The conversation is over.")
         self.link = self._reach.open(ear, take, lost, is_idle)
-        return self.link
 
     def forget_failures(self) -> None:
         """What failed may be tried again."""

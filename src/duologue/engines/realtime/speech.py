@@ -47,6 +47,8 @@ class Speech:
         self.response_id = ""
         """Of the response under way, or the last one."""
         self._hushed = ""
+        """The response of which the core takes no more."""
+        self._stopped = ""
         """The response that was cancelled last."""
         self._held: Call | None = None
         """The end of a call, while nothing has come behind it."""
@@ -81,11 +83,20 @@ class Speech:
         self._reply = None
 
     def hush(self) -> None:
-        """Have the response under way stopped; once is enough."""
+        """Have the response under way stopped, of which the core takes no more; once is enough."""
         if self._reply is not None and self._hushed != self.response_id:
+            self._hushed = self.response_id
             self._stop_there()
-            for item_id, call_id in self._open.items():  # the core takes no more of it
+            for item_id, call_id in self._open.items():
                 self._answer(item_id, call_id)
+
+    def cut_short(self) -> None:
+        """The core has put the beginning of the last message: the rest need not be said.
+
+        Unless what ended it there is a call behind it, which the core takes next.
+        """
+        if self._reply is not None and not self._reply.calls:
+            self._stop_there()
 
     def fail(self, fault: EngineFault) -> Failed:
         """The response has failed; what the upstream says of it yet is passed over."""
@@ -131,8 +142,8 @@ class Speech:
             self._decline(call_id)
 
     def _stop_there(self) -> None:
-        if self._hushed != self.response_id:
-            self._hushed = self.response_id
+        if self._stopped != self.response_id:
+            self._stopped = self.response_id
             self._cancel(self.response_id)
 
     def _behind(self, said: list[LiveEvent]) -> list[LiveEvent]:

@@ -160,6 +160,7 @@ class Reach:
             began=lambda: self._upstreams.answered(upstream),
             ended=ended,
             connect_s=self._connect_s if is_last else min(self._connect_s, HASTE_S),
+            answer_s=self._connect_s,
             settle_s=self._settle_s,
         )
         return link
