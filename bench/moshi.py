@@ -6,7 +6,7 @@ is taken how long it was between the last of its sound and the model's answer; l
 took more than 80 ms. `step_ms` is what a step of the model took. Prints one JSON line.
 
     python scripts/install_torch.py
-    python bench/moshi.py --places 8 --threads 2
+    python bench/moshi.py --places 8
 
 Without `--weights` these are random and tiny (0.4 M parameters): what is measured is the loop,
 not a machine's power.
@@ -25,9 +25,10 @@ from pathlib import Path
 import torch
 
 from duologue.engines.moshi.clock import Clock
+from duologue.engines.moshi.engine import quickest_threads
 from duologue.engines.moshi.frames import FRAME_BYTES, FRAME_MS, Spoken
 from duologue.engines.moshi.model import MoshiFrames
-from duologue.engines.moshi.weights import Weights, load_weights
+from duologue.engines.moshi.weights import Weights, load_weights, set_threads
 from duologue.errors import EngineFault
 from duologue.testing.tiny_moshi import build
 
@@ -138,18 +139,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--places", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, help="unset: as many as are quickest")
     parser.add_argument("--weights", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         path = options.weights or build(Path(directory))
         weights = load_weights(path, "auto", options.threads)
+    cores = os.cpu_count() or 1
+    if options.threads is None and weights.device.type == "cpu":
+        quickest_threads(lambda slots: MoshiFrames(weights, slots), set_threads, cores)
     curve = [measure(weights, n, options.seconds) for n in range(1, options.places + 1)]
     about = {
         "weights": str(options.weights or "tiny, random"),
         "device": str(weights.device),
         "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
+        "cores": cores,
         "load_1m": round(os.getloadavg()[0], 1),
     }
     print(json.dumps({"bench": "moshi", **about, "curve": curve}))

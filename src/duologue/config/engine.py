@@ -210,7 +210,11 @@ class EngineSettings(DoorSettings, frozen=True, kw_only=True):
         ),
     ] = None
     threads: Annotated[
-        Count | None, Meta(description="Threads of the language model. Unset: one per core.")
+        Count | None,
+        Meta(
+            description="Threads of the language model. Unset: one per core; for `moshi` as many "
+            "as a trial at the start finds quickest."
+        ),
     ] = None
     context_tokens: Annotated[
         int,

@@ -6,6 +6,7 @@ activity and turn ends unless the settings say `loudness`. Torch is imported her
 
 import asyncio
 import importlib.util
+import os
 from typing import TYPE_CHECKING
 
 from duologue.config import ServerConfig
@@ -40,13 +41,19 @@ def moshi_engine(config: ServerConfig) -> "MoshiEngine":
 
     Raises `ConfigFault`, `ModelFault`.
     """
-    from duologue.engines.moshi.engine import MoshiEngine, fit
+    from duologue.engines.moshi.engine import MoshiEngine, fit, quickest_threads
     from duologue.engines.moshi.model import MoshiFrames
-    from duologue.engines.moshi.weights import load_weights
+    from duologue.engines.moshi.weights import load_weights, set_threads
     from duologue.gateway.provision import store_of
     from duologue.models import resolve
 
     path = resolve(config.moshi_model, store_of(config))
     weights = load_weights(path, config.device, config.threads)
-    model = fit(lambda slots: MoshiFrames(weights, slots), config.max_sessions)
+
+    def make(slots: int) -> MoshiFrames:
+        return MoshiFrames(weights, slots)
+
+    if config.threads is None and weights.device.type == "cpu":
+        quickest_threads(make, set_threads, os.cpu_count() or 1)
+    model = fit(make, config.max_sessions)
     return MoshiEngine(model, weights.vocabulary, weights.moshi.config.sliding_window)

@@ -12,7 +12,7 @@ import pytest
 
 from duologue.core.talk import Ask, Began, CallPart, Done, Floor, Item, LiveEvent, Part, Say, Tool
 from duologue.engines.moshi.clock import BACKLOG_FRAMES, STALLED_S
-from duologue.engines.moshi.engine import MoshiEngine, fit
+from duologue.engines.moshi.engine import MoshiEngine, fit, quickest_threads
 from duologue.engines.moshi.floor import DONE_FRAMES
 from duologue.engines.moshi.frames import FRAME_BYTES, FRAME_MS
 from duologue.engines.moshi.pace import MEASURED_STEPS
@@ -537,6 +537,37 @@ def test_a_model_that_is_too_slow_is_gone_before_a_smaller_one_is_made() -> None
 def test_a_machine_that_cannot_keep_up_with_one_place_is_told_before_serving() -> None:
     with pytest.raises(ConfigFault, match="engine: moshi needs [0-9]+ ms on this machine"):
         fit(Slow, 1)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "tried", "best"),
+    [
+        ({8: 0.04, 4: 0.02, 2: 0.01, 1: 0.005}, [8, 4, 2, 1], 1),
+        ({8: 0.005, 4: 0.02}, [8, 4], 8),
+        ({6: 0.02, 3: 0.005, 1: 0.04}, [6, 3, 1], 3),
+        ({4: 0.005, 2: 0.02, 1: 0.001}, [4, 2], 4),
+        ({1: 0.001}, [1], 1),
+    ],
+)
+def test_as_many_threads_are_used_as_are_quickest(
+    step_s: dict[int, float], tried: list[int], best: int
+) -> None:
+    were_set: list[int] = []
+
+    class Threaded(Parrot):
+        def step(self, heard: Any) -> Any:
+            threading.Event().wait(step_s[were_set[-1]])
+            return super().step(heard)
+
+    assert quickest_threads(Threaded, were_set.append, tried[0]) == best
+    assert were_set == [*tried, best]
+
+
+def test_without_memory_for_a_trial_there_is_a_thread_for_each_core() -> None:
+    were_set: list[int] = []
+    memory = Memory(0, at_step=True, error=MemoryError)
+    assert quickest_threads(memory.make, were_set.append, 4) == 4
+    assert were_set[-1] == 4
 
 
 async def test_the_engine_says_what_it_is(engine: MoshiEngine) -> None:

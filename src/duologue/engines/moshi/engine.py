@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 BUDGET_MS = 0.8 * FRAME_MS
 """What a step may take when places are counted; the rest is for bad moments."""
+MEASURED_PLACES = 2
+"""With a single one, layers may be too small for threads to be used at all."""
+WORSE = 1.2
+"""Fewer threads that are so much slower: still fewer are slower yet."""
 MEASURED_S = 0.5
 """Time for measuring, after two steps that warm up."""
 
@@ -53,6 +57,32 @@ def fit(make: Callable[[int], FrameModel], slots: int) -> FrameModel:
         del model
         free_memory()
         slots //= 2
+
+
+def quickest_threads(
+    make: Callable[[int], FrameModel], set_threads: Callable[[int], None], cores: int
+) -> int:
+    """With how many threads up to `cores` a step is quickest, which are then set. Blocks.
+
+    More are no help where layers are small: on two cores, two threads made tiny layers three times
+    slower than one, since they meet after each of them. `make` builds a model of so many places.
+    """
+    taken_ms: dict[int, float] = {}
+    try:
+        model, count = make(MEASURED_PLACES), cores
+        while count:
+            set_threads(count)
+            taken_ms[count] = _step_ms(model)
+            if taken_ms[count] > WORSE * min(taken_ms.values()):
+                break
+            count //= 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_of_memory(error):
+            raise  # whether there is memory for any place at all, `fit` says
+    best = min(taken_ms, key=taken_ms.__getitem__, default=cores)
+    set_threads(best)
+    log.info("engine moshi: %d threads of %d cores (ms a step: %s)", best, cores, taken_ms)
+    return best
 
 
 def _tried(make: Callable[[int], FrameModel], slots: int) -> tuple[FrameModel | None, float]:

@@ -34,6 +34,11 @@ class Weights:
     device: torch.device
 
 
+def set_threads(count: int) -> None:
+    """Have torch use so many threads on a CPU, for what this thread and later ones compute."""
+    torch.set_num_threads(count)
+
+
 def load_weights(
     path: Path,
     device: Device = "auto",
@@ -44,12 +49,12 @@ def load_weights(
 ) -> Weights:
     """The model in the directory `path`, in transformers' format. Blocks; never downloads.
 
-    `threads` are those that torch uses on a CPU, in all of this process; None: one per core.
+    `threads` are those that torch uses on a CPU, in all of this process; None: as it likes.
     `free` tells the memory of a device, `read` is what reads. Raises `ModelFault`, also where
     memory does not last, and `ConfigFault` for a device that is not there.
     """
     if threads is not None:
-        torch.set_num_threads(threads)
+        set_threads(threads)
     where = _device(device)
     config = _config(path)
     vocabulary = _vocabulary(path)
