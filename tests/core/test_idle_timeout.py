@@ -2,7 +2,7 @@
 
 import pytest
 
-from duologue.core.inputs import Lost, Resumed
+from duologue.core.inputs import Found, Lost, Resumed
 from duologue.core.talk import Call, Done, Say
 from duologue.events import (
     ConversationItemAdded,
@@ -228,17 +228,20 @@ def test_no_timeout_is_a_timeout_of_null() -> None:
     assert t.events(Error) == [] and codes(t) == []
 
 
-def away(t: Timeline, start_s: float, end_s: float) -> None:
+def away(t: Timeline, start_s: float, end_s: float, back: Found | Resumed | None = None) -> None:
     """The connection is lost, and the client comes back."""
     t.enter(start_s, Lost())
-    t.enter(end_s, Resumed())
+    t.enter(end_s, back or Resumed())
     t.microphone = False
 
 
-def test_nobody_is_prompted_who_is_away_and_the_time_away_does_not_count() -> None:
+@pytest.mark.parametrize("back", [Resumed(), Found()])
+def test_nobody_is_prompted_who_is_away_and_the_time_away_does_not_count(
+    back: Found | Resumed,
+) -> None:
     t = idle()
     greets(t)
-    away(t, 6.0, 40.0)  # 2.5 s before the timeout
+    away(t, 6.0, 40.0, back)  # 2.5 s before the timeout
     t.run(42.4)
     assert t.events(InputAudioBufferTimeoutTriggered) == []
     t.run(43.0)

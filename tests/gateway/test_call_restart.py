@@ -9,6 +9,8 @@ from typing import Any
 import aioice.ice
 import pytest
 
+from duologue.core.inputs import Found, Lost
+from duologue.runtime.recorder import read_tape
 from live_server import KEY, http_post, open_sessions, serving, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 from waiting import logged
@@ -114,12 +116,12 @@ async def test_a_restart_that_finds_no_port_leaves_the_call_as_it_was() -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_call_that_asked_for_it_waits_for_its_client(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.INFO, "duologue.transports.webrtc")
-    async with serving(on_loopback(script=SCRIPT)) as base_url:
+    async with serving(on_loopback(script=SCRIPT, record_dir=str(tmp_path))) as base_url:
         async with dial(base_url, path=RESUMED) as caller:
-            await caller.next("session.created")
+            session_id = (await caller.next("session.created"))["session"]["id"]
             await caller.send("response.create")
             async with asyncio.timeout(20):
                 await caller.next("output_audio_buffer.started")
@@ -134,6 +136,9 @@ async def test_a_call_that_asked_for_it_waits_for_its_client(
         words = len(done["response"]["output"][0]["content"][0]["transcript"].split())
         assert 0.5 < caller.loud_s() < words * 0.24
         await until_free(base_url)
+    _, entries = read_tape(tmp_path / f"{session_id}.jsonl")
+    away = [entry for _, entry in entries if isinstance(entry, Lost | Found)]
+    assert away == [Lost(), Found()], "the idle timeout does not run while nobody is there"
 
 
 @pytest.mark.usefixtures("impatient")

@@ -136,6 +136,10 @@ class Lost(msgspec.Struct, frozen=True, tag=True):
     """The connection broke, and the client may come back: all goes on as it is."""
 
 
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """There is a way to the client again over the same connection, on which nothing was lost."""
+
+
 class Resumed(msgspec.Struct, frozen=True, tag=True):
     """The client has come back over another connection."""
 
@@ -163,6 +167,7 @@ Input = (
     | Played
     | Tick
     | Lost
+    | Found
     | Resumed
     | Disconnected
 )

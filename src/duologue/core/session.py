@@ -26,6 +26,7 @@ from duologue.core.inputs import (
     BadEvent,
     Disconnected,
     Dismissed,
+    Found,
     Input,
     LimitsUpdated,
     LiveEvent,
@@ -193,6 +194,8 @@ class Session:
                 self._batch.refusing(lambda: self._tick(now), None)
             case Lost():
                 self._idle.leave(now)
+            case Found():
+                self._idle.come_back(now)
             case Resumed():
                 self._idle.come_back(now)
                 self._batch.send(SessionCreated, session=self._settings.session)

@@ -227,6 +227,11 @@ class Runner:
         await self._inbox.put(inputs.Resumed())
         return line
 
+    def hold(self, is_held: bool) -> None:
+        """There is no way to the client for a time, or there is again; nothing on it is lost."""
+        if not self._gone:
+            self._inbox.put_nowait(inputs.Lost() if is_held else inputs.Found())
+
     def disconnect(self) -> None:
         """The client is gone: stop everything, send nothing more."""
         self._gone = True

@@ -74,6 +74,7 @@ async def carry(
 ) -> None:
     """Carry a session over an open channel and see it to its end."""
     line = runner.attach()
+    peer.watch(runner.hold)
     pacer.add(media.tick, peer.give_up)
     try:
         async with asyncio.TaskGroup() as tasks:

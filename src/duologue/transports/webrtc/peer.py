@@ -10,6 +10,7 @@ candidates, and the ICE connection by a route that can be restarted.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.sdp import SessionDescription
@@ -61,6 +62,8 @@ class Peer:
         """What the client sent; None when there will be no more."""
         self.flooded = False
         """Whether the client sent more than could be taken in."""
+        self._is_held = False
+        self._held: Callable[[bool], None] = lambda is_held: None
         self._policy = policy
         self._grace_s = grace_s
         self._route: Route | None = None
@@ -90,7 +93,7 @@ class Peer:
             transport = transceiver.receiver.transport.transport
             narrow(transport._connection, self._policy)
             self._route = Route(
-                transport, self._policy.connection, grace_s=self._grace_s, held=self._voice.hold
+                transport, self._policy.connection, grace_s=self._grace_s, held=self._hold
             )
             await connection.setLocalDescription(await connection.createAnswer())
             self._voice.send_by(RtpOut(transceiver))
@@ -119,6 +122,12 @@ class Peer:
             await route.switch(ice, candidates)
             self._offered = offered
             return rerouted(self._connection.localDescription.sdp, fresh)
+
+    def watch(self, held: Callable[[bool], None]) -> None:
+        """Have `held` called with True where there is no way to it, with False once there is."""
+        self._held = held
+        if self._is_held:
+            held(True)
 
     async def send(self, text: str) -> bool:
         """Send an event; waits while much is unsent. False when it is too long for the client."""
@@ -164,6 +173,12 @@ class Peer:
         ):
             self._drained.clear()
             await self._drained.wait()
+
+    def _hold(self, is_held: bool) -> None:
+        if is_held != self._is_held:
+            self._is_held = is_held
+            self._voice.hold(is_held)
+            self._held(is_held)
 
     def _take_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != CHANNEL or self._channel is not None:
