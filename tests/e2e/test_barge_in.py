@@ -15,7 +15,7 @@ from agents.realtime import RealtimeAgent, RealtimeRunner
 from duologue.config import ServerConfig
 from e2e.microphone import paced
 from e2e.stock_clients import run_node
-from live_server import KEY, serving, ws_url
+from live_server import KEY, Serve, ws_url
 from recordings import recording
 from weights import weights
 
@@ -38,12 +38,13 @@ def small() -> ServerConfig:
 @pytest.mark.conformance("C-207")
 async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig,
+    serve_weights: Serve,
 ) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Tell long stories.")
     kinds: list[str] = []
     truncated: list[Any] = []
     said: dict[str, str] = {}
-    async with serving(small) as base_url:
+    async with serve_weights(small) as base_url:
         model_config: Any = {
             "api_key": KEY,
             "url": ws_url(base_url),
@@ -80,12 +81,12 @@ async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
 
 @pytest.mark.conformance("C-208")
 async def test_the_node_agents_sdk_is_interrupted_and_keeps_the_heard_words(
-    small: ServerConfig, tmp_path: Path
+    small: ServerConfig, serve_weights: Serve, tmp_path: Path
 ) -> None:
     question, interruption = tmp_path / "question.pcm", tmp_path / "interruption.pcm"
     question.write_bytes(QUESTION)
     interruption.write_bytes(INTERRUPTION)
-    async with serving(small) as base_url:
+    async with serve_weights(small) as base_url:
         seen = await run_node("barge_in.mjs", question, interruption, base_url=base_url)
     assert (seen["errors"], seen["dropped"]) == ([], [])
     history = seen["history"]

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from beta_oracle import validate_beta_event
 from duologue.config import ServerConfig
 from e2e.microphone import speak
-from live_server import KEY, serving
+from live_server import KEY, Serve
 from recordings import recording
 from weights import weights
 
@@ -49,11 +49,11 @@ async def say(connection: Any, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.conformance("C-200", "C-211")
-async def test_text_voice_a_tool_and_an_interruption() -> None:
+async def test_text_voice_a_tool_and_an_interruption(serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         plain = "ws" + base_url.removeprefix("http")
         client = AsyncOpenAI(api_key=KEY, base_url=base_url, websocket_base_url=plain)
         connect = client.beta.realtime.connect(model="gpt-4o-realtime-preview")

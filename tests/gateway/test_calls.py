@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from live_server import KEY, call, http_post, serving, until_free
+from live_server import KEY, Serve, call, http_post, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 
 SCRIPT = """
@@ -30,8 +30,8 @@ def form(parts: dict[str, str], labels: dict[str, str] | None = None) -> tuple[b
 
 
 @pytest.mark.conformance("C-026", "C-030", "C-031")
-async def test_an_offer_is_answered_and_the_channel_carries_the_session() -> None:
-    async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+async def test_an_offer_is_answered_and_the_channel_carries_the_session(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, dial(base_url) as caller:
         assert caller.call_id.startswith("rtc_")
         assert "m=audio" in caller.answer and "m=application" in caller.answer
         assert "opus/48000" in caller.answer and "a=setup:active" in caller.answer
@@ -52,10 +52,10 @@ async def test_an_offer_is_answered_and_the_channel_carries_the_session() -> Non
 )
 @pytest.mark.parametrize("with_session", [True, False])
 async def test_a_form_is_taken_with_labels_and_without(
-    labels: dict[str, str] | None, with_session: bool
+    labels: dict[str, str] | None, with_session: bool, serve: Serve
 ) -> None:
     caller = PeerCaller()
-    async with serving(on_loopback(instructions="The server's own.")) as base_url:
+    async with serve(on_loopback(instructions="The server's own.")) as base_url:
         try:
             parts = {"sdp": await caller.offer()}
             if with_session:
@@ -71,8 +71,8 @@ async def test_a_form_is_taken_with_labels_and_without(
     assert created["session"]["instructions"] == expected
 
 
-async def test_a_client_secret_opens_a_call_with_its_settings() -> None:
-    async with serving(on_loopback()) as base_url:
+async def test_a_client_secret_opens_a_call_with_its_settings(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url:
         session = {"type": "realtime", "instructions": "Whisper."}
         _, _, secret = await http_post(base_url + "/realtime/client_secrets", {"session": session})
         async with dial(base_url, path="/realtime/calls", key=secret["value"]) as caller:
@@ -84,8 +84,8 @@ async def test_a_client_secret_opens_a_call_with_its_settings() -> None:
 
 
 @pytest.mark.conformance("C-032", "C-033", "C-034")
-async def test_speech_goes_in_and_a_reply_comes_out_as_sound() -> None:
-    async with serving(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
+async def test_speech_goes_in_and_a_reply_comes_out_as_sound(serve: Serve) -> None:
+    async with serve(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         caller.microphone.say(voice_like(1.0))
         async with asyncio.timeout(20):
@@ -113,8 +113,8 @@ async def test_speech_goes_in_and_a_reply_comes_out_as_sound() -> None:
 
 
 @pytest.mark.conformance("C-035")
-async def test_an_interruption_stops_the_sound_and_tells_what_was_heard() -> None:
-    async with serving(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
+async def test_an_interruption_stops_the_sound_and_tells_what_was_heard(serve: Serve) -> None:
+    async with serve(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         caller.microphone.say(voice_like(0.6))
         async with asyncio.timeout(20):
@@ -137,8 +137,8 @@ async def test_an_interruption_stops_the_sound_and_tells_what_was_heard() -> Non
 
 
 @pytest.mark.conformance("C-036")
-async def test_the_client_clears_the_output() -> None:
-    async with serving(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
+async def test_the_client_clears_the_output(serve: Serve) -> None:
+    async with serve(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         await caller.send("response.create")
         async with asyncio.timeout(20):
@@ -154,8 +154,8 @@ async def test_the_client_clears_the_output() -> None:
 
 
 @pytest.mark.conformance("C-037")
-async def test_a_sideband_sees_the_events_and_changes_the_session() -> None:
-    async with serving(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
+async def test_a_sideband_sees_the_events_and_changes_the_session(serve: Serve) -> None:
+    async with serve(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
         created = await caller.next("session.created")
         async with call(base_url, f"call_id={caller.call_id}&model=whatever") as sideband:
             first = await sideband.receive()
@@ -174,8 +174,8 @@ async def test_a_sideband_sees_the_events_and_changes_the_session() -> None:
                 assert (await sideband.closed())[0] == 1000
 
 
-async def test_losing_a_sideband_leaves_the_call() -> None:
-    async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+async def test_losing_a_sideband_leaves_the_call(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         async with call(base_url, f"call_id={caller.call_id}") as sideband:
             await sideband.receive()
@@ -185,15 +185,15 @@ async def test_losing_a_sideband_leaves_the_call() -> None:
 
 
 @pytest.mark.conformance("C-011")
-async def test_a_sideband_of_no_call_is_refused() -> None:
-    async with serving(on_loopback()) as base_url, call(base_url, "call_id=rtc_none") as sideband:
+async def test_a_sideband_of_no_call_is_refused(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, call(base_url, "call_id=rtc_none") as sideband:
         error = (await sideband.receive())["error"]
         assert (error["code"], error["param"]) == ("invalid_value", "call_id")
 
 
 @pytest.mark.conformance("C-038")
-async def test_a_hangup_ends_the_call_and_a_second_one_finds_none() -> None:
-    async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+async def test_a_hangup_ends_the_call_and_a_second_one_finds_none(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         assert (await hang_up(base_url, caller.call_id))[0] == 200
         async with asyncio.timeout(10):
@@ -202,10 +202,10 @@ async def test_a_hangup_ends_the_call_and_a_second_one_finds_none() -> None:
         assert status == 404 and fault["error"]["code"] == "call_not_found"
 
 
-async def test_a_beta_page_gets_a_beta_session() -> None:
+async def test_a_beta_page_gets_a_beta_session(serve: Serve) -> None:
     caller = PeerCaller()
     caller._judge = lambda event: None  # type: ignore[assignment] # it judges GA events
-    async with serving(on_loopback()) as base_url:
+    async with serve(on_loopback()) as base_url:
         try:
             offer = (await caller.offer()).encode()
             url = base_url + "/realtime?model=gpt-4o-realtime-preview"
@@ -233,13 +233,15 @@ async def test_a_beta_page_gets_a_beta_session() -> None:
         (lambda sdp: sdp + 101 * "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n", "candidates"),
     ],
 )
-async def test_what_is_no_offer_is_refused_with_its_reason(change: Any, words: str) -> None:
+async def test_what_is_no_offer_is_refused_with_its_reason(
+    change: Any, words: str, serve: Serve
+) -> None:
     caller = PeerCaller()
     try:
         offer = await caller.offer()
     finally:
         await caller.close()
-    async with serving(on_loopback(max_sessions=1)) as base_url:
+    async with serve(on_loopback(max_sessions=1)) as base_url:
         for _ in range(2):  # the place is free again
             status, _, fault = await http_post(
                 base_url + "/realtime/calls", change(offer).encode(), headers=SDP
@@ -248,8 +250,8 @@ async def test_what_is_no_offer_is_refused_with_its_reason(change: Any, words: s
             assert fault["error"]["param"] == "sdp" and words in fault["error"]["message"]
 
 
-async def test_requests_that_cannot_be_served_are_refused() -> None:
-    async with serving(on_loopback()) as base_url:
+async def test_requests_that_cannot_be_served_are_refused(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url:
         url = base_url + "/realtime/calls"
 
         async def refused(body: bytes, **options: Any) -> tuple[int, str]:
@@ -274,10 +276,10 @@ async def test_requests_that_cannot_be_served_are_refused() -> None:
 
 @pytest.mark.conformance("C-212")
 @pytest.mark.parametrize("settings", [None, "Hum."])
-async def test_the_sdk_makes_a_call(settings: str | None) -> None:
+async def test_the_sdk_makes_a_call(settings: str | None, serve: Serve) -> None:
     caller = PeerCaller()
     async with (
-        serving(on_loopback()) as base_url,
+        serve(on_loopback()) as base_url,
         AsyncOpenAI(base_url=base_url, api_key=KEY) as client,
     ):
         try:
@@ -298,9 +300,9 @@ async def test_the_sdk_makes_a_call(settings: str | None) -> None:
             await caller.close()
 
 
-async def test_pages_may_read_where_the_call_is() -> None:
+async def test_pages_may_read_where_the_call_is(serve: Serve) -> None:
     caller = PeerCaller()
-    async with serving(on_loopback()) as base_url:
+    async with serve(on_loopback()) as base_url:
         try:
             offer = (await caller.offer()).encode()
             headers = {**SDP, "Origin": "https://app.example.com"}
@@ -312,8 +314,8 @@ async def test_pages_may_read_where_the_call_is() -> None:
             await caller.close()
 
 
-async def test_a_call_that_ends_gives_its_place_back() -> None:
-    async with serving(on_loopback(max_sessions=1)) as base_url:
+async def test_a_call_that_ends_gives_its_place_back(serve: Serve) -> None:
+    async with serve(on_loopback(max_sessions=1)) as base_url:
         async with dial(base_url) as caller:
             await caller.next("session.created")
             other = PeerCaller()
