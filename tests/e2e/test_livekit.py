@@ -95,13 +95,13 @@ async def test_the_history_survives_the_clients_own_reconnection() -> None:
 
 
 @pytest.mark.weights
-async def test_a_real_engine_answers_and_calls_a_tool(tmp_path: Path) -> None:
+async def test_a_real_engine_answers_and_calls_a_tool(tmp_path: Path, serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)
     question = tmp_path / "question.pcm"
     question.write_bytes(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         seen = await run_python("livekit_client.py", "question", question, base_url=base_url)
     assert (seen["errors"], seen["complaints"]) == ([], [])
     assert "ounces" in seen["transcript"]

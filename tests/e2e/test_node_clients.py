@@ -8,7 +8,7 @@ from authority import Authority
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_node
-from live_server import KEY, Serve, scripted, serving
+from live_server import KEY, Serve, scripted
 from recordings import recording
 from weights import weights
 
@@ -86,13 +86,15 @@ async def test_the_agents_package_talks_over_websocket_without_one_dropped_event
 
 
 @pytest.mark.weights
-async def test_the_agents_package_talks_with_a_real_engine(tmp_path: Path) -> None:
+async def test_the_agents_package_talks_with_a_real_engine(
+    tmp_path: Path, serve_weights: Serve
+) -> None:
     for name in SMALL:
         weights(name)
     question = tmp_path / "question.pcm"
     question.write_bytes(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         seen = await run_node("agents.mjs", question, base_url=base_url)
     assert (seen["errors"], seen["dropped"]) == ([], [])
     assert [item["role"] for item in seen["history"]] == ["user", "assistant"] * 2
@@ -101,7 +103,9 @@ async def test_the_agents_package_talks_with_a_real_engine(tmp_path: Path) -> No
 
 
 @pytest.mark.weights
-async def test_the_openai_package_asks_a_real_engine_aloud_over_tls(tmp_path: Path) -> None:
+async def test_the_openai_package_asks_a_real_engine_aloud_over_tls(
+    tmp_path: Path, serve_weights: Serve
+) -> None:
     for name in SMALL:
         weights(name)
     authority = Authority(tmp_path)
@@ -116,7 +120,7 @@ async def test_the_openai_package_asks_a_real_engine_aloud_over_tls(tmp_path: Pa
         tls_certificate=authority.certificate,
         tls_key=authority.key,
     )
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         seen = await run_node(
             "openai_aloud.mjs", question, base_url=base_url, NODE_EXTRA_CA_CERTS=authority.trusted
         )

@@ -7,7 +7,7 @@ import pytest
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_python
-from live_server import KEY, Serve, scripted, serving
+from live_server import KEY, Serve, scripted
 from recordings import recording
 from weights import weights
 
@@ -74,13 +74,13 @@ async def test_turns_that_the_application_drives_itself_work(tmp_path: Path, ser
 
 
 @pytest.mark.weights
-async def test_a_real_engine_greets_and_answers(tmp_path: Path) -> None:
+async def test_a_real_engine_greets_and_answers(tmp_path: Path, serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)
     question = tmp_path / "question.pcm"
     question.write_bytes(recording("06_af_nova.wav").pcm + SILENCE + SILENCE)
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
-    async with serving(config) as base_url:
+    async with serve_weights(config) as base_url:
         seen = await run_python("pipecat_client.py", "question", question, base_url=base_url)
     assert (seen["errors"], seen["complaints"]) == ([], [])
     assert seen["listens"] and "stuck" not in seen
