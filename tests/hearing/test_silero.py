@@ -16,7 +16,6 @@ import pytest
 from duologue.core.turn_detection import TurnDetection
 from duologue.core.user_turn import SHORT_SPEECH_PATIENCE_MS
 from duologue.errors import EngineFault, ModelFault
-from duologue.hearing import silero
 from duologue.hearing.silero import QUIET_WINDOWS, SileroActivity
 from recordings import recording, recordings, windows
 from weights import weights
@@ -60,11 +59,19 @@ async def _elsewhere() -> AsyncIterator[tuple[asyncio.subprocess.Process, psutil
         await server.wait()
 
 
+@contextlib.asynccontextmanager
+async def loaded(**patience: float) -> AsyncIterator[SileroActivity]:
+    made = await SileroActivity.load(weights("silero-vad"), **patience)
+    try:
+        yield made
+    finally:
+        await made.aclose()
+
+
 @pytest.fixture
 async def activity() -> AsyncIterator[SileroActivity]:
-    made = await SileroActivity.load(weights("silero-vad"))
-    yield made
-    await made.aclose()
+    async with loaded() as made:
+        yield made
 
 
 async def test_no_recording_is_cut_at_a_pause_by_the_server_s_own_policy(
@@ -134,48 +141,44 @@ async def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> Non
 
 
 async def test_a_process_that_dies_is_replaced_and_nothing_asked_is_lost(
-    activity: SileroActivity, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(silero, "STEADY_S", 0.0)
-    sound = windows(recording("06_af_nova.wav").pcm)
-    before = await activity.open().score(sound)
-    first = process_of(activity)
-    first.suspend()  # so that it cannot answer before it is dead
-    asked = asyncio.ensure_future(activity.open().score(sound))
-    await asyncio.sleep(0)
-    first.kill()
-    assert np.allclose(await asked, before, atol=1e-3)
-    assert process_of(activity).pid != first.pid
-    assert "the voice-activity process ended (Killed)" in caplog.text
+    async with loaded(steady_s=0.0) as activity:
+        sound = windows(recording("06_af_nova.wav").pcm)
+        before = await activity.open().score(sound)
+        first = process_of(activity)
+        first.suspend()  # so that it cannot answer before it is dead
+        asked = asyncio.ensure_future(activity.open().score(sound))
+        await asyncio.sleep(0)
+        first.kill()
+        assert np.allclose(await asked, before, atol=1e-3)
+        assert process_of(activity).pid != first.pid
+        assert "the voice-activity process ended (Killed)" in caplog.text
 
 
-async def test_a_process_that_dies_soon_fails_what_waits_by_name_and_is_tried_again_later(
-    activity: SileroActivity, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(silero, "STEADY_S", 0.5)
-    first = process_of(activity)
-    first.suspend()
-    asked = asyncio.ensure_future(activity.open().score([LOUD]))
-    await asyncio.sleep(0)
-    first.kill()
-    with pytest.raises(EngineFault, match="the voice-activity process ended"):
-        await asked
-    with pytest.raises(EngineFault, match="the voice-activity process ended"):
-        await activity.open().score([LOUD])
-    async with asyncio.timeout(30):
-        await activity.replaced()
-    assert len(await activity.open().score([LOUD])) == 1
+async def test_a_process_that_dies_soon_fails_what_waits_by_name_and_is_tried_again_later() -> None:
+    async with loaded(steady_s=0.5) as activity:
+        first = process_of(activity)
+        first.suspend()
+        asked = asyncio.ensure_future(activity.open().score([LOUD]))
+        await asyncio.sleep(0)
+        first.kill()
+        with pytest.raises(EngineFault, match="the voice-activity process ended"):
+            await asked
+        with pytest.raises(EngineFault, match="the voice-activity process ended"):
+            await activity.open().score([LOUD])
+        async with asyncio.timeout(30):
+            await activity.replaced()
+        assert len(await activity.open().score([LOUD])) == 1
 
 
 async def test_a_process_that_does_not_answer_is_ended_and_replaced(
-    activity: SileroActivity, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(silero, "STUCK_S", 0.2)
-    monkeypatch.setattr(silero, "STEADY_S", 0.0)
-    await activity.open().score([LOUD])  # the read that waited under the old limit is over
-    process_of(activity).suspend()
-    assert len(await activity.open().score([LOUD])) == 1
-    assert "has not answered" in caplog.text
+    async with loaded(steady_s=0.0, stuck_s=0.2) as activity:
+        process_of(activity).suspend()
+        assert len(await activity.open().score([LOUD])) == 1
+        assert "has not answered" in caplog.text
 
 
 async def test_a_stream_whose_caller_gave_up_gets_no_answer_that_was_not_its_own(

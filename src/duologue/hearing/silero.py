@@ -131,10 +131,20 @@ class SileroActivity:
     """Satisfies `VoiceActivity`; made by `load`, within the event loop that it serves.
 
     What is on its way to the process is bounded: a stream waits for one ask before its next.
+    `steady_s` and `stuck_s` are as `STEADY_S` and `STUCK_S`.
     """
 
-    def __init__(self, model_path: Path, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self,
+        model_path: Path,
+        process: asyncio.subprocess.Process,
+        *,
+        steady_s: float,
+        stuck_s: float,
+    ) -> None:
         self._model_path = model_path
+        self._steady_s = steady_s
+        self._stuck_s = stuck_s
         self._process: asyncio.subprocess.Process | None = process
         self._loop = asyncio.get_running_loop()
         self._numbers = 0
@@ -151,9 +161,11 @@ class SileroActivity:
         """Awaited in `aclose`."""
 
     @classmethod
-    async def load(cls, model_path: Path) -> "SileroActivity":
+    async def load(
+        cls, model_path: Path, *, steady_s: float = STEADY_S, stuck_s: float = STUCK_S
+    ) -> "SileroActivity":
         """Start the process. Raises `ModelFault` when it cannot load the model."""
-        return cls(model_path, await _start(model_path))
+        return cls(model_path, await _start(model_path), steady_s=steady_s, stuck_s=stuck_s)
 
     @property
     def process_id(self) -> int | None:
@@ -232,9 +244,9 @@ class SileroActivity:
             process, self._process = self._process, None
             status = await _end(process)
             logger.error("the voice-activity process ended (%s)", _told(status))
-            if self._loop.time() - began < STEADY_S:
+            if self._loop.time() - began < self._steady_s:
                 self._fail("the voice-activity process ended, twice in short time")
-                await asyncio.sleep(STEADY_S)
+                await asyncio.sleep(self._steady_s)
             self._process = await self._again()
             self._fault = ""
             self._ready.set()
@@ -249,7 +261,7 @@ class SileroActivity:
             except (ModelFault, OSError) as fault:
                 logger.error("the voice-activity process cannot be started: %s", fault)
                 self._fail("the voice-activity process cannot be started")
-                await asyncio.sleep(STEADY_S)
+                await asyncio.sleep(self._steady_s)
             else:
                 logger.info("the voice-activity process has been replaced")
                 return process
@@ -261,12 +273,14 @@ class SileroActivity:
         owed: _Ask | None = None
         while True:
             try:
-                async with asyncio.timeout(STUCK_S):
+                async with asyncio.timeout(self._stuck_s):
                     data = await process.stdout.read(ANSWER_BYTES)
             except TimeoutError:
                 oldest = next(iter(self._asks.values()), None)
                 if oldest is not None and oldest is owed:
-                    logger.error("the voice-activity process has not answered for %g s", STUCK_S)
+                    logger.error(
+                        "the voice-activity process has not answered for %g s", self._stuck_s
+                    )
                     _kill(process)
                     return
                 owed = oldest
