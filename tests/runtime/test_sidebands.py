@@ -43,3 +43,27 @@ async def test_one_event_fits_however_large_it_is() -> None:
     sidebands.put(told(0, 2 * WAITING_BYTES))
     event = await line.next_event()
     assert event is not None and event.event_id == "u0" and not line.stale
+
+
+async def test_one_that_listens_takes_what_is_light_as_it_comes_and_reads_the_rest() -> None:
+    sidebands = Sidebands(receive)
+    sidebands.put(SessionCreated(event_id="e", session=SESSION))
+    line = sidebands.attach()
+    assert line and await line.next_event()
+    taken: list[str] = []
+
+    def take() -> None:
+        while (event := line.take_now(20_000)) is not None:
+            taken.append(event.event_id)
+
+    line.listen(take)
+    sidebands.put(told(0, 10))
+    assert taken == ["u0"]
+    sidebands.put(told(1, 40_000))
+    sidebands.put(told(2, 10))  # not before the one that was too heavy
+    assert taken == ["u0"]
+    for number in (1, 2):
+        event = await line.next_event()
+        assert event is not None and event.event_id == f"u{number}"
+    sidebands.put(told(3, 10))
+    assert taken == ["u0", "u3"]

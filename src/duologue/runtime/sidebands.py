@@ -30,6 +30,7 @@ class _Waiting:
         self._events: deque[tuple[AnyServerEvent, int]] = deque()
         self._held_bytes = 0
         self._ready = asyncio.Event()
+        self._told: Callable[[], None] | None = None
 
     def put(self, event: AnyServerEvent) -> bool:
         """Add an event; False when it does not fit."""
@@ -38,7 +39,10 @@ class _Waiting:
             return False
         self._held_bytes += size
         self._events.append((event, size))
-        self._ready.set()
+        if self._told is not None:
+            self._told()
+        if self._events:
+            self._ready.set()
         return True
 
     def end(self) -> None:
@@ -53,15 +57,22 @@ class _Waiting:
                 return None
             self._ready.clear()
             await self._ready.wait()
+        return self._taken()
+
+    def take_now(self, limit_bytes: int) -> AnyServerEvent | None:
+        """The next event, if it is there and weighs no more than that."""
+        if not self._events or self._events[0][1] > limit_bytes:
+            return None
+        return self._taken()
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Have `told` called when an event has come, before a reader that waits."""
+        self._told = told
+
+    def _taken(self) -> AnyServerEvent:
         event, size = self._events.popleft()
         self._held_bytes -= size
         return event
-
-    def take_now(self, limit_bytes: int) -> AnyServerEvent | None:
-        """Nothing: its one reader waits for each, since a sideband is watched, not talked to."""
-
-    def listen(self, told: Callable[[], None]) -> None:
-        """Nobody is told: see `take_now`."""
 
 
 class Sidebands:
