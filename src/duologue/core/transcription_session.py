@@ -14,8 +14,10 @@ from duologue.core.inputs import (
     BadEvent,
     Disconnected,
     Dismissed,
+    Found,
     Input,
     LimitsUpdated,
+    Lost,
     Received,
     Tick,
     Transcribed,
@@ -109,6 +111,8 @@ class TranscriptionSession:
                     self._end_turn()
             case AllowanceChanged() | LimitsUpdated():
                 pass  # they limit responses
+            case Lost() | Found():
+                pass  # a call that waits for its client: turns go by the sound that comes
             case Dismissed(code=code, message=message, close_code=close_code):
                 self.deadline = None
                 self._batch.dismiss(Refusal(code, message), close_code)
