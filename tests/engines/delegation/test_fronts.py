@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+from msgspec import structs
+
 from duologue.core.talk import Ask, Item, Part, Say
 from duologue.engines.chat.engine import ChatEngine
 from duologue.engines.chat.request import Model
@@ -9,7 +12,8 @@ from duologue.engines.composed.engine import ComposedEngine
 from duologue.engines.delegation.engine import DelegatingEngine
 from duologue.engines.light.prompt_mind import PromptMind
 from duologue.engines.remote.chat_mind import ChatMind
-from duologue.engines.scripted import tone
+from duologue.engines.scripted import Script, ScriptedEngine, tone
+from duologue.errors import EngineBusy
 from duologue.remote.server import RemoteServer
 from duologue.testing.chat_stand_in import Answer, ChatStandIn, standing_in
 from engines.composed.parts_kit import (
@@ -120,3 +124,14 @@ async def test_the_light_engine_begins_on_a_guess_and_reads_nothing_twice() -> N
         await talk.aclose()
         await engine.aclose()
     assert mind.running == 0 and mind.closed
+
+
+async def test_a_front_that_turns_out_full_duplex_is_refused_by_name_and_holds_no_place() -> None:
+    """As an upstream that was away at the start."""
+    front = ScriptedEngine(Script())
+    engine = DelegatingEngine(front, expert_at("http://127.0.0.1:9/v1"), heard)
+    engine.traits = structs.replace(front.traits, duplex=True)
+    with pytest.raises(EngineBusy, match="full-duplex, and asks nobody"):
+        await engine.open(Ask())
+    assert front.open_talks == 0
+    await engine.aclose()

@@ -10,7 +10,7 @@ from duologue.engines.delegation.heard import Hear
 from duologue.engines.delegation.reply import AGAIN_S
 from duologue.engines.delegation.talk import DelegatingTalk
 from duologue.engines.delegation.tool import offered
-from duologue.errors import ConfigFault
+from duologue.errors import ConfigFault, EngineBusy
 from duologue.runtime.ports import Engine, Talk, Traits
 
 CHARACTERS_PER_TOKEN = 3
@@ -49,8 +49,14 @@ class DelegatingEngine:
         self._front.traits = traits
 
     async def open(self, ask: Ask) -> Talk:
-        """See `Engine.open`."""
+        """See `Engine.open`. Raises `EngineBusy` where the front has become full-duplex.
+
+        An upstream that was away at the start tells only later what it is.
+        """
         front = await self._front.open(offered(ask))
+        if self.traits.duplex:
+            await front.aclose()
+            raise EngineBusy("delegate: the model that speaks is full-duplex, and asks nobody")
         return DelegatingTalk(front, self._expert, self._hear, again_s=self._again_s)
 
     async def aclose(self) -> None:
