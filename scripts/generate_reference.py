@@ -25,8 +25,10 @@ from duologue.gateway.faults import CODES
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
-NOT_SENT = ("mcp", "dtmf", "output_audio_buffer", "segment")
+NOT_SENT = ("mcp", "dtmf", "segment")
 """Types of the vocabulary that no part of the server sends yet."""
+IN_CALLS = "output_audio_buffer"
+"""Types that are sent where the server plays the sound."""
 BETA_ONLY = "conversation.created"
 """A type of the vocabulary that only beta connections are sent (GAP-3)."""
 
@@ -39,7 +41,7 @@ BETA_SHAPES = {
 
 CODE_ARGUMENT = {"Refusal": 0, "BadEvent": 0, "Fatal": 1, "get": 1, "find": 1}
 """Which argument of a call is a code."""
-CODE = re.compile(r"[a-z]+(_[a-z]+)+")
+CODE = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 RANGE_CODES = [
     f"{kind}_{side}_value" for kind in ("integer", "decimal") for side in ("below_min", "above_max")
 ]
@@ -70,6 +72,8 @@ def events_page() -> str:
             ]
             is_later = title == "Server events" and any(word in name for word in NOT_SENT)
             note = "not sent yet" if is_later else "beta only" if name == BETA_ONLY else ""
+            if name.startswith(IN_CALLS):
+                note = "in calls only"
             lines.append(f"| `{name}` | {', '.join(fields)} | {note} |")
     return "\n".join(lines + _beta_tables()) + "\n"
 
@@ -102,8 +106,10 @@ def errors_page() -> str:
     """Every code a `Refusal` is made with in the source, and where."""
     found: dict[str, set[str]] = {code: {"faults"} for code in RANGE_CODES}
     for path in sorted((ROOT / "src" / "duologue").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            for code in _codes(node):
+        tree = ast.parse(path.read_text())
+        names = _constants(tree)
+        for node in ast.walk(tree):
+            for code in _codes(node, names):
                 found.setdefault(code, set()).add(path.stem)
     lines = [
         "# Errors",
@@ -134,7 +140,18 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _codes(node: ast.AST) -> list[str]:
+def _constants(tree: ast.Module) -> dict[str, object]:
+    """The module's constants that stand for a code."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _codes(node: ast.AST, names: Mapping[str, object]) -> list[str]:
     """The codes that a piece of source makes refusals with."""
     if not isinstance(node, ast.Call):
         return []
@@ -143,8 +160,10 @@ def _codes(node: ast.AST) -> list[str]:
     if position is None or len(node.args) <= position:
         return []
     given = node.args[position]
-    is_code = isinstance(given, ast.Constant) and CODE.fullmatch(str(given.value))
-    return [str(given.value)] if is_code else []
+    value = given.value if isinstance(given, ast.Constant) else None
+    if isinstance(given, ast.Name):
+        value = names.get(given.id)
+    return [str(value)] if CODE.fullmatch(str(value)) else []
 
 
 def main() -> int:

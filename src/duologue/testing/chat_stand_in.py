@@ -1,4 +1,4 @@
-"""A stand-in for chat-completions servers that speak; it thinks nothing and hears nothing.
+"""A stand-in for chat-completions servers that speak, as vLLM-Omni 0.30; it thinks nothing.
 
 It speaks HTTP over a socket in the dialects of vLLM-Omni 0.30 ("omni": WAV as base64 in
 `delta.content` of chunks marked `"modality": "audio"`, a usage beside each), of the hosted
