@@ -142,6 +142,26 @@ async def test_a_call_that_asked_for_it_waits_for_its_client(
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_a_call_that_only_transcribes_waits_likewise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "duologue.transports.webrtc")
+    async with serving(on_loopback(script=SCRIPT)) as base_url:
+        body = {"session": {"type": "transcription"}}
+        secret = (await http_post(base_url + "/realtime/client_secrets", body))[2]["value"]
+        async with dial(base_url, path=RESUMED, key=secret) as caller:
+            created = await caller.next("session.created")
+            assert created["session"]["type"] == "transcription"
+            async with asyncio.timeout(20):
+                with logged("no way to the peer") as lost:
+                    caller.leave_network()
+                    await lost.wait()
+                await restart(base_url, caller)
+                caller.microphone.say(voice_like(0.6))
+                await caller.next("conversation.item.input_audio_transcription.completed")
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("path", "grace_s"), [("/realtime/calls", 30), (RESUMED, 1), (RESUMED, 0)])
 async def test_a_call_ends_whose_client_does_not_come_back(path: str, grace_s: int) -> None:
     config = on_loopback(resume_grace_s=grace_s)
