@@ -17,7 +17,7 @@ from duologue.gateway.compose import compose
 from duologue.gateway.compose_chat import chat_engine
 from duologue.gateway.compose_upstream import LONGEST_SAMPLE_S, further_fields, opening_fields
 from duologue.testing.duplex_stand_in import DuplexStandIn
-from live_server import call, front, serving
+from live_server import UPSTREAM_KEY, call, front, scripted, serving, ws_url
 
 CHAT: dict[str, Any] = {"engine": "chat", "upstream": "http://one", "upstream_model": "m"}
 
@@ -87,6 +87,45 @@ async def test_a_model_that_wants_a_voice_gets_it_with_each_session(tmp_path: Pa
                     await client.send("input_audio_buffer.append", audio=sound)
                     done = (await client.next("response.done"))["response"]
                     assert done["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("given", "tools", "reads", "sees"),
+    [
+        ({}, True, True, False),
+        ({"upstream_tools": False, "upstream_sees": "no"}, False, False, False),
+        ({"upstream_sees": "yes"}, True, True, True),
+    ],
+)
+async def test_what_a_realtime_upstream_can_do_is_what_its_owner_says(
+    given: dict[str, Any], tools: bool, reads: bool, sees: bool
+) -> None:
+    for address in ("ws://127.0.0.1:1/v1/realtime", "ws://127.0.0.1:1/v1/realtime?duplex=1"):
+        parts = await compose(front(address, **given))
+        traits = parts.engine.traits
+        assert (traits.tools, traits.reads_images, traits.sees) == (tools, reads, sees)
+        await parts.aclose()
+
+
+async def test_another_duologue_knows_itself_what_it_can_do() -> None:
+    async with serving(scripted(api_key=UPSTREAM_KEY)) as upstream:
+        address = ws_url(upstream, "")
+        asked = await compose(front(address))
+        told = await compose(front(address, upstream_tools=False, upstream_sees="no"))
+        assert told.engine.traits == asked.engine.traits and told.engine.traits.tools
+        await asked.aclose()
+        await told.aclose()
+
+
+async def test_tools_that_a_model_cannot_call_are_refused_by_path() -> None:
+    tool = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+    async with DuplexStandIn().serving() as address:
+        async with serving(front(address, upstream_tools=False)) as base_url:
+            async with call(base_url) as client:
+                await client.next("session.created")
+                await client.send("session.update", session={"type": "realtime", "tools": [tool]})
+                error = (await client.receive())["error"]
+    assert error["param"] == "session.tools"
 
 
 async def test_a_client_is_told_why_a_model_without_its_voice_does_not_begin() -> None:

@@ -95,14 +95,16 @@ class EngineSettings(DoorSettings, frozen=True, kw_only=True):
         Literal["auto", "yes", "no"],
         Meta(
             description="Whether the model of `chat` looks at images; if not, they are refused "
-            'when they are sent. `auto`: with the dialect "omni" it does, with "openai" not.'
+            'when they are sent. `auto`: with the dialect "omni" it does, with "openai" not. So '
+            "too of `realtime`, unless another duologue says so itself; `auto`: it is sent them."
         ),
     ] = "auto"
     upstream_tools: Annotated[
         bool,
         Meta(
-            description="Whether the model of `chat` calls functions; if not, sessions with tools "
-            "are refused."
+            description="Whether the model of `chat` calls functions, or that behind `realtime`, "
+            "unless it is another duologue, which says so itself; if not, sessions with tools are "
+            "refused."
         ),
     ] = True
     upstream_timeout_s: Annotated[

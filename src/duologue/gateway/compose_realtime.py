@@ -82,7 +82,14 @@ async def compose_realtime(config: ServerConfig) -> Parts:
 def _unsaid(config: ServerConfig) -> Traits:
     """What an upstream that says nothing of itself is, by its owner's word."""
     whole = config.upstream_end_to_end
-    traits = structs.replace(OPEN_TRAITS, hears=whole, speaks=whole)
+    traits = structs.replace(
+        OPEN_TRAITS,
+        hears=whole,
+        speaks=whole,
+        tools=config.upstream_tools,
+        sees=config.upstream_sees == "yes",
+        reads_images=config.upstream_sees != "no",
+    )
     if config.context_tokens == ServerConfig().context_tokens:  # the default is that of `light`
         return traits
     return structs.replace(traits, context_tokens=config.context_tokens)

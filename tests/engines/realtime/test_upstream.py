@@ -65,6 +65,13 @@ class Model(Upstream):
         return Told(Traits(hears=True, speaks=True), is_duologue=True)
 
 
+class Seeing(Upstream):
+    """Another duologue, whose model looks at images."""
+
+    async def traits(self) -> Told:
+        return Told(Traits(sees=True, reads_images=True), is_duologue=True)
+
+
 async def test_one_that_says_nothing_is_what_its_owner_says() -> None:
     whole = structs.replace(OPEN_TRAITS, hears=True, speaks=True, context_tokens=8192)
     async with serving(scripted()) as base_url:
@@ -76,6 +83,23 @@ async def test_one_that_says_nothing_is_what_its_owner_says() -> None:
         assert (await common_traits([model])).traits.shown().end_to_end
         assert not (await common_traits([model, silent])).traits.shown().end_to_end
         assert (await common_traits([model, silent], whole)).traits.shown().end_to_end
+
+
+async def test_what_an_upstream_cannot_do_is_not_promised_of_several() -> None:
+    less = structs.replace(OPEN_TRAITS, tools=False, reads_images=False)
+    silent, seeing = Upstream("ws://127.0.0.1:9"), Seeing("ws://127.0.0.1:9")
+    omni = Upstream("ws://127.0.0.1:9/v1/realtime?duplex=1")
+    for upstreams in ([silent], [omni]):
+        traits = (await common_traits(upstreams, less)).traits
+        assert not traits.tools and not traits.takes_images
+    async with serving(scripted()) as base_url:
+        mute = Upstream(ws_url(base_url, ""), "sk-wrong")
+        both = (await common_traits([seeing, mute], less)).traits
+        assert not both.tools and not both.takes_images
+        both = (await common_traits([seeing, mute])).traits
+        assert both.tools and both.sees
+    alone = (await common_traits([seeing], less)).traits
+    assert alone.tools and alone.sees, "it knows best what it is"
 
 
 async def test_a_full_duplex_model_by_its_address_is_one_model() -> None:

@@ -45,8 +45,15 @@ async def common_traits(upstreams: Sequence[Upstream], unsaid: Traits = OPEN_TRA
     traits = intersection(known)
     aligned = len(known) == len(present)
     if not aligned:
-        hears, speaks = traits.hears and unsaid.hears, traits.speaks and unsaid.speaks
-        traits = structs.replace(traits, hears=hears, speaks=speaks)
+        traits = structs.replace(
+            traits,
+            hears=traits.hears and unsaid.hears,
+            speaks=traits.speaks and unsaid.speaks,
+            tools=traits.tools and unsaid.tools,
+            # Whether the others look at images is not known, unless they take none.
+            sees=traits.sees and unsaid.reads_images,
+            reads_images=traits.reads_images and unsaid.reads_images,
+        )
     return Common(traits, aligned, away)
 
 
