@@ -7,7 +7,7 @@ from duologue.core import inputs
 from duologue.core.prompts import PromptVersion, StoredPrompt
 from duologue.core.rate_limits import Allowance
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, LiveEvent, Say
+from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, LiveEvent, Refused, Say
 from duologue.events import (
     CancelledDetails,
     ConversationItemDone,
@@ -325,6 +325,18 @@ def test_response_create_is_a_hint_and_its_settings_are_those_of_the_next_reply(
     assert first.response.output[0].content[0].text == "Something."
     assert second.response.output[0].content[0].transcript == "More."
     assert len(t.engine.nudges) == 2 and not t.engine.nudges[0].speak
+
+
+def test_settings_that_the_model_refuses_are_told_and_end_nothing() -> None:
+    t = with_model()
+    refused = Refused("tools_not_supported", "It calls nothing.")
+    t.client_sends(0.5, create(metadata={"a": "b"}))
+    play(t, (0.6, refused), *words("Something.", 1.0), (1.1, refused), (1.3, Done()))
+    t.run(2.0)
+    assert [event.error.message for event in t.events(Error)] == ["It calls nothing."] * 2
+    assert t.events(Error)[0].error.code == "tools_not_supported"
+    (done,) = t.events(ResponseDone)
+    assert done.response.status == "completed" and done.response.metadata == {"a": "b"}
 
 
 def test_the_settings_of_a_hint_that_the_model_did_not_take_end_with_the_next_turn() -> None:

@@ -16,7 +16,7 @@ from duologue.errors import ConfigFault
 from duologue.gateway.compose import compose
 from duologue.gateway.compose_chat import chat_engine
 from duologue.gateway.compose_upstream import LONGEST_SAMPLE_S, further_fields, opening_fields
-from duologue.testing.duplex_stand_in import DuplexStandIn
+from duologue.testing.duplex_stand_in import DuplexStandIn, Session
 from live_server import UPSTREAM_KEY, call, front, scripted, serving, ws_url
 
 CHAT: dict[str, Any] = {"engine": "chat", "upstream": "http://one", "upstream_model": "m"}
@@ -126,6 +126,36 @@ async def test_tools_that_a_model_cannot_call_are_refused_by_path() -> None:
                 await client.send("session.update", session={"type": "realtime", "tools": [tool]})
                 error = (await client.receive())["error"]
     assert error["param"] == "session.tools"
+
+
+async def test_a_client_is_told_which_settings_a_model_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take = Session._update
+
+    async def update(session: Session, event: dict[str, Any]) -> None:
+        if event["session"].get("tools"):
+            await session._refuse(event, "tools_not_supported")
+        else:
+            await take(session, event)
+
+    monkeypatch.setattr(Session, "_update", update)
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, serving(front(address)) as base_url:
+        async with call(base_url) as client:
+            session = await stand_in.sessions.get()
+            tool = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+            settings = {"type": "realtime", "instructions": "Speak only French.", "tools": [tool]}
+            await client.send("session.update", session=settings)
+            while (event := await client.receive())["type"] != "error":
+                pass
+            assert "without tools: tools_not_supported" in event["error"]["message"]
+            assert event["error"]["code"] == "tools_not_supported"
+            last = (await session.until("session.update", 4))[-1]["session"]
+            assert last["instructions"] == "Speak only French." and "tools" not in last
+            await client.append(tone(400) + bytes(48_000))
+            done = (await client.next("response.done"))["response"]
+            assert done["status"] == "completed"
 
 
 async def test_a_client_is_told_why_a_model_without_its_voice_does_not_begin() -> None:

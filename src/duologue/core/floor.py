@@ -23,7 +23,7 @@ from duologue.core.outputs import DropAudio, GoneOut, Hear, Hush, Live, Nudge
 from duologue.core.playout import Playout
 from duologue.core.response import ResponseMachine
 from duologue.core.responses import Responses
-from duologue.core.talk import Ask, Began, Call, Done, Failed, Floor, Heard, Say
+from duologue.core.talk import Ask, Began, Call, Done, Failed, Floor, Heard, Refused, Say
 from duologue.core.user_turn import UserTurn
 from duologue.errors import Refusal
 from duologue.events import ResponseCreateParams
@@ -137,6 +137,9 @@ class LiveFloor:
             return
         if isinstance(entry, LiveFailed):
             self._fail(entry, now)
+            return
+        if isinstance(entry.event, Refused):  # no sign that it is well
+            self._refuse(entry.event)
             return
         self._patience_s, self._is_told = REOPEN_S, False
         match entry.event:
@@ -255,5 +258,5 @@ class LiveFloor:
         self._usage.end(is_open=response is not None)
         return response if response is not None and not response.over else None
 
-    def _refuse(self, failed: LiveFailed | Failed) -> None:
+    def _refuse(self, failed: LiveFailed | Failed | Refused) -> None:
         self._batch.refuse(Refusal(failed.code, failed.message, type="server_error"), None)

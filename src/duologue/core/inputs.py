@@ -6,7 +6,7 @@ They are tagged structs, so a session is recorded as JSON lines of inputs and re
 import msgspec
 
 from duologue.core.rate_limits import Allowance
-from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, Say, Transcript
+from duologue.core.talk import Began, Call, Done, Failed, Floor, Heard, Refused, Say, Transcript
 from duologue.events import ClientEvent, RateLimit
 from duologue.events.translation import TranslationClientEvent
 
@@ -61,7 +61,7 @@ class LiveEvent(msgspec.Struct, frozen=True, tag=True):
     """What a full-duplex model does next, unasked, in the live job `job`."""
 
     job: str
-    event: Floor | Heard | Began | Say | Call | Done | Failed
+    event: Floor | Heard | Began | Say | Call | Done | Failed | Refused
 
 
 class LiveFailed(msgspec.Struct, frozen=True, tag=True):

@@ -234,7 +234,17 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
-LiveEvent = Floor | Heard | ReplyEvent | Failed
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """A full-duplex model does not take settings that it was told: the client learns why.
+
+    It may come at any place and ends nothing, be there a reply under way or not.
+    """
+
+    code: str
+    message: str
+
+
+LiveEvent = Floor | Heard | ReplyEvent | Failed | Refused
 
 
 class TranscriptPart(msgspec.Struct, frozen=True):

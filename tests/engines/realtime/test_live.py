@@ -21,6 +21,7 @@ from duologue.core.talk import (
     Item,
     LiveEvent,
     Part,
+    Refused,
     Say,
     Tool,
     TranscriptionAsk,
@@ -421,6 +422,88 @@ async def test_a_hint_that_is_beyond_the_upstream_s_limits_is_told_and_one_not_w
         (failed,) = await until(events, Failed)
         assert failed == Failed("no", "The upstream refuses: rate_limit_error")
         talk.nudge(Ask())
+
+
+async def test_settings_that_are_refused_are_told_again_without_what_is_named() -> None:
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def refuse(peer: Peer) -> None:
+        while True:
+            update = await peer.next("session.update")
+            told.put_nowait(update["session"])
+            if "tools" in update["session"]:
+                error = {"code": "no", "message": f"No {KEY} here.", "param": "session.tools"}
+                await peer.send("error", error={**error, "event_id": update["event_id"]})
+
+    async with standing_in(refuse) as address:
+        async with talking(address, LOOK, aligned=True) as (talk, events):
+            (first,) = await until(events, Refused)
+            assert isinstance(first, Refused) and first.code == "no"
+            assert first.message.startswith("The upstream refuses the settings and is told them ")
+            assert "again without tools: No " in first.message and KEY not in first.message
+            whole, fewer = await told.get(), await told.get()
+            assert whole.keys() - fewer.keys() == {"tools", "tool_choice"}
+            assert fewer["instructions"] == "Be brief." and fewer["audio"] == whole["audio"]
+            talk.configure(structs.replace(LOOK, instructions="Be long."))
+            assert await until(events, Refused) == [first], "who asks again is told again"
+            assert [(await told.get())["instructions"] for _ in range(2)] == ["Be long."] * 2
+            talk.configure(SPEAK)
+            assert [("tools" in await told.get()) for _ in range(2)] == [True, False]
+            talk.configure(LOOK)
+            assert await until(events, Refused) == [first], "of what it lacks nothing is missed"
+
+
+async def test_settings_that_were_refused_before_anybody_listened_are_told_once() -> None:
+    refused = asyncio.Event()
+
+    async def refuse(peer: Peer) -> None:
+        update = await peer.next("session.update")
+        error = {"message": "These tools are not for me.", "event_id": update["event_id"]}
+        await peer.send("error", error=error)
+        await peer.next("session.update")
+        refused.set()
+        if not any(event["type"] == "response.create" for event in peer.seen):
+            await peer.next("response.create")
+        await peer.send("response.created", response={"id": "resp_1"})
+
+    traits = structs.replace(OPEN_TRAITS, duplex=True, rewinds=False)
+    async with standing_in(refuse) as address, asyncio.timeout(15):
+        engine = RealtimeEngine([Upstream(address, KEY)], traits, aligned=True)
+        talk = cast(RealtimeLiveTalk, await engine.open(LOOK))
+        await refused.wait()
+        for count in (1, 0):  # the session after it refuses them, too
+            async with aclosing(cast(Events, talk.live(LOOK))) as events:
+                talk.nudge(LOOK)
+                seen = await until(events, "reply_starts")
+                assert sum(isinstance(event, Refused) for event in seen) == count
+                with pytest.raises(EngineFault):
+                    await until(events, Done)
+        await engine.aclose()
+
+
+async def test_a_model_that_begins_with_its_instructions_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take = Session._update
+
+    async def update(session: Session, event: dict[str, Any]) -> None:
+        is_known = event["session"].keys() <= {"type", "instructions"}
+        if event["event_id"].startswith("configure") and not is_known:
+            await session._refuse(event, "unsupported_field")
+        else:
+            await take(session, event)
+
+    monkeypatch.setattr(Session, "_update", update)
+    stand_in = DuplexStandIn()
+    async with stand_in.serving() as address, talking(address, LOOK) as (talk, events):
+        session = await begun(stand_in, updates=3)
+        _, least, _ = session.all_seen("session.update")
+        assert least["session"] == {"type": "realtime", "instructions": "Be brief."}
+        talk.hear(tone(400) + SILENCE)
+        seen = await until(events, Done)
+    (refused,) = (event for event in seen if isinstance(event, Refused))
+    assert refused.message.endswith("is told them again without tools: unsupported_field")
+    assert words(seen) == "It is sunny today"
 
 
 async def test_a_reply_that_nobody_wants_is_cancelled_there_once() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import structs
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, ReplyEvent
+from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, Refused, ReplyEvent
 from duologue.engines.realtime.asks import FORMAT, negotiated, response_of
 from duologue.engines.realtime.link import Order
 from duologue.engines.realtime.reply import failure
@@ -61,6 +61,10 @@ class RealtimeLiveTalk(RealtimeTalk):
         """The last hint that this upstream session was sent: it has tools of its own."""
         self._before: Ask | None = None
         """The settings before those of now, which a response under way may yet be of."""
+        self._refusal_told: Refused | None = None
+        """What the client knows of the settings: upstream sessions that follow say the same."""
+        self._refusal_owed: Refused | None = None
+        """The same, when nobody listened."""
         self._acked_ms = 0
         super().__init__(ask, *args, **options)
         self._conversation.truncates = not omni
@@ -93,6 +97,7 @@ class RealtimeLiveTalk(RealtimeTalk):
         """See `Talk.configure`."""
         if ask.tools != self._ask.tools or ask.tool_choice != self._ask.tool_choice:
             self._before = self._ask
+        self._refusal_told = None
         super().configure(ask)
 
     def played(self, item_id: str, samples: int) -> None:
@@ -145,6 +150,9 @@ class RealtimeLiveTalk(RealtimeTalk):
         try:
             if self._sessions.link is None:
                 self._reach()
+            refusal, self._refusal_owed = self._refusal_owed, None
+            if refusal is not None:
+                events.put_nowait(refusal)
             if self._speech.is_under_way:  # it began when nobody listened
                 events.put_nowait(Floor("reply_starts", self._at_ms(None)))
             owed, self._owed = self._owed, None
@@ -224,6 +232,29 @@ class RealtimeLiveTalk(RealtimeTalk):
             await self._tell(Failed(error.code or "engine_error", self._told(message)))
         else:
             self._refused(error)
+            what, _, name = (error.event_id or "").partition(" ")
+            if what == "configure":
+                await self._tell_less(name, error)
+
+    async def _tell_less(self, name: str, error: Fault) -> None:
+        """No reply will say the settings again: the upstream is told less, the client what fell."""
+        order, missed = self._settings.less(self._ask, name, error)
+        done = ""
+        if order is not None:
+            self._sessions.send(order)
+            if not missed:
+                return
+            done = f" and is told them again without {', '.join(missed)}"
+        why = self._told(error.message or "It gave no reason.")
+        message = f"The upstream refuses the settings{done}: {why}"
+        refusal = Refused(error.code or "engine_error", message)
+        if refusal == self._refusal_told:
+            return
+        self._refusal_told = refusal
+        if self._events is None:
+            self._refusal_owed = refusal
+        else:
+            await self._tell(refusal)
 
     def _at_ms(self, upstream_ms: int | None) -> int:
         """A place in this upstream session's sound, as one in all the sound there was."""

@@ -19,6 +19,8 @@ class Fault(Struct, frozen=True):
     code: str | None = None
     message: str | None = None
     event_id: str | None = None
+    param: Any = None
+    """Only read for the names of fields in it, so its shape may be any."""
 
 
 class Details(Struct, frozen=True):
