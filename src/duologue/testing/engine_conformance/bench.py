@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Sized)
 
+MODALITIES = {"text", "audio", "image"}
+
 QUESTION_MS = 2400
 """Of the recorded question: what a user's turn lasts."""
 
@@ -167,3 +169,17 @@ def done(events: Sequence[ReplyEvent]) -> Done:
     """The end of a reply."""
     expect(events and isinstance(events[-1], Done), f"no Done at the end: {short(events)}")
     return cast(Done, events[-1])
+
+
+def check_counts(events: Sequence[ReplyEvent]) -> None:
+    """No count is below 0, and `cached` is within `input`."""
+    for event in events:
+        if not isinstance(event, Began):
+            expect(event.tokens >= 0, "tokens below 0")
+            continue
+        for name, counts in (("input", event.input), ("cached", event.cached)):
+            expect(set(counts) <= MODALITIES, f"{name} has other modalities: {set(counts)}")
+            expect(min(counts.values(), default=0) >= 0, f"{name} below 0: {dict(counts)}")
+        for modality, count in event.cached.items():
+            most = event.input.get(modality, 0)
+            expect(count <= most, f"{count} {modality} tokens cached of {most} read")

@@ -1,28 +1,31 @@
 """Rules about a model that owns the floor: its events, its end, and what waits for it.
 
-The user's turn is heard twice, with silence behind it, at the pace of `Case.live_pace`; what the
-model does meanwhile is read as the server does. A model need not answer: of one that says nothing
-the rules about what is said cannot be judged, and `check` returns that.
+A model need not answer: of one that says nothing the rules about what is said cannot be judged,
+and `check` returns that.
 """
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 from duologue.audio import pcm as audio
-from duologue.core.talk import Began, Call, Done, Failed, Floor, Item, LiveEvent, Part, Say
+from duologue.core.talk import Call, Floor, LiveEvent, Say
 from duologue.runtime.ports import LiveTalk
-from duologue.testing.engine_conformance.bench import Bench, Broken, expect, settled
+from duologue.testing.engine_conformance.bench import Bench, expect, settled
+from duologue.testing.engine_conformance.conversation import (
+    NOT_DUPLEX,
+    NOTHING_SAID,
+    check_replies,
+    converse,
+    group_of_tasks,
+    is_floor,
+    read_live,
+    speak,
+)
 from duologue.testing.engine_conformance.rule import rules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-FRAME_MS = 20
-SILENCE_MS = 2000
-"""Behind each of the user's turns."""
 
 UNHEARD_MS = 20 * 60_000
 UNHEARD_BYTES = 40 * 1024 * 1024
@@ -33,77 +36,11 @@ async def _first(live: "AsyncGenerator[LiveEvent, None]") -> None:
     await anext(live, None)
 
 
-NOT_DUPLEX = "it is asked for its replies"
-
-
-def _live(talk: LiveTalk, bench: Bench) -> "aclosing[AsyncGenerator[LiveEvent, None]]":
-    return aclosing(cast("AsyncGenerator[LiveEvent, None]", talk.live(bench.case.ask)))
-
-
-async def _speak(talk: LiveTalk, bench: Bench) -> int:
-    """The user's turn and silence, frame by frame; returns how much was given, in ms."""
-    sound = bench.case.pcm + bytes(SILENCE_MS * audio.BYTES_PER_MS)
-    for frame in audio.chunks(sound, FRAME_MS * audio.BYTES_PER_MS):
-        talk.hear(frame)
-        await asyncio.sleep(FRAME_MS / 1000 / bench.case.live_pace)
-    return len(sound) // audio.BYTES_PER_MS
-
-
-async def _read(
-    talk: LiveTalk, bench: Bench, events: list[LiveEvent], *, hushes: bool = False
-) -> None:
-    """Read what a model does into `events`; a turn that has ended is put, as the server does."""
-    async with _live(talk, bench) as live:
-        async for event in live:
-            events.append(event)
-            if isinstance(event, Floor) and event.kind == "user_stops":
-                part = Part(pcm=bench.case.pcm, media_id=f"sound_{len(events)}")
-                talk.put(Item(f"item_{len(events)}", "user", (part,), was_heard=True))
-            if hushes and isinstance(event, Floor) and event.kind == "reply_starts":
-                talk.hush()
-
-
-@asynccontextmanager
-async def _group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Tasks beside the block; what one of them raises is the engine's."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except ExceptionGroup as faults:
-        fault = faults.exceptions[0]
-        if isinstance(fault, Broken):
-            raise fault from None
-        raise Broken(f"live raises {type(fault).__name__}: {fault}") from fault
-
-
-async def _converse(bench: Bench, *, hushes: bool = False) -> tuple[list[LiveEvent], int]:
-    """What a model does while the user speaks twice, and the milliseconds of sound it was given."""
-    events: list[LiveEvent] = []
-    async with bench.talk() as any_talk:
-        talk = cast(LiveTalk, any_talk)
-        async with _group() as group:
-            reading = group.create_task(_read(talk, bench, events, hushes=hushes))
-            given_ms = await _speak(talk, bench) + await _speak(talk, bench)
-            await settled(lambda: _unanswered(events), bench.case.answer_s)
-            expect(not reading.done(), "live ended by itself, though the talk was open")
-            reading.cancel()
-    return events, given_ms
-
-
-def _unanswered(events: Sequence[LiveEvent]) -> Sequence[LiveEvent]:
-    """Nothing, once the last reply has ended."""
-    return () if events and _is_end(events[-1]) else events or (Done(),)
-
-
-def _is_end(event: LiveEvent) -> bool:
-    return isinstance(event, Done | Failed) or (isinstance(event, Floor) and event.kind == "yields")
-
-
 async def floor_events_come_in_pairs(bench: Bench) -> str | None:
     """The user starts and stops by turns, at places within the sound and in order."""
     if not bench.traits.duplex:
         return NOT_DUPLEX
-    events, given_ms = await _converse(bench)
+    events, given_ms = await converse(bench)
     speaking, at_ms = False, 0
     for event in events:
         if not isinstance(event, Floor) or event.kind not in ("user_starts", "user_stops"):
@@ -123,41 +60,32 @@ async def what_is_said_is_in_a_reply(bench: Bench) -> str | None:
     """`reply_starts`, what is said, and one `Done`, `Failed` or `yields`: nothing outside."""
     if not bench.traits.duplex:
         return NOT_DUPLEX
-    events, _ = await _converse(bench)
-    return _check_replies(events)
+    events, _ = await converse(bench)
+    return check_replies(events)
 
 
 async def a_reply_that_is_hushed_ends_once(bench: Bench) -> str | None:
     """A model that nobody wants to hear yields or talks on, and listens as before."""
     if not bench.traits.duplex:
         return NOT_DUPLEX
-    events, _ = await _converse(bench, hushes=True)
-    return _check_replies(events)
 
+    def hush(talk: LiveTalk, event: LiveEvent) -> None:
+        if is_floor(event, "reply_starts"):
+            talk.hush()
 
-def _check_replies(events: Sequence[LiveEvent]) -> str | None:
-    in_reply = said = False
-    for event in events:
-        if isinstance(event, Floor) and event.kind == "reply_starts":
-            expect(not in_reply, "reply_starts within a reply")
-            in_reply = said = True
-        elif isinstance(event, Began | Say | Call):
-            expect(in_reply, f"{type(event).__name__} outside a reply")
-        elif _is_end(event):
-            expect(in_reply, "a reply ends that had not begun")
-            in_reply = False
-    return None if said else "it said nothing"
+    events, _ = await converse(bench, hush)
+    return check_replies(events)
 
 
 async def what_is_said_can_be_played(bench: Bench) -> str | None:
     """Sound is whole samples; `voiced` never goes back, nor beyond the text that was sent."""
     if not bench.traits.duplex:
         return NOT_DUPLEX
-    events, _ = await _converse(bench)
+    events, _ = await converse(bench)
     sent = voiced = 0
     said = False
     for event in events:
-        if isinstance(event, Call) or (isinstance(event, Floor) and event.kind == "reply_starts"):
+        if isinstance(event, Call) or is_floor(event, "reply_starts"):
             sent = voiced = 0
         if not isinstance(event, Say):
             continue
@@ -168,7 +96,7 @@ async def what_is_said_can_be_played(bench: Bench) -> str | None:
             expect(event.voiced >= voiced, f"voiced went back: {voiced}, {event.voiced}")
             expect(event.voiced <= sent, f"voiced {event.voiced} of {sent} characters sent")
             voiced = event.voiced
-    return None if said else "it said nothing"
+    return None if said else NOTHING_SAID
 
 
 async def live_can_be_closed_and_begun_again(bench: Bench) -> str | None:
@@ -180,9 +108,9 @@ async def live_can_be_closed_and_begun_again(bench: Bench) -> str | None:
         talk = cast(LiveTalk, any_talk)
         for _ in range(3):
             live = cast("AsyncGenerator[LiveEvent, None]", talk.live(bench.case.ask))
-            async with _group() as group:
+            async with group_of_tasks() as group:
                 reading = group.create_task(_first(live))
-                await _speak(talk, bench)
+                await speak(talk, bench)
                 began = loop.time()
                 reading.cancel()
                 await asyncio.wait([reading])
@@ -200,11 +128,11 @@ async def live_ends_with_its_talk(bench: Bench) -> str | None:
     before = asyncio.all_tasks()
     left: list[int] = []
     for _ in range(2):  # the engine may begin its own work with its first talk
-        async with _group() as group:
+        async with group_of_tasks() as group:
             async with bench.talk() as any_talk:
                 talk = cast(LiveTalk, any_talk)
-                reading = group.create_task(_read(talk, bench, []))
-                await _speak(talk, bench)
+                reading = group.create_task(read_live(talk, bench, []))
+                await speak(talk, bench)
             done, _ = await asyncio.wait([reading], timeout=bench.case.prompt_s)
             reading.cancel()
         expect(done, "live goes on when its talk is closed")
