@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from msgspec import structs
 
-from duologue.core.talk import Ask, Done, Floor, Item, LiveEvent, Say
+from duologue.core.talk import Ask, Began, Call, Done, Floor, Item, LiveEvent, ReplyEvent, Say
 from duologue.engines.scripted import Script, ScriptedLiveEngine, ScriptedLiveTalk, ScriptedReply
 from duologue.runtime.ports import Talk
 
@@ -160,6 +160,150 @@ class KeepsAllSound(WrongLive):
             self._waiting.extend(self._windows.push(pcm))
 
 
+class CutsOnlyWhatItKnows(WrongLive):
+    breaks = "what is cut or dropped ends nothing"
+
+    class Talk(WrongLive.Talk):
+        def cut(self, item_id: str, end_ms: int, text: str) -> None:
+            next(item for item in self.history if item.id == item_id)
+            super().cut(item_id, end_ms, text)
+
+
+class EndsWhenItShallForget(WrongLive):
+    breaks = "what is cut or dropped ends nothing"
+
+    class Talk(WrongLive.Talk):
+        def drop(self, item_id: str) -> None:
+            if any(item.id == item_id for item in self.history):
+                self._open = False
+            super().drop(item_id)
+
+
+class DeafOnceItShallForget(WrongLive):
+    breaks = "what is cut or dropped ends nothing"
+
+    class Talk(WrongLive.Talk):
+        is_deaf = False
+
+        def drop(self, item_id: str) -> None:
+            self.is_deaf |= any(item.id == item_id for item in self.history)
+            super().drop(item_id)
+
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            return [] if self.is_deaf else [event]
+
+
+class CachesMoreThanItReads(WrongLive):
+    breaks = "what a reply counts adds up"
+
+    class Talk(WrongLive.Talk):
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            return [Began({"text": 3}, {"text": 4}) if isinstance(event, Began) else event]
+
+
+class TakesTokensBack(WrongLive):
+    breaks = "what a reply counts adds up"
+
+    class Talk(WrongLive.Talk):
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            return [structs.replace(event, tokens=-1) if isinstance(event, Done) else event]
+
+
+class CallsNamelessly(WrongLive):
+    breaks = "what it calls is whole and may be answered"
+
+    class Talk(WrongLive.Talk):
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            return [structs.replace(event, name="") if isinstance(event, Call) else event]
+
+
+class CallsBackwards(WrongLive):
+    breaks = "what it calls is whole and may be answered"
+
+    class Talk(WrongLive.Talk):
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            if isinstance(event, Call):
+                event = structs.replace(event, index=1)
+                return [event, structs.replace(event, index=0)] if event.final else [event]
+            return [event]
+
+
+class CallsWithHalfAnObject(WrongLive):
+    breaks = "what it calls is whole and may be answered"
+
+    class Talk(WrongLive.Talk):
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            return [
+                structs.replace(event, delta='{"city"')
+                if isinstance(event, Call) and event.name
+                else event
+            ]
+
+
+class LeavesItsCallsOpen(WrongLive):
+    breaks = "what it calls is whole and may be answered"
+
+    class Talk(WrongLive.Talk):
+        def spoil(self, event: LiveEvent) -> list[LiveEvent]:
+            return [] if isinstance(event, Call) and event.final else [event]
+
+
+class EndsAtAResult(WrongLive):
+    breaks = "what it calls is whole and may be answered"
+
+    class Talk(WrongLive.Talk):
+        def put(self, item: Item, after: str | None = None) -> None:
+            super().put(item, after)
+            if item.role == "result":
+                self._open = False
+
+
+class IsNudgedOnce(WrongLive):
+    breaks = "nudged or told what was played it goes on"
+
+    class Talk(WrongLive.Talk):
+        def nudge(self, ask: Ask) -> None:
+            if self._is_nudged:
+                raise RuntimeError("it was nudged before")
+            super().nudge(ask)
+
+
+class PlaysOnlyWhatItKnows(WrongLive):
+    breaks = "nudged or told what was played it goes on"
+
+    class Talk(WrongLive.Talk):
+        def played(self, item_id: str, samples: int) -> None:
+            next(item for item in self.history if item.id == item_id)
+
+
+class BeginsAnewWhenNudged(WrongLive):
+    breaks = "nudged or told what was played it goes on"
+
+    class Talk(WrongLive.Talk):
+        def nudge(self, ask: Ask) -> None:
+            self._reply = None
+            super().nudge(ask)
+
+
+class RefusesInItsOwnWay(WrongLive):
+    breaks = "what is asked beside it is answered or refused"
+
+    class Talk(WrongLive.Talk):
+        async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+            raise NotImplementedError
+            yield
+
+
+class AnswersBesideAndEnds(WrongLive):
+    breaks = "what is asked beside it is answered or refused"
+
+    class Talk(WrongLive.Talk):
+        async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+            self._open = False
+            async for event in super().reply(ask):
+                yield event
+
+
 class SaysNothing(WrongLive):
     """Not broken: a model need not answer."""
 
@@ -170,6 +314,14 @@ class SaysNothing(WrongLive):
         def spoil(self, event: LiveEvent) -> list[LiveEvent]:
             is_turn = isinstance(event, Floor) and event.kind.startswith("user")
             return [event] if is_turn else []
+
+
+class CallsNothing(WrongLive):
+    """Not broken, either."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traits = structs.replace(self.traits, tools=False)
 
 
 BROKEN_LIVE = [kind for kind in WrongLive.__subclasses__() if kind.breaks]

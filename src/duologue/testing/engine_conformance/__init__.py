@@ -12,7 +12,15 @@ other words. A rule about something that the engine's traits deny is not judged:
 returns why. `LIVE_RULES` are those of an engine that listens while it speaks (`Traits.duplex`).
 """
 
-from duologue.testing.engine_conformance import history, interruption, leases, live, order, work
+from duologue.testing.engine_conformance import (
+    history,
+    interruption,
+    leases,
+    live,
+    live_notes,
+    order,
+    work,
+)
 from duologue.testing.engine_conformance.bench import Bench, Broken, Case
 from duologue.testing.engine_conformance.rule import Make, Rule
 
@@ -27,5 +35,5 @@ RULES: tuple[Rule, ...] = (
 )
 """Every rule about replies that are asked for. `str(rule)` is its name."""
 
-LIVE_RULES: tuple[Rule, ...] = live.RULES
+LIVE_RULES: tuple[Rule, ...] = (*live.RULES, *live_notes.RULES)
 """Every rule about a model that owns the floor."""
