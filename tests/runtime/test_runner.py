@@ -1,7 +1,7 @@
 """The shell around a session: backpressure, a clean end, tapes that replay."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,15 @@ from duologue.core import inputs
 from duologue.core.outputs import Spent
 from duologue.core.rate_limits import RateLimiter
 from duologue.core.settings import SessionConfig
-from duologue.core.talk import Item
+from duologue.core.talk import (
+    Ask,
+    Item,
+    ReplyEvent,
+    Say,
+    Transcript,
+    TranscriptionAsk,
+    TranscriptPart,
+)
 from duologue.engines.scripted import (
     LoudnessActivity,
     LoudnessTurnEnd,
@@ -38,11 +46,12 @@ from duologue.events import (
     ResumeOffer,
     SessionCreated,
 )
+from duologue.events import ConversationItemInputAudioTranscriptionFailed as TranscriptionFailed
 from duologue.runtime.recorder import read_tape
 from duologue.runtime.runner import Runner
 from duologue.testing.replay import replay, replay_outputs
 from duologue.testing.timeline import wire_name
-from runner_kit import call
+from runner_kit import Call, call
 from session_kit import add, create, update, user
 
 SILENCE = bytes(960 * 50)  # one second
@@ -202,6 +211,40 @@ async def test_an_engine_that_breaks_on_a_note_ends_its_session_whatever_it_rais
             await runner.receive(msgspec.convert(add(user("Hi.")), ClientEvent))
         await runner.ended()
     assert runner.close_code == 1011
+
+
+async def test_what_an_engine_breaks_in_is_told_as_a_fault_of_ours_and_the_session_lives() -> None:
+    class Broken(ScriptedTalk):
+        async def reply(self, ask: Ask) -> AsyncIterator[ReplyEvent]:
+            yield Say("Half a", bytes(960), 6)
+            raise ZeroDivisionError("in the engine's own words")
+
+    class BrokenTranscriber(ScriptedTranscriber):
+        async def transcribe(
+            self, media_id: str, pcm: bytes, ask: TranscriptionAsk
+        ) -> AsyncIterator[TranscriptPart | Transcript]:
+            yield TranscriptPart("Half a")
+            raise ZeroDivisionError("in the transcriber's own words")
+
+    engine = ScriptedEngine(Script())
+    config = SessionConfig(id="sess_broken", model="scripted")
+    activity, turn_end = LoudnessActivity().open(), LoudnessTurnEnd()
+    runner = Runner(config, Broken(engine), BrokenTranscriber(engine), activity, turn_end)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run())
+        c = Call(runner, engine)
+        await c.send(update(audio={"input": {"transcription": {"model": "whisper-1"}}}))
+        for turn in (1, 2):  # the session lives
+            await c.speak(SILENCE + tone(600) + SILENCE)
+            for kind in (ResponseDone, TranscriptionFailed):
+                while sum(isinstance(event, kind) for event in c.events) < turn:
+                    await c.until(object)
+        runner.disconnect()
+    done = next(event for event in c.events if isinstance(event, ResponseDone)).response
+    told = next(event for event in c.events if isinstance(event, TranscriptionFailed)).error
+    assert done.status == "failed" and done.status_details and done.status_details.error
+    assert done.status_details.error.code == told.code == "internal_error"
+    assert "own words" not in f"{done.status_details.error.message} {told.message}"
 
 
 async def test_shutdown_ends_the_session_with_its_code() -> None:
