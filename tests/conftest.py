@@ -16,7 +16,7 @@ from conformance import (
 )
 from duologue.testing.timeline import Timeline
 from judging import judge_timeline
-from live_server import Serve, chained, serving
+from live_server import ALONE_AND_SLOWLY_CHAINED, Serve
 
 __all__ = [
     "pytest_collection_modifyitems",
@@ -30,12 +30,7 @@ settings.load_profile("steady")
 Timeline.judges.append(judge_timeline)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(serving, id="alone"),
-        pytest.param(chained, id="chained", marks=pytest.mark.slow),
-    ]
-)
+@pytest.fixture(params=ALONE_AND_SLOWLY_CHAINED)
 def serve(request: pytest.FixtureRequest) -> Serve:
     """`serving` of `live_server`, or `chained`."""
     chosen: Serve = request.param

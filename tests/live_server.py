@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.config import ServerConfig
@@ -21,6 +22,7 @@ from duologue.gateway.server import serving
 from judging import Judge
 
 __all__ = [
+    "ALONE_AND_SLOWLY_CHAINED",
     "KEY",
     "UPSTREAM_KEY",
     "Caller",
@@ -79,6 +81,11 @@ async def chained(config: ServerConfig, clock: Clock = wall_clock) -> AsyncItera
         async with serving(front(ws_url(upstream, ""), **own), clock) as base_url:
             yield base_url
 
+
+ALONE_AND_SLOWLY_CHAINED = [
+    pytest.param(serving, id="alone"),
+    pytest.param(chained, id="chained", marks=pytest.mark.slow),
+]
 
 ENGINE_SETTINGS = ("engine", "profile", "script", "context_tokens")
 

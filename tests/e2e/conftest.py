@@ -2,7 +2,7 @@
 
 import pytest
 
-from live_server import Serve, chained, serving
+from live_server import ALONE_AND_SLOWLY_CHAINED, Serve, chained, serving
 
 
 @pytest.fixture(params=[serving, chained], ids=["alone", "chained"])
@@ -12,12 +12,7 @@ def serve(request: pytest.FixtureRequest) -> Serve:
     return chosen
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(serving, id="alone"),
-        pytest.param(chained, id="chained", marks=pytest.mark.slow),
-    ]
-)
+@pytest.fixture(params=ALONE_AND_SLOWLY_CHAINED)
 def serve_weights(request: pytest.FixtureRequest) -> Serve:
     """The same where the engine is a real one, which takes longer."""
     chosen: Serve = request.param

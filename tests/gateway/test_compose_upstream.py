@@ -16,7 +16,7 @@ from duologue.errors import ConfigFault
 from duologue.gateway.compose import compose
 from duologue.gateway.compose_chat import chat_engine
 from duologue.gateway.compose_upstream import LONGEST_SAMPLE_S, further_fields, opening_fields
-from duologue.testing.duplex_stand_in import DuplexStandIn, Session
+from duologue.testing.duplex_stand_in import DuplexStandIn
 from live_server import UPSTREAM_KEY, call, front, scripted, serving, ws_url
 
 CHAT: dict[str, Any] = {"engine": "chat", "upstream": "http://one", "upstream_model": "m"}
@@ -128,19 +128,10 @@ async def test_tools_that_a_model_cannot_call_are_refused_by_path() -> None:
     assert error["param"] == "session.tools"
 
 
-async def test_a_client_is_told_which_settings_a_model_refuses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    take = Session._update
-
-    async def update(session: Session, event: dict[str, Any]) -> None:
-        if event["session"].get("tools"):
-            await session._refuse(event, "tools_not_supported")
-        else:
-            await take(session, event)
-
-    monkeypatch.setattr(Session, "_update", update)
-    stand_in = DuplexStandIn()
+async def test_a_client_is_told_which_settings_a_model_refuses() -> None:
+    stand_in = DuplexStandIn(
+        refuses=lambda update: "tools_not_supported" if update["session"].get("tools") else None
+    )
     async with stand_in.serving() as address, serving(front(address)) as base_url:
         async with call(base_url) as client:
             session = await stand_in.sessions.get()

@@ -9,7 +9,7 @@ sent is kept in `sessions`, for a test to look at.
 import asyncio
 import base64
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,12 +34,21 @@ PERSONAPLEX = MINICPM | {"supports_barge_in": False, "supports_audio_truncate": 
 
 
 class DuplexStandIn:
-    """The server: `words` are what it says to each turn, one a unit of 100 ms."""
+    """The server: `words` are what it says to each turn, one a unit of 100 ms.
+
+    `refuses` gives the code by which a `session.update` is refused, None where it is taken.
+    """
 
     def __init__(
-        self, words: str = "It is sunny today", *, needs_voice: bool = False, **capabilities: Any
+        self,
+        words: str = "It is sunny today",
+        *,
+        needs_voice: bool = False,
+        refuses: Callable[[dict[str, Any]], str | None] = lambda update: None,
+        **capabilities: Any,
     ) -> None:
         self.words = words.split()
+        self.refuses = refuses
         self.needs_voice = needs_voice
         """It begins no session without `ref_audio`, as MiniCPM-o's deployment."""
         self.capabilities = {**MINICPM, **capabilities}
@@ -138,6 +147,9 @@ class Session:
                     await self._refuse(event, "unsupported_truncate")
 
     async def _update(self, event: dict[str, Any]) -> None:
+        if code := self.server.refuses(event):
+            await self._refuse(event, code)
+            return
         has_voice = str(event["session"].get("ref_audio", "")).startswith("data:audio/")
         if self.server.needs_voice and not self._is_open and not has_voice:
             why = "native duplex audio output requires ref_audio"

@@ -48,6 +48,14 @@ def check_heard(sound: str, kind: str, rate_hz: int, ms: int = 400) -> None:
     assert abs(pitch(heard, rate_hz) - HZ) < 5
 
 
+async def answer_once(peer: Peer) -> None:
+    """Give an empty reply, and stay until the other side goes."""
+    await peer.next("response.create")
+    await peer.send("response.created", response={"id": "resp_1"})
+    await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
+    await peer.socket.wait_closed()
+
+
 FORMATS = [("audio/pcm", 16_000), ("audio/pcm", 48_000), ("audio/pcmu", 8000)]
 
 
@@ -92,10 +100,7 @@ async def test_one_that_takes_our_format_when_it_is_asked_to_is_sent_that() -> N
         update = await peer.next("session.update")
         await peer.send("session.updated", session=update["session"])
         heard.append((await peer.next("conversation.item.create"))["item"]["content"][0]["audio"])
-        await peer.next("response.create")
-        await peer.send("response.created", response={"id": "resp_1"})
-        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
-        await peer.socket.wait_closed()
+        await answer_once(peer)
 
     async with standing_in(listen, greets=False) as address, engine(address) as upstream:
         talk = await upstream.open(SPEAK)
@@ -119,10 +124,7 @@ async def test_sound_waits_for_one_that_is_slow_to_take_its_settings(
                 await peer.next("conversation.item.create")
         await peer.send("session.updated", session=hearing("audio/pcm", rate_hz))
         heard.append((await peer.next("conversation.item.create"))["item"]["content"][0]["audio"])
-        await peer.next("response.create")
-        await peer.send("response.created", response={"id": "resp_1"})
-        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
-        await peer.socket.wait_closed()
+        await answer_once(peer)
 
     settle_s = 2.0 if shown == {} else 0.1  # one that shows none is not waited for so long
     async with (
@@ -143,10 +145,7 @@ async def test_one_that_refuses_our_format_is_sent_its_own() -> None:
         update = await peer.next("session.update")
         await peer.send("error", error={"message": "No.", "event_id": update["event_id"]})
         heard.append((await peer.next("conversation.item.create"))["item"]["content"][0]["audio"])
-        await peer.next("response.create")
-        await peer.send("response.created", response={"id": "resp_1"})
-        await peer.send("response.done", response={"id": "resp_1", "status": "completed"})
-        await peer.socket.wait_closed()
+        await answer_once(peer)
 
     async with standing_in(listen, greets=False) as address, engine(address) as upstream:
         talk = await upstream.open(SPEAK)

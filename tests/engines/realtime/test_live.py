@@ -481,20 +481,13 @@ async def test_settings_that_were_refused_before_anybody_listened_are_told_once(
         await engine.aclose()
 
 
-async def test_a_model_that_begins_with_its_instructions_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    take = Session._update
+async def test_a_model_that_begins_with_its_instructions_alone() -> None:
+    def refuses(update: dict[str, Any]) -> str | None:
+        is_known = update["session"].keys() <= {"type", "instructions"}
+        is_asked = update["event_id"].startswith("configure")
+        return "unsupported_field" if is_asked and not is_known else None
 
-    async def update(session: Session, event: dict[str, Any]) -> None:
-        is_known = event["session"].keys() <= {"type", "instructions"}
-        if event["event_id"].startswith("configure") and not is_known:
-            await session._refuse(event, "unsupported_field")
-        else:
-            await take(session, event)
-
-    monkeypatch.setattr(Session, "_update", update)
-    stand_in = DuplexStandIn()
+    stand_in = DuplexStandIn(refuses=refuses)
     async with stand_in.serving() as address, talking(address, LOOK) as (talk, events):
         session = await begun(stand_in, updates=3)
         _, least, _ = session.all_seen("session.update")

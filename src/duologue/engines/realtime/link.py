@@ -205,7 +205,9 @@ class Link:
         return encode(self._ear.sent(event))
 
     async def _attuned(self) -> None:
-        """Wait until the upstream has told what it hears; one that never does is sent our format.
+        """Wait until the upstream has told what it hears.
+
+        One that never does is sent the format that it has shown, or else ours.
 
         Its settings may take it long. But one that shows no format at first may never answer.
         """
