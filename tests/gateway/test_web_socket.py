@@ -161,3 +161,86 @@ async def test_messages_of_every_length_are_framed_as_the_library_reads_them() -
                 client.receive_data(await reader.read(65_536))
                 frames += [one for one in client.events_received() if isinstance(one, Frame)]
     assert [(one.opcode, one.fin, len(one.data)) for one in frames] == [(1, True, n) for n in sizes]
+
+
+class Counting(WebSocketProtocol):
+    """Counts the messages that the library's parser has read."""
+
+    parsed = 0
+
+    def send_receive_event_to_app(self) -> None:
+        type(self).parsed += 1
+        super().send_receive_event_to_app()
+
+
+def masked(payload: bytes, mask: bytes = b"\x11\x22\x33\x44") -> bytes:
+    """A client's text frame, in the shortest form that holds it."""
+    size = len(payload)
+    head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
+    return head + mask + bytes(one ^ mask[n % 4] for n, one in enumerate(payload))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 1300, SMALL_MESSAGE_BYTES])
+async def test_a_short_text_that_comes_whole_needs_no_parser(size: int) -> None:
+    session, payload = Session(), bytes(65 + n % 26 for n in range(size))
+    Counting.parsed = 0
+    async with spoken_to(session, Counting) as (write, reader):
+        write(text("é".encode()))  # so that the session listens from here on
+        assert await heard(reader) == "echo é".encode()
+        write(masked(payload))
+        await until_taken(session, 1)
+        assert Counting.parsed == 1
+        write(masked(b"\xc3\xa9"))
+        assert await heard(reader) == "echo é".encode()
+    assert session.taken == [payload]
+
+
+async def until_taken(session: Session, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(session.taken) < count:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 6, 7, 8, 9, 100])
+async def test_however_frames_are_cut_by_the_network_every_message_is_taken_once(cut: int) -> None:
+    session = Session()
+    messages = [masked(b"a" * 40), masked(b"b" * 200), masked(b"c")]
+    async with spoken_to(session) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        for first in range(len(messages)):
+            sent = b"".join(messages[first:] + messages[:first])
+            taken = len(session.taken)
+            assert session.connection is not None
+            for start in range(0, len(sent), cut):
+                session.connection.data_received(sent[start : start + cut])
+            assert len(session.taken) == taken + 3
+    assert session.taken[:3] == [b"a" * 40, b"b" * 200, b"c"]
+    assert sorted(session.taken) == sorted(session.taken[:3] * 3)
+
+
+async def test_a_text_in_the_midst_of_another_is_the_protocol_error_that_it_is() -> None:
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        assert session.connection is not None
+        session.connection.data_received(text(b"one ", 0x01))
+        session.connection.data_received(text(b"other"))
+        assert (await reader.readexactly(4))[2:] == (1002).to_bytes(2, "big")
+    assert session.taken == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x81\x05hello", b"\xc1\x85\0\0\0\0hello", b"\x81\xff" + (1 << 40).to_bytes(8, "big")],
+    ids=["not_masked", "compressed", "a_terabyte"],
+)
+async def test_a_frame_that_may_not_be_ends_the_connection(data: bytes) -> None:
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        write(data)
+        assert (await reader.readexactly(1)) == b"\x88"
+    assert session.taken == []

@@ -155,8 +155,9 @@ async def test_what_a_reply_waits_for_is_not_held_up_by_the_client_s_transcripts
         model.go.set()
         await reply
         await asyncio.gather(*aside, partial)
-        assert model.runs[-1][2] is None, "the hypothesis comes last"
+        # Two threads: which of two that ran side by side is noted first is chance.
         assert [run[2] for run in model.runs[:2]].count(None) == 1, "the reply was among the first"
+        assert [run[2] for run in model.runs[-2:]].count(None) == 1, "the hypothesis comes last"
 
 
 async def test_a_transcript_in_line_is_hurried_when_a_reply_needs_it_too() -> None:
