@@ -117,7 +117,8 @@ class ResponseMachine:
             self._message = MessageOutput(self._place(), item_id, spoken=self._ask.speak)
             self._entries.append(self._message.entry)
         given = piece.pcm if self._ask.speak and self._message.sounds else b""
-        if sound := self._used.send(given):
+        sound = self._used.send(given)
+        if sound and not self.voiced:
             self.voiced = True
             self.note_stage("first_audio", now)
         self._message.say(piece, sound)

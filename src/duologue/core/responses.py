@@ -172,13 +172,13 @@ class Responses:
         if response is None:
             return
         match entry:
+            case ReplyEvent(event=Say() as say):  # first, since most are these
+                response.say(say, now)
+                self.voice_locked |= response.voiced
             case ReplyFailed(code=code, message=message):
                 response.fail(code, message)
             case ReplyEvent(event=Began() as began):
                 response.begin(began)
-            case ReplyEvent(event=Say() as say):
-                response.say(say, now)
-                self.voice_locked |= response.voiced
             case ReplyEvent(event=Call() as call):
                 response.call(call)
             case ReplyEvent(event=Done() as done):

@@ -82,8 +82,10 @@ class TurnTaking:
         self._idle.heard(self._turn.position_ms, now)
         heard = self._turn.hear(pcm, speech, now)
         self._transcription.hear(pcm)
+        if heard is None:
+            return
         turn_detection = self._settings.session.audio.input.turn_detection
-        if heard is None or turn_detection is None:
+        if turn_detection is None:
             return
         if heard == "started":
             self._start_speech(interrupts=turn_detection.interrupt_response is True)
