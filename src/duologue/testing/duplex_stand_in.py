@@ -31,6 +31,7 @@ MINICPM = {
     "chunk_period_ms": 1000,
 }
 PERSONAPLEX = MINICPM | {"supports_barge_in": False, "supports_audio_truncate": False}
+QWEN = MINICPM | {"implementation_level": "turn_based_duplex", "supports_image_input": True}
 
 
 class DuplexStandIn:
@@ -45,13 +46,13 @@ class DuplexStandIn:
         *,
         needs_voice: bool = False,
         refuses: Callable[[dict[str, Any]], str | None] = lambda update: None,
-        **capabilities: Any,
+        capabilities: dict[str, Any] = MINICPM,
     ) -> None:
         self.words = words.split()
         self.refuses = refuses
         self.needs_voice = needs_voice
         """It begins no session without `ref_audio`, as MiniCPM-o's deployment."""
-        self.capabilities = {**MINICPM, **capabilities}
+        self.capabilities = capabilities
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
 
     @asynccontextmanager
@@ -143,7 +144,7 @@ class Session:
             case "conversation.item.create" if event["item"].get("role") == "assistant":
                 await self._refuse(event, "unsupported_item")
             case "conversation.item.truncate":
-                if not self.server.capabilities["supports_audio_truncate"]:
+                if not self.server.capabilities.get("supports_audio_truncate"):
                     await self._refuse(event, "unsupported_truncate")
 
     async def _update(self, event: dict[str, Any]) -> None:
@@ -160,7 +161,7 @@ class Session:
             await self._refuse(event, "ref_audio_update_unsupported")
             return
         turns = event["session"].get("turn_detection")
-        if turns and not self.server.capabilities["supports_barge_in"]:
+        if turns and not self.server.capabilities.get("supports_barge_in"):
             await self._refuse(event, "unsupported_turn_detection")
             return
         self._settings.update(event["session"])

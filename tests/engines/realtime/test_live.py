@@ -33,7 +33,7 @@ from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.engines.scripted import tone
 from duologue.errors import EngineFault
-from duologue.testing.duplex_stand_in import DuplexStandIn, Session
+from duologue.testing.duplex_stand_in import PERSONAPLEX, DuplexStandIn, Session
 from engines.realtime.upstream_kit import KEY, LOOK, SPEAK, Peer, fault_of, said, standing_in
 
 SILENCE = bytes(24_000)
@@ -135,7 +135,7 @@ async def test_it_yields_and_is_truncated_to_what_was_heard() -> None:
 
 
 async def test_a_model_that_cannot_be_interrupted_is_not_asked_to() -> None:
-    stand_in = DuplexStandIn(supports_barge_in=False, supports_audio_truncate=False)
+    stand_in = DuplexStandIn(capabilities=PERSONAPLEX)
     async with stand_in.serving() as address, talking(address) as (talk, events):
         session = await begun(stand_in)
         talk.cut("answer", 100, "It")

@@ -102,10 +102,12 @@ async def test_what_an_upstream_cannot_do_is_not_promised_of_several() -> None:
     assert alone.tools and alone.sees, "it knows best what it is"
 
 
-async def test_a_full_duplex_model_by_its_address_is_one_model() -> None:
+async def test_a_full_duplex_model_by_its_address_is_what_its_owner_says() -> None:
     omni = Upstream("ws://127.0.0.1:9/v1/realtime?duplex=1")
     traits = (await common_traits([omni])).traits
-    assert traits.shown().end_to_end and traits.duplex and not traits.rewinds
+    assert traits.duplex and not traits.rewinds and not traits.shown().end_to_end
+    whole = structs.replace(OPEN_TRAITS, hears=True, speaks=True)
+    assert (await common_traits([omni], whole)).traits.shown().end_to_end
 
 
 async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:
