@@ -312,7 +312,10 @@ class RealtimeTalk:
     async def _in_our_format(self, event: UpstreamEvent) -> UpstreamEvent:
         if event.type == "response.created":
             self._check_formats()
-        if event.type != "response.output_audio.delta" or self._sound.is_ours:
+        if event.type != "response.output_audio.delta":
+            return event
+        self._sound.tell_rate(event.sample_rate_hz)
+        if self._sound.is_ours:
             return event
         delta = await asyncio.to_thread(self._sound.convert, event.item_id, event.delta or "")
         return structs.replace(event, delta=delta)
