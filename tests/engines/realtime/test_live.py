@@ -33,7 +33,9 @@ from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.engines.scripted import tone
 from duologue.errors import EngineFault
-from duologue.testing.duplex_stand_in import PERSONAPLEX, DuplexStandIn, Session
+from duologue.testing.duplex_answer import Answer
+from duologue.testing.duplex_session import Session
+from duologue.testing.duplex_stand_in import PERSONAPLEX, DuplexStandIn
 from engines.realtime.upstream_kit import KEY, LOOK, SPEAK, Peer, fault_of, said, standing_in
 
 SILENCE = bytes(24_000)
@@ -117,7 +119,7 @@ async def test_it_takes_the_turns_and_answers() -> None:
 
 
 async def test_it_yields_and_is_truncated_to_what_was_heard() -> None:
-    stand_in = DuplexStandIn(" ".join(["sunny"] * 80))
+    stand_in = DuplexStandIn(Answer(words=" ".join(["sunny"] * 80)))
     async with stand_in.serving() as address, talking(address) as (talk, events):
         session = await begun(stand_in)
         talk.hear(tone(400) + SILENCE)
