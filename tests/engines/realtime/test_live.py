@@ -426,7 +426,10 @@ async def test_a_hint_that_is_beyond_the_upstream_s_limits_is_told_and_one_not_w
         talk.nudge(Ask())
 
 
-async def test_settings_that_are_refused_are_told_again_without_what_is_named() -> None:
+@pytest.mark.parametrize("echoes", [True, False], ids=["echoes", "says-no-event"])
+async def test_settings_that_are_refused_are_told_again_without_what_is_named(
+    echoes: bool,
+) -> None:
     told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def refuse(peer: Peer) -> None:
@@ -435,7 +438,8 @@ async def test_settings_that_are_refused_are_told_again_without_what_is_named() 
             told.put_nowait(update["session"])
             if "tools" in update["session"]:
                 error = {"code": "no", "message": f"No {KEY} here.", "param": "session.tools"}
-                await peer.send("error", error={**error, "event_id": update["event_id"]})
+                name = {"event_id": update["event_id"]} if echoes else {}
+                await peer.send("error", error={**error, **name})
 
     async with standing_in(refuse) as address:
         async with talking(address, LOOK, aligned=True) as (talk, events):

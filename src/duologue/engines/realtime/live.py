@@ -224,7 +224,8 @@ class RealtimeLiveTalk(RealtimeTalk):
                 self._turns.end(event.item_id, end_ms)
                 await self._tell(Floor("user_stops", end_ms))
             case "error":
-                await self._object(event.fault, event.response_id)
+                error = self._sessions.updates.understood(event.fault)
+                await self._object(error, event.response_id)
             case "session.created" | "session.updated" if self._omni:
                 self._negotiate(event)
                 await super()._take(event)

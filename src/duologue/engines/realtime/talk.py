@@ -294,7 +294,7 @@ class RealtimeTalk:
 
     async def _take(self, event: UpstreamEvent) -> None:
         if event.type == "error":
-            self._refused(event.fault)
+            self._refused(self._sessions.updates.understood(event.fault))
         elif event.type.startswith(WRITTEN):
             self._transcribed(event)
         elif event.type == "session.created":
@@ -303,6 +303,7 @@ class RealtimeTalk:
             self._ear.tell(event.session, is_answer=False)
             self._sessions.note_begun()
         elif event.type == "session.updated":
+            self._sessions.updates.taken()
             self._sound.tell(event.session)
             self._ear.tell(event.session, is_answer=True)
             self._check_formats()
