@@ -105,6 +105,8 @@ async def test_a_model_of_another_kind_is_told_what_was_played_of_it() -> None:
             session = await stand_in.sessions.get()
             await session.until("session.update", 2)
             cut = await barge_in(caller)
+            (created,) = (event for event in caller.seen if event["type"] == "session.created")
+            assert created["session"]["duologue"]["traits"]["end_to_end"], "as it has just shown"
             acks = [event["played_ms"] for event in session.all_seen("playback.ack")]
             assert acks == sorted(acks) and len(acks) >= 4
             assert cut["audio_end_ms"] - 120 <= acks[-1] <= cut["audio_end_ms"]

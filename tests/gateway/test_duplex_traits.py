@@ -1,6 +1,7 @@
 """What clients are told of a full-duplex model of another kind of server, and its truth."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from duologue.engines.scripted import tone
 from duologue.testing.duplex_answer import Answer
 from duologue.testing.duplex_stand_in import MINICPM, PERSONAPLEX, QWEN, DuplexStandIn
-from live_server import Caller, call, front, http_get, serving
+from live_server import UPSTREAM_KEY, Caller, call, front, http_get, scripted, serving, ws_url
 
 UNSTATED = {name: value for name, value in MINICPM.items() if name == "supports_barge_in"}
 
@@ -82,3 +83,33 @@ async def test_what_a_client_truncates_is_gone_here_and_there_only_where_it_rewi
             await session.until("response.create")  # whatever was sent before it has come
             told = session.all_seen("conversation.item.truncate")
             assert [event["audio_end_ms"] for event in told] == [100] * is_told
+
+
+async def test_a_duologue_before_it_that_learns_is_asked_again() -> None:
+    async with DuplexStandIn().serving() as address, asyncio.timeout(20):
+        async with serving(front(address, api_key=UPSTREAM_KEY)) as between:
+            async with serving(front(ws_url(between, ""))) as base_url:
+                assert await listed(base_url) == claim(whole=False, rewinds=False)
+                async with call(base_url) as client:
+                    await client.next("session.created")
+                    assert await listed(base_url) == claim(whole=True, rewinds=True)
+
+
+async def test_an_upstream_that_is_another_than_before_is_asked_again() -> None:
+    small, large = (f"context_tokens = {tokens}" for tokens in (5000, 9000))
+    async with serving(scripted(script=small, api_key=UPSTREAM_KEY)) as once:
+        pass
+    port = int(once.split(":")[2].split("/")[0])
+    async with AsyncExitStack() as first, asyncio.timeout(20):
+        behind = {"api_key": UPSTREAM_KEY, "port": port}
+        await first.enter_async_context(serving(scripted(script=small, **behind)))
+        async with serving(front(ws_url(once, ""))) as base_url:
+            windows = []
+            for restart in (True, False, False):
+                async with call(base_url) as client:
+                    session = (await client.next("session.created"))["session"]
+                    windows.append(session["duologue"]["traits"]["context_tokens"])
+                if restart:
+                    await first.aclose()
+                    await first.enter_async_context(serving(scripted(script=large, **behind)))
+            assert windows == [5000, 5000, 9000], "the one between has found it out"

@@ -10,10 +10,10 @@ from websockets.http11 import Request, Response
 from duologue.core.talk import Ask
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.traits import Common, common_traits, intersection
-from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream, traits_of
 from duologue.errors import ConfigFault, EngineFault
 from duologue.runtime.ports import Traits
-from live_server import KEY, scripted, serving, ws_url
+from live_server import KEY, call, scripted, serving, ws_url
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,15 @@ async def test_one_that_tells_nothing_is_taken_for_able() -> None:
     async with serving(scripted()) as base_url:
         assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == Told()
     assert Told().traits == OPEN_TRAITS and not OPEN_TRAITS.shown().end_to_end
+
+
+async def test_what_a_session_shows_of_a_duologue_is_what_its_list_says() -> None:
+    async with serving(scripted(script="context_tokens = 5000")) as base_url:
+        async with call(base_url) as client:
+            session = (await client.next("session.created"))["session"]
+        assert traits_of(session) == (await Upstream(ws_url(base_url, ""), KEY).traits()).traits
+    for nonsense in (None, {}, {"duologue": 3}, {"duologue": {"traits": {"hears": 1}}}):
+        assert traits_of(nonsense) is None
 
 
 class Model(Upstream):

@@ -72,6 +72,8 @@ class RealtimeEngine:
         self._upstreams = Upstreams(upstreams, away, back=self._back, check_s=check_s)
         self._stated: dict[Upstream, Capabilities] = dict.fromkeys(upstreams, UNKNOWN)
         """By their last session."""
+        self._shown: dict[Upstream, Traits] = {}
+        """The same of those that are duologues."""
         self._count = len(upstreams)
         self._told = upstreams[0].told
         self._counted = Counted("The upstream")
@@ -84,7 +86,7 @@ class RealtimeEngine:
         self._look_at = 0.0
 
     async def look(self) -> Traits:
-        """What the upstreams are; asked again where all were away, or one has changed.
+        """What the upstreams are; asked again where all were away, or one shows a change.
 
         Raises `EngineBusy` where they turn out not to fit together.
         """
@@ -115,6 +117,12 @@ class RealtimeEngine:
         self._stated[upstream] = stated
         self._claim()
 
+    def _show(self, upstream: Upstream, traits: Traits) -> None:
+        """Another duologue has shown what it is. Where that is news, all are asked once more."""
+        if traits not in (self._shown.get(upstream), self._told_traits):
+            self._is_known = False
+        self._shown[upstream] = traits
+
     def _claim(self) -> None:
         """Claim what was told, and what the models bear out that could not tell."""
         traits = self._told_traits
@@ -140,6 +148,7 @@ class RealtimeEngine:
             "told": self._told,
             "gone": lambda: self._talks.discard(talk),
             "mistaken": self._mistaken,
+            "shows": self._show,
             "voices": None if self._aligned else self.traits.voices,
             "pace": None if self._aligned else Pace(),
             "transcripts": self._transcripts,
