@@ -22,6 +22,7 @@ from duologue.engines.scripted import tone
 from duologue.errors import ConfigFault
 from duologue.events import ClientEvent, ResponseCancel
 from duologue.runtime.recorder import read_tape
+from duologue.testing.duplex_answer import Answer
 from duologue.testing.duplex_stand_in import DuplexStandIn
 from e2e.tool_and_barge_in import TOOL
 from live_server import KEY, UPSTREAM_KEY, call, front, http_get, scripted, serving, ws_url
@@ -155,7 +156,7 @@ async def _silence(spoken: Spoken, seconds: float = 3600) -> None:
 
 
 async def test_a_model_on_a_server_of_another_kind_and_its_end() -> None:
-    stand_in = DuplexStandIn(" ".join(["sunny"] * 20))
+    stand_in = DuplexStandIn(Answer(words=" ".join(["sunny"] * 20)))
     async with stand_in.serving() as upstream, serving(front(upstream)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
         async with client.realtime.connect(model="gpt-realtime") as connection:

@@ -13,6 +13,7 @@ from duologue.audio import pcm as audio
 from duologue.core import inputs
 from duologue.events import ConversationItemTruncate
 from duologue.runtime.recorder import read_tape
+from duologue.testing.duplex_answer import Answer
 from duologue.testing.duplex_stand_in import DuplexStandIn
 from live_server import UPSTREAM_KEY, front, scripted, serving, ws_url
 from peer_client import PeerCaller, dial, on_loopback, voice_like
@@ -97,13 +98,15 @@ async def test_the_server_behind_holds_what_the_caller_heard(tmp_path: Path) -> 
 
 
 async def test_a_model_of_another_kind_is_told_what_was_played_of_it() -> None:
-    stand_in = DuplexStandIn(" ".join(["sunny"] * 60))
+    stand_in = DuplexStandIn(Answer(words=" ".join(["sunny"] * 60)))
     async with stand_in.serving() as upstream:
         config = front(upstream, webrtc_hosts="127.0.0.1")
         async with serving(config) as base_url, dial(base_url) as caller, asyncio.timeout(30):
             session = await stand_in.sessions.get()
             await session.until("session.update", 2)
             cut = await barge_in(caller)
+            (created,) = (event for event in caller.seen if event["type"] == "session.created")
+            assert created["session"]["duologue"]["traits"]["end_to_end"], "as it has just shown"
             acks = [event["played_ms"] for event in session.all_seen("playback.ack")]
             assert acks == sorted(acks) and len(acks) >= 4
             assert cut["audio_end_ms"] - 120 <= acks[-1] <= cut["audio_end_ms"]

@@ -77,7 +77,8 @@ class EngineSettings(DoorSettings, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Whether one model behind `realtime` both hears and speaks. Another "
-            "duologue says so itself; of any other server it is claimed only if this says so."
+            "duologue says so itself, and with its first session a full-duplex model on vLLM-Omni; "
+            "of any other server it is claimed only if this says so."
         ),
     ] = False
     upstream_extra: Annotated[

@@ -286,9 +286,10 @@ class Calls:
         )
         talk = card = None
         if ask.kind == "realtime":
-            card = None if ask.is_beta else self._start.card
             leased = await asyncio.to_thread(self._start.ask, settings)
             talk = await self._parts.engine.open(leased)
+            self._start.learn(self._parts.engine.traits)
+            card = None if ask.is_beta else self._start.card
         if tape := tape_path(self._config, settings.id, "pcap"):
             media.inbound.record(tape)
         runner = open_runner(

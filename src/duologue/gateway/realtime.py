@@ -183,6 +183,7 @@ class Realtime:
         talk = offer = card = None
         if kind == "realtime":
             talk = await self._parts.engine.open(self._start.ask(settings))
+            self._start.learn(self._parts.engine.traits)
             # The beta dialect remembers what it said; a session in it ends with its connection.
             offer = None if is_beta else self._resumption.offer(websocket.query_params)
             card = None if is_beta else self._start.card

@@ -76,6 +76,10 @@ class SessionStart:
         if self._look is not None:
             self._traits = await self._look()
 
+    def learn(self, traits: Traits) -> None:
+        """What the engine has found out with a talk that it opened."""
+        self._traits = traits
+
     @property
     def card(self) -> EngineCard:
         """What clients are told of the engine."""

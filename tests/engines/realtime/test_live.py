@@ -33,7 +33,9 @@ from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
 from duologue.engines.scripted import tone
 from duologue.errors import EngineFault
-from duologue.testing.duplex_stand_in import DuplexStandIn, Session
+from duologue.testing.duplex_answer import Answer
+from duologue.testing.duplex_session import Session
+from duologue.testing.duplex_stand_in import PERSONAPLEX, DuplexStandIn
 from engines.realtime.upstream_kit import KEY, LOOK, SPEAK, Peer, fault_of, said, standing_in
 
 SILENCE = bytes(24_000)
@@ -117,7 +119,7 @@ async def test_it_takes_the_turns_and_answers() -> None:
 
 
 async def test_it_yields_and_is_truncated_to_what_was_heard() -> None:
-    stand_in = DuplexStandIn(" ".join(["sunny"] * 80))
+    stand_in = DuplexStandIn(Answer(words=" ".join(["sunny"] * 80)))
     async with stand_in.serving() as address, talking(address) as (talk, events):
         session = await begun(stand_in)
         talk.hear(tone(400) + SILENCE)
@@ -135,7 +137,7 @@ async def test_it_yields_and_is_truncated_to_what_was_heard() -> None:
 
 
 async def test_a_model_that_cannot_be_interrupted_is_not_asked_to() -> None:
-    stand_in = DuplexStandIn(supports_barge_in=False, supports_audio_truncate=False)
+    stand_in = DuplexStandIn(capabilities=PERSONAPLEX)
     async with stand_in.serving() as address, talking(address) as (talk, events):
         session = await begun(stand_in)
         talk.cut("answer", 100, "It")
@@ -424,7 +426,10 @@ async def test_a_hint_that_is_beyond_the_upstream_s_limits_is_told_and_one_not_w
         talk.nudge(Ask())
 
 
-async def test_settings_that_are_refused_are_told_again_without_what_is_named() -> None:
+@pytest.mark.parametrize("echoes", [True, False], ids=["echoes", "says-no-event"])
+async def test_settings_that_are_refused_are_told_again_without_what_is_named(
+    echoes: bool,
+) -> None:
     told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def refuse(peer: Peer) -> None:
@@ -433,7 +438,8 @@ async def test_settings_that_are_refused_are_told_again_without_what_is_named() 
             told.put_nowait(update["session"])
             if "tools" in update["session"]:
                 error = {"code": "no", "message": f"No {KEY} here.", "param": "session.tools"}
-                await peer.send("error", error={**error, "event_id": update["event_id"]})
+                name = {"event_id": update["event_id"]} if echoes else {}
+                await peer.send("error", error={**error, **name})
 
     async with standing_in(refuse) as address:
         async with talking(address, LOOK, aligned=True) as (talk, events):

@@ -9,6 +9,7 @@ from duologue.audio import g711
 from duologue.audio import pcm as audio
 from duologue.core.talk import Say
 from duologue.engines.realtime.sound import OURS, Format, UpstreamSound, shown
+from duologue.errors import EngineFault
 from engines.realtime.upstream_kit import (
     HZ,
     SPEAK,
@@ -120,3 +121,24 @@ def test_a_session_that_shows_no_format_changes_nothing() -> None:
     assert not sound.is_ours
     sound.tell(pcm_at(None))
     assert sound.is_ours and shown(pcm_at(None), "output") == OURS == Format()
+
+
+def test_what_a_piece_says_of_its_rate_counts_and_nonsense_does_not() -> None:
+    sound = UpstreamSound()
+    for nonsense in (None, "16000", 16_000.5, True, [16_000]):
+        sound.tell_rate(nonsense)
+        assert sound.is_ours
+    piece = base64.b64encode(tone(16_000)).decode()
+    sound.tell_rate(16_000)
+    pcm = base64.b64decode(sound.convert("item_1", piece))
+    assert abs(pitch(pcm) - HZ) < 5
+    sound.tell(pcm_at(22_050))
+    sound.tell_rate(24_000)
+    assert sound.is_ours
+    sound.tell({"output_audio_format": "g711_ulaw"})
+    sound.tell_rate(8000)
+    assert len(base64.b64decode(sound.convert("item_2", piece[:4000]))) == 3000 * 6, "as shown"
+    sound.tell(pcm_at(24_000))
+    sound.tell_rate(7)
+    with pytest.raises(EngineFault, match="speaks audio/pcm at 7 Hz"):
+        sound.convert("item_3", piece)

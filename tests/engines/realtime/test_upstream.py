@@ -10,10 +10,10 @@ from websockets.http11 import Request, Response
 from duologue.core.talk import Ask
 from duologue.engines.realtime.engine import RealtimeEngine
 from duologue.engines.realtime.traits import Common, common_traits, intersection
-from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream
+from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream, traits_of
 from duologue.errors import ConfigFault, EngineFault
 from duologue.runtime.ports import Traits
-from live_server import KEY, scripted, serving, ws_url
+from live_server import KEY, call, scripted, serving, ws_url
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,15 @@ async def test_one_that_tells_nothing_is_taken_for_able() -> None:
     async with serving(scripted()) as base_url:
         assert await Upstream(ws_url(base_url, ""), "sk-wrong").traits() == Told()
     assert Told().traits == OPEN_TRAITS and not OPEN_TRAITS.shown().end_to_end
+
+
+async def test_what_a_session_shows_of_a_duologue_is_what_its_list_says() -> None:
+    async with serving(scripted(script="context_tokens = 5000")) as base_url:
+        async with call(base_url) as client:
+            session = (await client.next("session.created"))["session"]
+        assert traits_of(session) == (await Upstream(ws_url(base_url, ""), KEY).traits()).traits
+    for nonsense in (None, {}, {"duologue": 3}, {"duologue": {"traits": {"hears": 1}}}):
+        assert traits_of(nonsense) is None
 
 
 class Model(Upstream):
@@ -102,10 +111,12 @@ async def test_what_an_upstream_cannot_do_is_not_promised_of_several() -> None:
     assert alone.tools and alone.sees, "it knows best what it is"
 
 
-async def test_a_full_duplex_model_by_its_address_is_one_model() -> None:
+async def test_a_full_duplex_model_by_its_address_is_what_its_owner_says() -> None:
     omni = Upstream("ws://127.0.0.1:9/v1/realtime?duplex=1")
     traits = (await common_traits([omni])).traits
-    assert traits.shown().end_to_end and traits.duplex and not traits.rewinds
+    assert traits.duplex and not traits.rewinds and not traits.shown().end_to_end
+    whole = structs.replace(OPEN_TRAITS, hears=True, speaks=True)
+    assert (await common_traits([omni], whole)).traits.shown().end_to_end
 
 
 async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:

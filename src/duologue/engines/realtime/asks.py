@@ -61,20 +61,6 @@ def check_kind(session: Any, *, duplex: bool) -> None:
         )
 
 
-def negotiated(session: Any) -> tuple[dict[str, Any], bool]:
-    """What to ask of a model that shows `capabilities` (vLLM-Omni), and whether it truncates."""
-    shown = session.get("capabilities") if isinstance(session, dict) else None
-    capabilities = shown if isinstance(shown, dict) else {}
-    interrupts = capabilities.get("supports_barge_in") is True
-    wanted: dict[str, Any] = {"playback_commit_policy": "ack_only"}
-    if interrupts:
-        wanted |= {
-            "turn_detection": {"type": "server_vad"},
-            "overlap_policy": "barge_in_on_speech",
-        }
-    return wanted, capabilities.get("supports_audio_truncate", interrupts) is True
-
-
 def _settings(ask: Ask, told: Ask | None) -> dict[str, Any]:
     """What only some models know is said where it differs from what they would do anyway."""
     settings: dict[str, Any] = {

@@ -11,6 +11,7 @@ from typing import Any
 from duologue.core.talk import Ask
 from duologue.engines.counted import Counted
 from duologue.engines.pace import Pace
+from duologue.engines.realtime.capabilities import UNKNOWN, Capabilities, borne_out
 from duologue.engines.realtime.live import RealtimeLiveTalk
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.traits import Common
@@ -40,8 +41,9 @@ class RealtimeEngine:
     to begin a session, `silence_s` how long a reply may stand still, `settle_s` how long a
     cancelled one may hold up the next. `ask_again` is how upstreams are asked once more what they
     are; unless given, it is known. Those that are `away` are asked last, and looked at every
-    `check_s` and longer. `opening` are further fields of each session there, told once,
-    when it is opened.
+    `check_s` and longer. `opening` are further fields of each session there, told once, when it is
+    opened. A full-duplex model of another kind of server shows in its sessions what it is, and
+    `traits` then claim what it bears out.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class RealtimeEngine:
         check_s: float = FIRST_CHECK_S,
         opening: Mapping[str, Any] | None = None,
     ) -> None:
-        self.traits = traits
+        self.traits = self._told_traits = traits
         self._aligned = aligned
         self._transcripts = transcripts
         self._connect_s = connect_s
@@ -68,6 +70,10 @@ class RealtimeEngine:
         self._settle_s = settle_s
         self._opening = opening or {}
         self._upstreams = Upstreams(upstreams, away, back=self._back, check_s=check_s)
+        self._stated: dict[Upstream, Capabilities] = dict.fromkeys(upstreams, UNKNOWN)
+        """By their last session."""
+        self._shown: dict[Upstream, Traits] = {}
+        """The same of those that are duologues."""
         self._count = len(upstreams)
         self._told = upstreams[0].told
         self._counted = Counted("The upstream")
@@ -80,7 +86,7 @@ class RealtimeEngine:
         self._look_at = 0.0
 
     async def look(self) -> Traits:
-        """What the upstreams are; asked again where all were away, or one has changed.
+        """What the upstreams are; asked again where all were away, or one shows a change.
 
         Raises `EngineBusy` where they turn out not to fit together.
         """
@@ -102,8 +108,27 @@ class RealtimeEngine:
         return self.traits
 
     def _learn(self, common: Common) -> None:
-        self.traits, self._aligned = common.traits, common.aligned
+        self._told_traits, self._aligned = common.traits, common.aligned
         self._is_known = len(common.away) < self._count
+        self._claim()
+
+    def _state(self, upstream: Upstream, stated: Capabilities) -> None:
+        """A session there has shown what its model is."""
+        self._stated[upstream] = stated
+        self._claim()
+
+    def _show(self, upstream: Upstream, traits: Traits) -> None:
+        """Another duologue has shown what it is. Where that is news, all are asked once more."""
+        if traits not in (self._shown.get(upstream), self._told_traits):
+            self._is_known = False
+        self._shown[upstream] = traits
+
+    def _claim(self) -> None:
+        """Claim what was told, and what the models bear out that could not tell."""
+        traits = self._told_traits
+        if traits.duplex and not self._aligned:
+            traits = borne_out(traits, list(self._stated.values()))
+        self.traits = traits
 
     async def _back(self) -> None:
         """One that was away is there again, and may be another than was thought."""
@@ -123,6 +148,7 @@ class RealtimeEngine:
             "told": self._told,
             "gone": lambda: self._talks.discard(talk),
             "mistaken": self._mistaken,
+            "shows": self._show,
             "voices": None if self._aligned else self.traits.voices,
             "pace": None if self._aligned else Pace(),
             "transcripts": self._transcripts,
@@ -135,7 +161,7 @@ class RealtimeEngine:
         talk: RealtimeTalk
         if self.traits.duplex:
             omni = not self._aligned
-            talk = RealtimeLiveTalk(ask, reach, omni=omni, **options)
+            talk = RealtimeLiveTalk(ask, reach, omni=omni, states=self._state, **options)
         else:
             talk = RealtimeTalk(ask, reach, **options)
         self._talks.add(talk)

@@ -90,7 +90,7 @@ class Link:
         answer_s: float,
         settle_s: float,
     ) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self._ear = ear
         self._take = take
         self._lost = lost
@@ -149,8 +149,8 @@ class Link:
     async def _live(self) -> None:
         try:
             async with _Connect(
-                self._upstream.url,
-                additional_headers=self._upstream.headers,
+                self.upstream.url,
+                additional_headers=self.upstream.headers,
                 compression=None,
                 proxy=None,  # none that the settings do not name: it would see the key
                 open_timeout=self._connect_s,
@@ -179,7 +179,7 @@ class Link:
             self.is_well = self.has_begun and fault.rcvd.code == CloseCode.NORMAL_CLOSURE
         if self.said is not None and not isinstance(fault, EngineFault):
             return self.said
-        return self._upstream.fault(fault)
+        return self.upstream.fault(fault)
 
     def _end(self, fault: EngineFault) -> None:
         if not self.over:

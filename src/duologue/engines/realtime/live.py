@@ -10,20 +10,22 @@ an upstream that asks (`playback.ack`). Where it cannot truncate, its memory sta
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from msgspec import structs
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import Ask, Failed, Floor, Item, LiveEvent, Refused, ReplyEvent
-from duologue.engines.realtime.asks import FORMAT, negotiated, response_of
+from duologue.engines.realtime.asks import FORMAT, response_of
+from duologue.engines.realtime.capabilities import UNKNOWN, Capabilities, capabilities
 from duologue.engines.realtime.link import Order
 from duologue.engines.realtime.reply import failure
 from duologue.engines.realtime.runs import asked_in
 from duologue.engines.realtime.speech import Speech
 from duologue.engines.realtime.talk import RealtimeTalk
 from duologue.engines.realtime.turns import Turns
+from duologue.engines.realtime.upstream import Upstream
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
@@ -44,12 +46,20 @@ NOT_TAKEN = "(This call was not taken: it was not asked for, or came too late.)"
 
 
 class RealtimeLiveTalk(RealtimeTalk):
-    """Satisfies `LiveTalk`."""
+    """Satisfies `LiveTalk`. `states` is told what an upstream that is `omni` shows of its model."""
 
     duplex = True
 
-    def __init__(self, ask: Ask, *args: Any, omni: bool, **options: Any) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *args: Any,
+        omni: bool,
+        states: Callable[[Upstream, Capabilities], None],
+        **options: Any,
+    ) -> None:
         self._omni = self._tells_rate = omni
+        self._states = states
         self._events: asyncio.Queue[LiveEvent | EngineFault | None] | None = None
         self._heard = 0
         self._sent = 0
@@ -214,13 +224,27 @@ class RealtimeLiveTalk(RealtimeTalk):
                 self._turns.end(event.item_id, end_ms)
                 await self._tell(Floor("user_stops", end_ms))
             case "error":
-                await self._object(event.fault, event.response_id)
-            case "session.created" if self._omni:
-                wanted, self._conversation.truncates = negotiated(event.session)
-                self._send("negotiate", "", "session.update", session=wanted)
+                error = self._sessions.updates.understood(event.fault)
+                await self._object(error, event.response_id)
+            case "session.created" | "session.updated" if self._omni:
+                self._negotiate(event)
                 await super()._take(event)
             case _:
                 await super()._take(event)
+
+    def _negotiate(self, event: UpstreamEvent) -> None:
+        """Learn what the model can, and at its beginning ask for it."""
+        stated = capabilities(event.session)
+        is_new = event.type == "session.created"
+        if stated is None and is_new:
+            logger.warning("the upstream shows no capabilities: it may take no turns by itself")
+            stated = UNKNOWN
+        link = self._sessions.link
+        if stated is not None and link is not None:
+            self._conversation.truncates = stated.may_truncate
+            self._states(link.upstream, stated)
+        if stated is not None and is_new:
+            self._send("negotiate", "", "session.update", session=stated.wanted)
 
     async def _object(self, error: Fault, response_id: str) -> None:
         """An error of the upstream: about the reply, a hint of ours, or anything else."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from duologue.engines.realtime.ear import UpstreamEar
 from duologue.engines.realtime.link import Link, Lost, Order, Take
+from duologue.engines.realtime.updates import Updates
 from duologue.engines.realtime.upstreams import FULL, Reach
 from duologue.errors import EngineFault
 
@@ -27,6 +28,8 @@ class Sessions:
         self._silence_s = silence_s
         self.link: Link | None = None
         """The session there is."""
+        self.updates = Updates()
+        """What it has been told and not answered."""
         self._has_said = asyncio.Event()
         """Whether the talk has had a session, or none could be begun."""
         self._fault: EngineFault | None = None
@@ -50,6 +53,7 @@ class Sessions:
         if self.closed:
             raise EngineFault("The conversation is over.")
         self.link = self._reach.open(ear, take, lost, is_idle)
+        self.updates = Updates()
 
     def forget_failures(self) -> None:
         """What failed may be tried again."""
@@ -59,6 +63,7 @@ class Sessions:
         """Have it sent, if there is a session."""
         if self.link is not None:
             self.link.send(order)
+            self.updates.sent(order.event)
 
     def note_begun(self) -> None:
         """The upstream has begun it."""

@@ -82,6 +82,12 @@ class UpstreamSound:
         if speaks != self._speaks:
             self._speaks, self._item_id = speaks, ""
 
+    def tell_rate(self, rate_hz: Any) -> None:
+        """What a piece of PCM says of itself, where it does: it knows best."""
+        speaks = self._speaks
+        if speaks.kind == OURS.kind and type(rate_hz) is int and rate_hz != speaks.rate_hz:
+            self._speaks, self._item_id = Format(OURS.kind, rate_hz), ""
+
     @property
     def is_ours(self) -> bool:
         """Whether its sound needs no conversion."""

@@ -32,10 +32,12 @@ from duologue.engines.realtime.sessions import Sessions
 from duologue.engines.realtime.settings import Settings
 from duologue.engines.realtime.sound import UpstreamSound
 from duologue.engines.realtime.transcripts import Transcripts
+from duologue.engines.realtime.upstream import Upstream, traits_of
 from duologue.engines.realtime.upstreams import Reach
 from duologue.engines.realtime.wire import Fault, UpstreamEvent
 from duologue.engines.sizes import input_tokens
 from duologue.errors import EngineFault
+from duologue.runtime.ports import Traits
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ class RealtimeTalk:
     """Satisfies `Talk`; `duplex` says for which kind of upstream.
 
     `reach` begins sessions of the upstream, `told` takes keys out of what that says, `gone`
-    is called at the end, `mistaken` where the upstream is of another kind than `duplex` says.
+    is called at the end, `mistaken` where the upstream is of another kind than `duplex` says, and
+    `shows` with what another duologue says that it is.
     `voices` are those that it can be asked for (None: any). `transcripts`: the upstream writes
     down what it hears. `opening` are further fields of each session there. `counted` judges what
     the upstream says a reply has cost, with a window of about `context_tokens`.
@@ -65,6 +68,7 @@ class RealtimeTalk:
         told: Callable[[str], str],
         gone: Callable[[], None],
         mistaken: Callable[[], None],
+        shows: Callable[[Upstream, Traits], None],
         voices: tuple[str, ...] | None,
         pace: Pace | None,
         transcripts: Transcripts | None,
@@ -81,6 +85,7 @@ class RealtimeTalk:
         self._told = told
         self._gone = gone
         self._mistaken = mistaken
+        self._shows = shows
         self._pace = pace
         self._hearing = Hearing(transcripts, self)
         self._settings = Settings(self._hearing, opening, duplex=self.duplex)
@@ -294,7 +299,7 @@ class RealtimeTalk:
 
     async def _take(self, event: UpstreamEvent) -> None:
         if event.type == "error":
-            self._refused(event.fault)
+            self._refused(self._sessions.updates.understood(event.fault))
         elif event.type.startswith(WRITTEN):
             self._transcribed(event)
         elif event.type == "session.created":
@@ -303,6 +308,7 @@ class RealtimeTalk:
             self._ear.tell(event.session, is_answer=False)
             self._sessions.note_begun()
         elif event.type == "session.updated":
+            self._sessions.updates.taken()
             self._sound.tell(event.session)
             self._ear.tell(event.session, is_answer=True)
             self._check_formats()
@@ -312,7 +318,10 @@ class RealtimeTalk:
     async def _in_our_format(self, event: UpstreamEvent) -> UpstreamEvent:
         if event.type == "response.created":
             self._check_formats()
-        if event.type != "response.output_audio.delta" or self._sound.is_ours:
+        if event.type != "response.output_audio.delta":
+            return event
+        self._sound.tell_rate(event.sample_rate_hz)
+        if self._sound.is_ours:
             return event
         delta = await asyncio.to_thread(self._sound.convert, event.item_id, event.delta or "")
         return structs.replace(event, delta=delta)
@@ -322,6 +331,9 @@ class RealtimeTalk:
         self._ear.check()
 
     def _check_kind(self, session: Any) -> None:
+        link, traits = self._sessions.link, traits_of(session)
+        if link is not None and traits is not None:
+            self._shows(link.upstream, traits)
         try:
             check_kind(session, duplex=self.duplex)
         except EngineFault:

@@ -39,8 +39,8 @@ async def common_traits(upstreams: Sequence[Upstream], unsaid: Traits = OPEN_TRA
     if not known:
         duplex = any(upstream.duplex for upstream in upstreams)
         if duplex:
-            # One model. What it remembers is its own; some can be truncated, not all.
-            unsaid = structs.replace(unsaid, hears=True, speaks=True, duplex=True, rewinds=False)
+            # More than that is borne out by its sessions, see `capabilities`.
+            unsaid = structs.replace(unsaid, duplex=True, rewinds=False)
         return Common(unsaid, False, away)
     traits = intersection(known)
     aligned = len(known) == len(present)

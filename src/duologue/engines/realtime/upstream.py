@@ -151,6 +151,14 @@ def _told(listed: list[Any], model: str | None) -> Told:
     return Told()
 
 
+def traits_of(session: Any) -> Traits | None:
+    """The traits that another duologue shows in a session; None where none are shown."""
+    try:
+        return _traits_shown(msgspec.convert(session["duologue"]["traits"], EngineTraits))
+    except (KeyError, TypeError, msgspec.ValidationError):
+        return None
+
+
 def _traits_shown(shown: EngineTraits) -> Traits:
     """A front's traits: those of the upstream. Its turns are its own, unless a model owns them."""
     return Traits(

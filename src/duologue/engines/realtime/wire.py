@@ -94,6 +94,8 @@ class UpstreamEvent(Struct, frozen=True):
     output_index: int = 0
     content_index: int = 0
     delta: str | None = None
+    sample_rate_hz: Any = None
+    """Of the sound in `delta` (vLLM-Omni)."""
     transcript: str | None = None
     audio_start_ms: int | None = None
     audio_end_ms: int | None = None
