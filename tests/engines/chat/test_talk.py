@@ -14,7 +14,7 @@ import trustme
 
 from duologue.core.talk import Ask, Began, Call, Done, Item, Part, ReplyEvent, Say, Tool, Truncation
 from duologue.engines.chat.engine import ChatEngine
-from duologue.engines.chat.refused import NO_IMAGE
+from duologue.engines.chat.left_out import NO_IMAGE
 from duologue.engines.chat.request import Model
 from duologue.engines.scripted import tone
 from duologue.errors import ConfigFault, EngineFault

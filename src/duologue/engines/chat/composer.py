@@ -233,11 +233,6 @@ class Composer:
         return call
 
     @property
-    def calls_held(self) -> int:
-        """Calls that are remembered, of whatever the model made."""
-        return len(self._calls)
-
-    @property
     def _wanted(self) -> list[_ToolCall]:
         return [call for call in self._calls if not call.is_passed]
 

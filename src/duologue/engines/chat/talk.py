@@ -16,7 +16,7 @@ import msgspec
 from duologue.core.talk import Ask, Began, Item, Part, ReplyEvent
 from duologue.engines.chat.composer import Composer
 from duologue.engines.chat.faults import UpstreamFault, broke_off
-from duologue.engines.chat.refused import Refused
+from duologue.engines.chat.left_out import LeftOut
 from duologue.engines.chat.request import LIMITS, Model, render
 from duologue.engines.chat.upstream import Upstream
 from duologue.engines.chat.upstreams import Upstreams
@@ -40,7 +40,7 @@ class ChatTalk:
         self._paces = paces
         self._history = History()
         self._window = Window()
-        self._refused = Refused()
+        self._left_out = LeftOut()
 
     def configure(self, ask: Ask) -> None:
         """Nothing to read ahead: the upstream keeps no conversation."""
@@ -62,7 +62,7 @@ class ChatTalk:
         """Note that an item was deleted; unknown ids are passed over."""
         self._history.drop(item_id)
         self._window.forget(item_id)
-        self._refused.forget(item_id)
+        self._left_out.forget(item_id)
 
     def cut(self, item_id: str, end_ms: int, text: str) -> None:
         """Note that of an item only `text` was heard; unknown ids are passed over."""
@@ -86,7 +86,7 @@ class ChatTalk:
         asked = ask  # what the upstream makes is judged by
         if ask.tool_choice == "none":
             ask = msgspec.structs.replace(ask, tools=())
-        items = self._refused.sendable(items)
+        items = self._left_out.sendable(items)
         kept = self._fit(ask, items, window)
         if window is self._window and len(kept) < len(items):
             self._forget_media({item.id for item in items} - {item.id for item in kept})
@@ -111,7 +111,7 @@ class ChatTalk:
                         if not has_begun and not isinstance(event, Began):
                             has_begun = True
                             upstream.limit = limit
-                            self._refused.took(kept)
+                            self._left_out.took(kept)
                             for other in refusing:
                                 self._upstreams.refused(other)
                         yield event
@@ -136,11 +136,11 @@ class ChatTalk:
 
     def _blamed(self, items: Sequence[Item], fault: UpstreamFault) -> EngineFault:
         """Make the next turn work; the fault of this one, which says so."""
-        what = self._refused.blame(items, fault.told)
+        what = self._left_out.blame(items, fault.told)
         if what is None:
             return fault
         whole = self._history.items
-        for item, sent in zip(whole, self._refused.sendable(whole), strict=True):
+        for item, sent in zip(whole, self._left_out.sendable(whole), strict=True):
             if sent is not item:  # what is left out is never sent again
                 self._history.lighten(sent)
         message = (

@@ -19,7 +19,7 @@ NO_IMAGE = "(An image was shown here that cannot be seen.)"
 NO_SOUND = "(Something was said here that could not be heard.)"
 
 
-class Refused:
+class LeftOut:
     """What of one conversation is left out."""
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class Refused:
 
     def sendable(self, items: Sequence[Item]) -> Sequence[Item]:
         """The items without what is left out."""
-        left_out = self._no_images | self._no_sound
-        if not left_out:
+        gone = self._no_images | self._no_sound
+        if not gone:
             return items
-        return [self._without(item) if item.id in left_out else item for item in items]
+        return [self._without(item) if item.id in gone else item for item in items]
 
     def took(self, items: Sequence[Item]) -> None:
         """Note that an upstream took `items`: whatever it refuses later, it is none of these."""
