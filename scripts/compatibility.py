@@ -29,7 +29,7 @@ CLIENTS = {
     "test_agents_sdk.py": "`openai-agents` for Python",
     "test_livekit.py": "LiveKit's `RealtimeModel`",
     "test_pipecat.py": "Pipecat's `OpenAIRealtimeLLMService`",
-    "test_barge_in.py": "`openai-agents` for Python, `@openai/agents-realtime` for Node",
+    "test_barge_in.py": "The Agents SDKs, `openai` for Node, LiveKit and Pipecat, interrupted",
     "test_agents_browser.py": "`@openai/agents-realtime` in Chromium, over WebRTC",
     "test_node_clients.py": "`openai` and `@openai/agents-realtime` for Node",
 }

@@ -64,7 +64,8 @@ async def chained(config: ServerConfig, clock: Clock = wall_clock) -> AsyncItera
     """A server with these settings whose engine is that of another server behind it.
 
     It has ears of its own where the engine is a real one. A place behind is given back a moment
-    after the one in front, so there is one more.
+    after the one in front, so there is one more. At the end of the one in front nothing is left
+    of it behind.
     """
     behind = ServerConfig(
         **{key: getattr(config, key) for key in ENGINE_SETTINGS},
@@ -80,6 +81,7 @@ async def chained(config: ServerConfig, clock: Clock = wall_clock) -> AsyncItera
     async with serving(behind) as upstream:
         async with serving(front(ws_url(upstream, ""), **own), clock) as base_url:
             yield base_url
+        await until_free(upstream)
 
 
 ALONE_AND_SLOWLY_CHAINED = [

@@ -5,6 +5,7 @@ it complains about, comes out as one JSON object. PCM files are 24 kHz mono, 16 
 """
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from livekit.agents import llm
 from livekit.plugins.openai.realtime import RealtimeModel
 
 FRAME_BYTES = 960
+RETRIEVE = "conversation.item.retrieve"
 SOUNDS = [Path(name).read_bytes() for name in sys.argv[2:]]
 complaints: list[str] = []
 
@@ -178,6 +180,95 @@ async def question(session: Any, report: dict[str, Any]) -> None:
     report["forced"] = await reply(session, tools=[get_weather], tool_choice="required")
 
 
+async def barge_in(session: Any, report: dict[str, Any]) -> None:
+    """A spoken question to a real engine, whose answer is played, and spoken into.
+
+    What LiveKit's agents do then: they interrupt, and truncate to what was played.
+    """
+    asked, interruption = SOUNDS
+    generations: asyncio.Queue[Any] = asyncio.Queue()
+    kept: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    transcripts: asyncio.Queue[str] = asyncio.Queue()
+    report |= {"said": {}, "truncated": []}
+
+    def take(event: dict[str, Any]) -> None:
+        if event["type"] == "response.output_audio_transcript.delta":
+            said = report["said"]
+            said[event["item_id"]] = said.get(event["item_id"], "") + event["delta"]
+        elif event["type"] == "conversation.item.truncated":
+            report["truncated"].append([event["item_id"], event["audio_end_ms"]])
+            session.send_event({"type": RETRIEVE, "item_id": event["item_id"]})
+        elif event["type"] == "conversation.item.retrieved":
+            kept.set_result(event["item"]["content"][0])
+        elif event["type"] == "conversation.item.input_audio_transcription.completed":
+            transcripts.put_nowait(event["transcript"])
+
+    session.on("generation_created", generations.put_nowait)
+    session.on("openai_server_event_received", take)
+    await session.update_instructions(os.environ["INSTRUCTIONS"])
+    async with asyncio.TaskGroup() as tasks:
+        microphone = Microphone(session)
+        listening = tasks.create_task(microphone.run())
+        microphone.say(asked)
+        generation = await generations.get()
+        message = await anext(aiter(generation.message_stream))
+        report["played_ms"] = await play_until_speech(session, message, microphone, interruption)
+        session.truncate(
+            message_id=message.message_id,
+            modalities=["audio", "text"],
+            audio_end_ms=report["played_ms"],
+        )
+        answer = await anext(aiter((await generations.get()).message_stream))
+        report["next_ms"] = 0.0
+        async for frame in answer.audio_stream:
+            if report["next_ms"] == 0:
+                session.interrupt()  # small models can repeat themselves without end
+            report["next_ms"] += frame.duration * 1000
+        content = await kept
+        report["transcripts"] = [await transcripts.get(), await transcripts.get()]
+        listening.cancel()
+    audio_ms = len(base64.b64decode(content["audio"])) / 48
+    report["kept"] = {"transcript": content["transcript"], "audio_ms": audio_ms}
+
+
+class Microphone:
+    """Sound in real time: what is said into it, and silence without end."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._unsaid = bytearray()
+
+    def say(self, pcm: bytes) -> None:
+        self._unsaid += pcm
+
+    async def run(self) -> None:
+        while True:
+            part = bytes(self._unsaid[:FRAME_BYTES])
+            del self._unsaid[:FRAME_BYTES]
+            await speak(self._session, part.ljust(FRAME_BYTES, b"\0"))
+
+
+async def play_until_speech(
+    session: Any, message: Any, microphone: Microphone, interruption: bytes
+) -> int:
+    """Play a message and speak into it; how many ms of it were played when that was noticed."""
+    clock = asyncio.get_running_loop().time
+    noticed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    came_ms = 0.0
+
+    def notice(_: Any) -> None:
+        noticed.set_result(min(came_ms, (clock() - began) * 1000))
+        session.interrupt()
+
+    async for frame in message.audio_stream:
+        if came_ms == 0:
+            began = clock()
+            session.once("input_speech_started", notice)
+            microphone.say(interruption)
+        came_ms += frame.duration * 1000
+    return int(await noticed)
+
+
 async def reconnect(session: Any, report: dict[str, Any]) -> None:
     """The client's own recycling of its connection, which replays the history."""
     again = asyncio.Event()
@@ -205,7 +296,8 @@ def push(session: Any, pcm: bytes) -> None:
 
 
 async def main() -> None:
-    scenario = {"texts": texts, "voice": voice, "question": question, "reconnect": reconnect}
+    scenarios = (texts, voice, question, barge_in, reconnect)
+    scenario = {scenario.__name__: scenario for scenario in scenarios}
     logging.getLogger().addHandler(Complaints(logging.WARNING))
     report: dict[str, Any] = {"errors": [], "events": []}
     model = RealtimeModel(

@@ -6,6 +6,7 @@ pipeline says, and everything it complains about, comes out as one JSON object.
 """
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -21,7 +22,9 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     LLMRunFrame,
+    LLMTextFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
     UserStartedSpeakingFrame,
@@ -91,6 +94,8 @@ class Watch(BaseObserver):
         self.frames: list[str] = []
         self.errors: list[str] = []
         self.transcripts: list[str] = []
+        self.said: list[str] = []
+        """What the service passed on of each answer, and nothing before the first."""
         self.sound_bytes = 0
         self._seen: set[int] = set()
         self._news = asyncio.Condition()
@@ -105,6 +110,10 @@ class Watch(BaseObserver):
             self.errors.append(frame.error)
         elif isinstance(frame, TTSAudioRawFrame):
             self.sound_bytes += len(frame.audio)
+        elif isinstance(frame, LLMFullResponseStartFrame):
+            self.said.append("")
+        elif isinstance(frame, LLMTextFrame):
+            self.said[-1] += frame.text
         if isinstance(frame, TranscriptionFrame):
             self.transcripts.append(frame.text)
         if isinstance(frame, SHOWN):
@@ -130,7 +139,14 @@ async def get_weather(params: FunctionCallParams, city: str) -> None:
 class Call:
     """One conversation: pipeline, microphone, watch."""
 
-    def __init__(self, **audio_input: Any) -> None:
+    def __init__(
+        self,
+        *,
+        instructions: str = "Be brief.",
+        greeting: str = "Say hello!",
+        max_output_tokens: int = 48,
+        **audio_input: Any,
+    ) -> None:
         self.watch = Watch()
         audio = events.AudioConfiguration(
             input=events.AudioInput(transcription=events.InputAudioTranscription(), **audio_input)
@@ -139,12 +155,14 @@ class Call:
             api_key=os.environ["API_KEY"],
             base_url=os.environ["BASE_URL"].replace("http", "ws", 1) + "/realtime",
             settings=OpenAIRealtimeLLMService.Settings(
-                system_instruction="Be brief.",
+                system_instruction=instructions,
                 # A limit, since small models can repeat themselves without end.
-                session_properties=events.SessionProperties(audio=audio, max_output_tokens=48),
+                session_properties=events.SessionProperties(
+                    audio=audio, max_output_tokens=max_output_tokens
+                ),
             ),
         )
-        self.context = LLMContext([{"role": "user", "content": "Say hello!"}], [get_weather])
+        self.context = LLMContext([{"role": "user", "content": greeting}], [get_weather])
         user, assistant = LLMContextAggregatorPair(self.context)
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
         self.microphone, loudspeaker = Microphone(params), Loudspeaker(params)
@@ -213,11 +231,38 @@ async def question(call: Call, report: dict[str, Any]) -> None:
     await call.watch.until("LLMFullResponseEnd", 2)
 
 
+async def barge_in(call: Call, report: dict[str, Any]) -> None:
+    """A long answer of a real engine, spoken into as soon as it is heard, and the next answer."""
+    ids: list[str] = []
+
+    @call.llm.event_handler("on_conversation_item_created")
+    async def note(_: Any, item_id: str, item: Any) -> None:
+        if item.role == "assistant":
+            ids.append(item_id)
+
+    await call.worker.queue_frame(LLMRunFrame())
+    await call.watch.until("BotStartedSpeaking", 1)
+    await call.microphone.say(SOUNDS[0], frame_s=0.02)
+    await call.watch.until("Transcription", 1)
+    await call.watch.until("BotStartedSpeaking", 2)
+    item = await call.llm.retrieve_conversation_item(ids[0])
+    audio_ms = len(base64.b64decode(item.content[0].audio)) / 48
+    report["kept"] = {"transcript": item.content[0].transcript, "audio_ms": audio_ms}
+
+
 async def main() -> None:
-    scenario = {"voice": voice, "manual": manual, "question": question}[sys.argv[1]]
+    scenarios = {scenario.__name__: scenario for scenario in (voice, manual, question, barge_in)}
+    scenario = scenarios[sys.argv[1]]
     logger.remove()
     logger.add(lambda line: complaints.append(str(line).strip()), level="WARNING")
-    call = Call(turn_detection=False) if scenario is manual else Call()
+    if scenario is manual:
+        call = Call(turn_detection=False)
+    elif scenario is barge_in:
+        story = "Tell me a story about a king."
+        told = os.environ["INSTRUCTIONS"]
+        call = Call(instructions=told, greeting=story, max_output_tokens=96)
+    else:
+        call = Call()
     runner = WorkerRunner(handle_sigint=False)
     report: dict[str, Any] = {}
     async with asyncio.TaskGroup() as tasks:
@@ -236,6 +281,7 @@ async def main() -> None:
         "errors": call.watch.errors,
         "frames": call.watch.frames,
         "transcripts": call.watch.transcripts,
+        "said": list(filter(None, call.watch.said)),
         "sound_bytes": call.watch.sound_bytes,
         "context": [
             [str(message["role"]), str(message.get("content") or "")]

@@ -30,11 +30,13 @@ LOCKS = {
 PATIENCE_S = 90
 
 
-async def run_python(program: str, *arguments: str | Path, base_url: str) -> dict[str, Any]:
+async def run_python(
+    program: str, *arguments: str | Path, base_url: str, **environ: str
+) -> dict[str, Any]:
     """The report of a Python program, run by the interpreter of `.venv-clients`."""
     _installed(PYTHON)
     command = [str(PYTHON / "bin" / "python"), str(HERE / program)]
-    return await _run([*command, *map(str, arguments)], base_url)
+    return await _run([*command, *map(str, arguments)], base_url, **environ)
 
 
 async def run_node(

@@ -19,7 +19,7 @@ from playwright.async_api import Page, expect
 from duologue.engines.scripted import tone
 from e2e.chromium import chromium, give_microphone, overhear, say
 from e2e.stock_clients import node_package
-from live_server import http_post, scripted, serving
+from live_server import Serve, chained, http_post, scripted, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 HERE = Path(__file__).parent
@@ -76,10 +76,12 @@ async def until(page: Page, condition: str) -> None:
 
 
 @pytest.mark.conformance("C-208")
-async def test_the_agents_package_talks_over_webrtc_and_is_interrupted(tmp_path: Path) -> None:
+async def test_the_agents_package_talks_over_webrtc_and_is_interrupted(
+    tmp_path: Path, serve: Serve
+) -> None:
     config = scripted(script=SCRIPT, webrtc_hosts="127.0.0.1")
     async with (
-        serving(config) as base_url,
+        serve(config) as base_url,
         site(tmp_path, HERE / "pages" / "agents.html") as address,
         chromium() as browser,
     ):
@@ -125,15 +127,23 @@ text = "It is sunny."
 
 
 @pytest.mark.parametrize(
-    ("name", "user", "assistant"),
-    [("index.html", "you", "it"), ("agents.html", "user", "assistant")],
+    ("name", "user", "assistant", "serve"),
+    [
+        pytest.param("index.html", "you", "it", serving, id="index.html"),
+        pytest.param("index.html", "you", "it", chained, id="index.html, chained"),
+        pytest.param("agents.html", "user", "assistant", serving, id="agents.html"),
+    ],
 )
 async def test_the_example_page_shows_what_both_say(
-    name: str, user: str, assistant: str, tmp_path: Path
+    name: str,
+    user: str,
+    assistant: str,
+    tmp_path: Path,
+    serve: Serve,
 ) -> None:
     config = scripted(script=ANSWERS, webrtc_hosts="127.0.0.1")
     async with (
-        serving(config) as base_url,
+        serve(config) as base_url,
         site(tmp_path, EXAMPLES / name) as address,
         chromium() as browser,
     ):

@@ -1,8 +1,9 @@
-"""The Agents SDKs against the real `light` engine, interrupted by their users.
+"""Stock clients against the real `light` engine, interrupted by their users.
 
-Both SDKs do the same when the server tells of speech: they tell their application to fall
-silent, and the server how much of the answer was played. The answer is then cut to the words
-that were heard.
+All do the same when the server tells of speech: they fall silent and tell the server how much of
+the answer was played, or their application does (`openai`). The answer is then cut to the words
+that were heard. The Agents SDKs are interrupted through a chain, too; the other three alone,
+since through the chain they are with the scripted engine.
 """
 
 import asyncio
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 from agents.realtime import RealtimeAgent, RealtimeRunner
+from msgspec import structs
 
+from authority import Authority
 from duologue.config import ServerConfig
 from e2e.microphone import paced
-from e2e.stock_clients import run_node
-from live_server import KEY, Serve, ws_url
+from e2e.stock_clients import run_node, run_python
+from live_server import KEY, Serve, serving, ws_url
 from recordings import recording
 from weights import weights
 
@@ -26,6 +29,19 @@ QUESTION = recording("06_af_nova.wav").pcm + bytes(28_800)
 INTERRUPTION = bytes(9600) + recording("05_am_puck.wav").pcm + SILENCE
 """Begins 0.2 s after the answer: noticed when a word or two of it were played, and not all seven
 of a short one."""
+
+
+STORY = recording("librivox_0880.wav").speech + bytes(28_800)
+STORYTELLER = "You are a storyteller. Tell a long story about what the user says."
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> tuple[Path, Path]:
+    """What a long answer follows, and the interruption of it."""
+    story, interruption = tmp_path / "story.pcm", tmp_path / "interruption.pcm"
+    story.write_bytes(STORY)
+    interruption.write_bytes(INTERRUPTION)
+    return story, interruption
 
 
 @pytest.fixture
@@ -99,14 +115,75 @@ async def test_the_node_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     )
 
 
+async def test_the_openai_node_package_truncates_to_what_was_played(
+    small: ServerConfig, spoken: tuple[Path, Path], tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    config = structs.replace(small, tls_certificate=authority.certificate, tls_key=authority.key)
+    trusted = {"NODE_EXTRA_CA_CERTS": authority.trusted, "INSTRUCTIONS": STORYTELLER}
+    async with serving(config) as base_url:
+        seen = await run_node("openai_barge_in.mjs", *spoken, base_url=base_url, **trusted)
+    assert (seen["errors"], seen["closed"]) == ([], 1000)
+    assert [item_id for _, item_id in seen["responses"]] == list(seen["said"])
+    _was_interrupted(seen)
+
+
+@pytest.mark.conformance("C-209")
+async def test_livekit_is_interrupted_and_keeps_the_heard_words(
+    small: ServerConfig, spoken: tuple[Path, Path]
+) -> None:
+    async with serving(small) as base_url:
+        seen = await run_python(
+            "livekit_client.py", "barge_in", *spoken, base_url=base_url, INSTRUCTIONS=STORYTELLER
+        )
+    assert (seen["errors"], seen["complaints"]) == ([], [])
+    assert seen["truncated"][0][1] == seen["played_ms"] and seen["next_ms"] > 0
+    _was_interrupted(seen)
+
+
+@pytest.mark.conformance("C-210")
+async def test_pipecat_is_interrupted_and_keeps_the_heard_words(
+    small: ServerConfig, spoken: tuple[Path, Path]
+) -> None:
+    _, interruption = spoken
+    async with serving(small) as base_url:
+        seen = await run_python(
+            "pipecat_client.py",
+            "barge_in",
+            interruption,
+            base_url=base_url,
+            INSTRUCTIONS=STORYTELLER,
+        )
+    assert (seen["errors"], seen["complaints"]) == ([], [])
+    assert seen["listens"] and "stuck" not in seen
+    assert seen["frames"].count("Interruption") >= 1 and len(seen["said"]) == 2
+    (heard,) = seen["transcripts"]
+    assert "Stop" in heard
+    _is_a_part(seen["kept"]["transcript"], seen["said"][0], seen["kept"]["audio_ms"])
+
+
+def _was_interrupted(seen: dict[str, Any]) -> None:
+    """The question and the interruption were heard, and the first answer was cut between."""
+    asked, interrupted = seen["transcripts"]
+    assert "young man" in asked and "Stop" in interrupted
+    ((item_id, audio_end_ms),), kept = seen["truncated"], seen["kept"]
+    assert kept["audio_ms"] == audio_end_ms
+    _is_a_part(kept["transcript"], seen["said"][item_id], audio_end_ms)
+
+
 def _only_the_heard_words_are_left(
     item_id: str, kept: str, truncated: list[tuple[str, int]], said: dict[str, str]
 ) -> None:
     assert [cut for cut, _ in truncated] == [item_id]
     (_, audio_end_ms), *_ = truncated
-    assert 200 < audio_end_ms < 10_000
-    assert kept and said[item_id].startswith(kept) and len(kept) < len(said[item_id])
-    assert len(kept.split()) <= audio_end_ms / 1000 * 6  # nobody says more words in that time
+    _is_a_part(kept, said[item_id], audio_end_ms)
+    assert len(kept) < len(said[item_id])
+
+
+def _is_a_part(kept: str, said: str, heard_ms: float) -> None:
+    assert 200 < heard_ms < 10_000
+    assert kept and said.startswith(kept)
+    assert len(kept.split()) <= heard_ms / 1000 * 6  # nobody says more words in that time
 
 
 async def interrupt(session: Any, asking: asyncio.Task[None]) -> None:

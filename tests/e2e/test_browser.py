@@ -1,4 +1,8 @@
-"""The page at `/` in a real Chromium."""
+"""The page at `/` in a real Chromium.
+
+Conversations with an interruption or with new settings run in a chain, too; what the page says of
+keys, microphones and servers that are away is of the server in front alone.
+"""
 
 import re
 from pathlib import Path
@@ -18,7 +22,7 @@ from e2e.chromium import (
     tell,
     write_microphone,
 )
-from live_server import KEY, scripted, serving
+from live_server import KEY, Serve, scripted, serving
 from recordings import recording
 from weights import weights
 
@@ -116,10 +120,12 @@ async def test_a_conversation_shows_both_sides_and_how_long_the_answer_took(tmp_
     assert complaints == []
 
 
-async def test_talking_over_the_answer_leaves_only_the_heard_words(tmp_path: Path) -> None:
+async def test_talking_over_the_answer_leaves_only_the_heard_words(
+    tmp_path: Path, serve: Serve
+) -> None:
     microphone = spoken(tmp_path / "mic.wav", silence(2), tone(900), silence(2.5), tone(900))
     config = scripted(script=SCRIPT, webrtc_hosts="127.0.0.1")
-    async with serving(config) as base_url, chromium(microphone=microphone) as browser:
+    async with serve(config) as base_url, chromium(microphone=microphone) as browser:
         page = await browser.new_page()
         await opened(page, base_url)
         await page.get_by_role("button", name="Start talking").click()
@@ -132,9 +138,11 @@ async def test_talking_over_the_answer_leaves_only_the_heard_words(tmp_path: Pat
         )
 
 
-async def test_settings_that_change_in_the_midst_of_a_call_hold_from_the_next_answer_on() -> None:
+async def test_settings_that_change_in_the_midst_of_a_call_hold_from_the_next_answer_on(
+    serve: Serve,
+) -> None:
     config = scripted(script=SCRIPT, webrtc_hosts="127.0.0.1")
-    async with serving(config) as base_url, chromium() as browser:
+    async with serve(config) as base_url, chromium() as browser:
         page = await browser.new_page()
         await give_microphone(page)
         await overhear(page)
@@ -220,11 +228,11 @@ async def test_a_real_engine_hears_a_spoken_question_and_answers_in_words(tmp_pa
 
 
 @pytest.mark.weights
-async def test_a_real_engine_keeps_only_the_words_that_were_heard() -> None:
+async def test_a_real_engine_keeps_only_the_words_that_were_heard(serve_weights: Serve) -> None:
     config = small(
         instructions="You are a storyteller. Tell a long story about what the user says."
     )
-    async with serving(config) as base_url, chromium() as browser:
+    async with serve_weights(config) as base_url, chromium() as browser:
         page = await browser.new_page()
         await give_microphone(page)
         await overhear(page)

@@ -7,7 +7,7 @@ import pytest
 from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_python
-from live_server import KEY, Serve, scripted, serving
+from live_server import KEY, Serve, scripted
 from recordings import recording
 from weights import weights
 
@@ -84,8 +84,8 @@ async def test_a_voice_turn_is_interrupted_truncated_and_followed_by_the_next(
     assert [role for role, _ in seen["history"]] == ["user", "assistant"] * 2
 
 
-async def test_the_history_survives_the_clients_own_reconnection() -> None:
-    async with serving(scripted()) as base_url:
+async def test_the_history_survives_the_clients_own_reconnection(serve: Serve) -> None:
+    async with serve(scripted()) as base_url:
         seen = await run_python("livekit_client.py", "reconnect", base_url=base_url)
     assert (seen["errors"], seen["complaints"]) == ([], [])
     assert seen["before"]["text"] == seen["after"]["text"] == "You said: Remember me"

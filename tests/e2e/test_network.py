@@ -1,4 +1,7 @@
-"""The page at `/` in a real Chromium whose network fails: a router between it and the server."""
+"""The page at `/` in a real Chromium whose network fails: a router between it and the server.
+
+A short outage is mended below the session, so that it runs alone.
+"""
 
 import asyncio
 import logging
@@ -12,7 +15,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from duologue.engines.scripted import tone
 from e2e.chromium import behind_nat, chromium, give_microphone, overhear, say
 from e2e.router import Router, routed
-from live_server import scripted, serving
+from live_server import Serve, scripted, serving
 from waiting import logged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -28,11 +31,11 @@ text = "You said: {heard}"
 
 
 @asynccontextmanager
-async def talking() -> AsyncIterator[tuple[Page, Router, BrowserContext]]:
+async def talking(serve: Serve = serving) -> AsyncIterator[tuple[Page, Router, BrowserContext]]:
     """A conversation that has had one question and its answer."""
     async with (
         routed() as (router, settings),
-        serving(scripted(script=SCRIPT, **settings)) as base_url,
+        serve(scripted(script=SCRIPT, **settings)) as base_url,
         chromium() as browser,
     ):
         page = await browser.new_page()
@@ -77,10 +80,10 @@ async def test_a_short_outage_heals_by_itself() -> None:
 
 
 async def test_another_network_after_a_long_outage_carries_the_same_call(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, serve: Serve
 ) -> None:
     caplog.set_level(logging.INFO, "duologue.transports.webrtc")
-    async with talking() as (page, router, browser):
+    async with talking(serve) as (page, router, browser):
         await browser.set_offline(True)
         alert = page.get_by_role("alert")
         with logged("no way to the peer") as lost:

@@ -67,6 +67,8 @@ async def test_text_voice_a_tool_and_an_interruption(serve_weights: Serve) -> No
                     "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
                     "tools": [TOOL],
                     "temperature": 0.8,
+                    # Small models can repeat themselves without end.
+                    "max_response_output_tokens": 64,
                 }
             )
             await until(connection, "session.updated", seen)
@@ -78,7 +80,8 @@ async def test_text_voice_a_tool_and_an_interruption(serve_weights: Serve) -> No
             )
             done = await until(connection, "response.done", seen)
             (part,) = done.response.output[0].content
-            assert (done.response.status, part.type) == ("completed", "text") and part.text
+            assert done.response.status in ("completed", "incomplete")  # the limit may cut it
+            assert part.type == "text" and part.text
 
             # A call of a tool, and its answer spoken.
             await say(connection, "What will the weather be tomorrow?")

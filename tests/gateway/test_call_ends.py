@@ -1,4 +1,8 @@
-"""How calls end badly: whatever a peer does or fails to do, nothing of its call is left."""
+"""How calls end badly: whatever a peer does or fails to do, nothing of its call is left.
+
+What has no engine behind it yet (a call that never gets a session), and what only one server
+can show (its log, its sockets, its process), runs alone.
+"""
 
 import asyncio
 import gc
@@ -14,25 +18,25 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
-from live_server import KEY, http_post, serving, until_free
+from live_server import KEY, Serve, http_post, serving, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 
 ANNA = "sk-anna-1"
 
 
-async def test_a_peer_that_closes_its_channel_ends_the_call() -> None:
-    async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+async def test_a_peer_that_closes_its_channel_ends_the_call(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         caller.channel.close()
         await until_free(base_url, 5)
 
 
-async def test_a_revoked_key_ends_its_call_and_says_why(tmp_path: Path) -> None:
+async def test_a_revoked_key_ends_its_call_and_says_why(tmp_path: Path, serve: Serve) -> None:
     path = tmp_path / "keys.toml"
     digest = hashlib.sha256(ANNA.encode()).hexdigest()
     path.write_text(f'[[keys]]\nname = "anna"\nsha256 = "{digest}"\n')
     async with (
-        serving(on_loopback(keys_file=str(path))) as base_url,
+        serve(on_loopback(keys_file=str(path))) as base_url,
         dial(base_url, key=ANNA) as caller,
     ):
         await caller.next("session.created")
@@ -47,8 +51,8 @@ async def test_a_revoked_key_ends_its_call_and_says_why(tmp_path: Path) -> None:
         await until_free(base_url, 5)
 
 
-async def test_the_end_of_the_server_ends_its_calls() -> None:
-    async with serving(on_loopback()) as base_url:
+async def test_the_end_of_the_server_ends_its_calls(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url:
         caller = PeerCaller()
         offer = (await caller.offer()).encode()
         await caller.take(*await http_post(base_url + "/realtime/calls", offer, headers=SDP))
@@ -62,8 +66,8 @@ async def test_the_end_of_the_server_ends_its_calls() -> None:
     await idle.close()
 
 
-async def test_garbage_in_place_of_sound_does_not_end_the_call() -> None:
-    async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+async def test_garbage_in_place_of_sound_does_not_end_the_call(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         (sender,) = caller.connection.getSenders()
         for number in range(200):
@@ -82,8 +86,8 @@ async def test_garbage_in_place_of_sound_does_not_end_the_call() -> None:
             await caller.next("response.done")
 
 
-async def test_bad_events_get_their_error_and_change_nothing() -> None:
-    async with serving(on_loopback()) as base_url, dial(base_url) as caller:
+async def test_bad_events_get_their_error_and_change_nothing(serve: Serve) -> None:
+    async with serve(on_loopback()) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         caller.channel.send("{")
         caller.channel.send(b"\x00\x01")
@@ -99,9 +103,9 @@ async def test_bad_events_get_their_error_and_change_nothing() -> None:
         await caller.next("session.updated")
 
 
-async def test_who_does_not_wait_for_the_answer_holds_no_place() -> None:
+async def test_who_does_not_wait_for_the_answer_holds_no_place(serve: Serve) -> None:
     caller = PeerCaller()
-    async with serving(on_loopback(max_sessions=1)) as base_url:
+    async with serve(on_loopback(max_sessions=1)) as base_url:
         try:
             offer = (await caller.offer()).encode()
             address = urlsplit(base_url)

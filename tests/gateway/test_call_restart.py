@@ -1,4 +1,8 @@
-"""ICE restarts: a call goes on over another network, with the same keys, channel and session."""
+"""ICE restarts: a call goes on over another network, with the same keys, channel and session.
+
+What the session does meanwhile holds in a chain, too. Ports and refusals are of one server alone,
+and so is transcription without a conversation: the chain has no ears of its own in front.
+"""
 
 import asyncio
 import hashlib
@@ -11,7 +15,7 @@ import pytest
 
 from duologue.core.inputs import Found, Lost
 from duologue.runtime.recorder import read_tape
-from live_server import KEY, http_post, open_sessions, serving, until_free
+from live_server import KEY, Serve, http_post, open_sessions, serving, until_free
 from peer_client import SDP, PeerCaller, dial, on_loopback, voice_like
 from waiting import logged
 
@@ -23,6 +27,8 @@ word_delay_ms = 20
 """
 OTHER = "sk-other-1"
 NOT_FOUND = (404, "call_not_found")
+SERVER_WAITS = "a restart may come within 30 s"
+"""What the server says that has lost its peer; the caller's own side, in the same log, waits 60."""
 RESUMED = "/realtime/calls?model=gpt-realtime&duologue_resume=1"
 
 
@@ -53,8 +59,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
 
 
-async def test_a_call_goes_on_after_its_client_lost_its_network() -> None:
-    async with serving(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
+async def test_a_call_goes_on_after_its_client_lost_its_network(serve: Serve) -> None:
+    async with serve(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
         created = await caller.next("session.created")
         caller.leave_network()
         await restart(base_url, caller)
@@ -71,8 +77,8 @@ async def test_a_call_goes_on_after_its_client_lost_its_network() -> None:
         assert await open_sessions(base_url) == 1
 
 
-async def test_a_restart_in_the_midst_of_a_reply_loses_none_of_its_sound() -> None:
-    async with serving(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
+async def test_a_restart_in_the_midst_of_a_reply_loses_none_of_its_sound(serve: Serve) -> None:
+    async with serve(on_loopback(script=SCRIPT)) as base_url, dial(base_url) as caller:
         await caller.next("session.created")
         caller.microphone.say(voice_like(0.6))
         async with asyncio.timeout(20):
@@ -116,16 +122,18 @@ async def test_a_restart_that_finds_no_port_leaves_the_call_as_it_was() -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_call_that_asked_for_it_waits_for_its_client(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    serve: Serve,
 ) -> None:
     caplog.set_level(logging.INFO, "duologue.transports.webrtc")
-    async with serving(on_loopback(script=SCRIPT, record_dir=str(tmp_path))) as base_url:
+    async with serve(on_loopback(script=SCRIPT, record_dir=str(tmp_path))) as base_url:
         async with dial(base_url, path=RESUMED) as caller:
             session_id = (await caller.next("session.created"))["session"]["id"]
             await caller.send("response.create")
             async with asyncio.timeout(20):
                 await caller.next("output_audio_buffer.started")
-                with logged("no way to the peer") as lost:
+                with logged(SERVER_WAITS) as lost:
                     caller.leave_network()
                     await lost.wait()
                 assert await open_sessions(base_url) == 1
@@ -153,7 +161,7 @@ async def test_a_call_that_only_transcribes_waits_likewise(
             created = await caller.next("session.created")
             assert created["session"]["type"] == "transcription"
             async with asyncio.timeout(20):
-                with logged("no way to the peer") as lost:
+                with logged(SERVER_WAITS) as lost:
                     caller.leave_network()
                     await lost.wait()
                 await restart(base_url, caller)
