@@ -36,6 +36,7 @@ def small() -> ServerConfig:
 
 
 @pytest.mark.conformance("C-207")
+@pytest.mark.client("openai-agents Python", "voice turn", "transcript", "interruption")
 async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig,
     serve_weights: Serve,
@@ -80,6 +81,7 @@ async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
 
 
 @pytest.mark.conformance("C-208")
+@pytest.mark.client("agents-realtime Node", "voice turn", "transcript", "interruption")
 async def test_the_node_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig, serve_weights: Serve, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ async def until(connection: Any, kind: str, seen: list[Any]) -> Any:
             return event
 
 
+@pytest.mark.client("openai Python", "connection", "voice turn", "transcript", "interruption")
 async def test_spoken_questions_get_spoken_answers_and_can_be_interrupted(
     serve_weights: Any,
 ) -> None:
@@ -89,6 +90,7 @@ async def test_spoken_questions_get_spoken_answers_and_can_be_interrupted(
                 await until(connection, "response.done", seen)
 
 
+@pytest.mark.client("openai Python", "refusal at the door")
 async def test_more_conversations_than_places_are_refused_at_the_door(serve_weights: Any) -> None:
     weights("smollm2-135m-instruct-q4_1")
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
@@ -101,6 +103,7 @@ async def test_more_conversations_than_places_are_refused_at_the_door(serve_weig
                 assert refused.type == "error" and refused.error.code == "session_limit_reached"
 
 
+@pytest.mark.client("openai Python", "function call")
 async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken(serve_weights: Any) -> None:
     weights("smollm2-135m-instruct-q4_1")
     parameters = {
@@ -141,6 +144,7 @@ async def test_a_tool_is_called_by_its_schema_and_its_answer_is_spoken(serve_wei
             assert spoken.output[0].content[0].transcript
 
 
+@pytest.mark.client("openai Python", "text turn", "image")
 async def test_what_is_written_in_an_image_reaches_the_model(serve_weights: Any) -> None:
     weights("smollm2-135m-instruct-q4_1")
     image = data_uri(file(drawn("Platform 9 departs at 14:25", "Bring your passport")))
@@ -225,6 +229,7 @@ async def test_the_default_model_answers_from_an_image_and_says_that_it_cannot_s
             assert "can't see" in await ask(blank, question)
 
 
+@pytest.mark.client("openai-agents Python", "connection", "voice turn", "transcript")
 async def test_the_agents_sdk_talks_with_it_turn_after_turn(serve_weights: Any) -> None:
     weights("whisper-tiny.en")
     config = ServerConfig(engine="light", profile="small", port=0, api_key=KEY, max_sessions=1)
@@ -252,6 +257,7 @@ async def test_the_agents_sdk_talks_with_it_turn_after_turn(serve_weights: Any) 
             assert "Tokyo" in said[2].content[0].transcript
 
 
+@pytest.mark.client("openai-agents Python", "text turn", "function call")
 async def test_the_agents_sdk_runs_the_tool_that_the_engine_calls_by_its_schema(
     serve_weights: Any,
 ) -> None:

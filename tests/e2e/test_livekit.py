@@ -35,6 +35,7 @@ text = "Fine."
 
 
 @pytest.mark.conformance("C-209")
+@pytest.mark.client("LiveKit", "connection", "text turn", "function call", "edits of the history")
 async def test_replies_tools_and_every_edit_of_the_history_succeed(serve: Serve) -> None:
     async with serve(scripted(script=SCRIPT)) as base_url:
         seen = await run_python("livekit_client.py", "texts", base_url=base_url)
@@ -64,6 +65,7 @@ async def test_replies_tools_and_every_edit_of_the_history_succeed(serve: Serve)
 
 
 @pytest.mark.conformance("C-209")
+@pytest.mark.client("LiveKit", "voice turn", "transcript", "interruption")
 async def test_a_voice_turn_is_interrupted_truncated_and_followed_by_the_next(
     tmp_path: Path,
     serve: Serve,
@@ -84,6 +86,7 @@ async def test_a_voice_turn_is_interrupted_truncated_and_followed_by_the_next(
     assert [role for role, _ in seen["history"]] == ["user", "assistant"] * 2
 
 
+@pytest.mark.client("LiveKit", "reconnection of its own")
 async def test_the_history_survives_the_clients_own_reconnection() -> None:
     async with serving(scripted()) as base_url:
         seen = await run_python("livekit_client.py", "reconnect", base_url=base_url)
@@ -95,6 +98,7 @@ async def test_the_history_survives_the_clients_own_reconnection() -> None:
 
 
 @pytest.mark.weights
+@pytest.mark.client("LiveKit", "connection", "voice turn", "transcript", "function call")
 async def test_a_real_engine_answers_and_calls_a_tool(tmp_path: Path, serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)

@@ -38,6 +38,16 @@ def spoken(tmp_path: Path) -> tuple[Path, Path]:
     return question, interruption
 
 
+@pytest.mark.client(
+    "openai Node",
+    "connection over TLS",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+    "out of band",
+    "mistake",
+)
 async def test_the_openai_package_talks_over_tls(
     spoken: tuple[Path, Path], tmp_path: Path, serve: Serve
 ) -> None:
@@ -64,6 +74,15 @@ async def test_the_openai_package_talks_over_tls(
 
 
 @pytest.mark.conformance("C-208")
+@pytest.mark.client(
+    "agents-realtime Node",
+    "connection",
+    "text turn",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+)
 async def test_the_agents_package_talks_over_websocket_without_one_dropped_event(
     spoken: tuple[Path, Path],
     serve: Serve,
@@ -86,6 +105,7 @@ async def test_the_agents_package_talks_over_websocket_without_one_dropped_event
 
 
 @pytest.mark.weights
+@pytest.mark.client("agents-realtime Node", "connection", "text turn", "voice turn", "transcript")
 async def test_the_agents_package_talks_with_a_real_engine(
     tmp_path: Path, serve_weights: Serve
 ) -> None:
@@ -103,6 +123,7 @@ async def test_the_agents_package_talks_with_a_real_engine(
 
 
 @pytest.mark.weights
+@pytest.mark.client("openai Node", "connection over TLS", "voice turn", "transcript")
 async def test_the_openai_package_asks_a_real_engine_aloud_over_tls(
     tmp_path: Path, serve_weights: Serve
 ) -> None:
