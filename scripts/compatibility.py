@@ -15,6 +15,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,8 @@ class Claim(NamedTuple):
         return f"[{sentence}](../../{self.path.relative_to(ROOT)})"
 
 
-def claims() -> list[Claim]:
+@cache
+def claims() -> tuple[Claim, ...]:
     """Every test with a mark, by file and place."""
     found = []
     for path in sorted(TESTS.rglob("test_*.py")):
@@ -77,7 +79,7 @@ def claims() -> list[Claim]:
                 line.startswith("pytestmark") and "pytest.mark.weights" in line for line in given
             )
             found += [claim for node in ast.walk(tree) for claim in _claimed(path, node, all_real)]
-    return found
+    return tuple(found)
 
 
 def _claimed(path: Path, node: ast.AST, all_real: bool) -> Iterator[Claim]:
@@ -154,7 +156,7 @@ def _summary(
     ]
 
 
-def _clients(every: list[Claim]) -> Iterator[str]:
+def _clients(every: tuple[Claim, ...]) -> Iterator[str]:
     yield CLIENTS.rstrip()
     for client in tomllib.loads((TESTS / "data" / "clients.toml").read_text())["clients"]:
         tests = [claim for claim in every if any(use[0] == client["name"] for use in claim.uses)]
