@@ -1,12 +1,13 @@
-"""Writes docs/reference/compatibility.md: each statement of the protocol and the tests behind it.
+"""Writes docs/reference/compatibility.md: statements, uses of stock clients, the tests behind them.
 
     python scripts/compatibility.py             write the page
     python scripts/compatibility.py --check     write nothing; 1 when the page is another
     python scripts/compatibility.py --results   1 unless every test on the page has passed
 
-Statements are in tests/data/conformance.toml, claims are the `conformance` marks in the source of
-the tests: so the page needs no test run and is the same everywhere. Whether the claims hold is
-asked of the outcomes that the runs before have left (`tests/conformance.py`).
+Statements are in tests/data/conformance.toml, uses in clients.toml beside it, claims are the
+`conformance` and `client` marks in the source of the tests: so the page needs no test run and is
+the same everywhere. Whether the claims hold is asked of the outcomes that the runs before have left
+(`tests/conformance.py`).
 """
 
 import ast
@@ -14,6 +15,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,35 +24,37 @@ TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 OUTCOMES = ROOT / ".pytest_cache" / "v" / "duologue" / "conformance"
 
-CLIENTS = {
-    "test_openai_sdk.py": "`openai` for Python",
-    "test_openai_beta.py": "`openai` for Python, beta",
-    "test_openai_beta_light.py": "`openai` for Python, beta",
-    "test_agents_sdk.py": "`openai-agents` for Python",
-    "test_livekit.py": "LiveKit's `RealtimeModel`",
-    "test_pipecat.py": "Pipecat's `OpenAIRealtimeLLMService`",
-    "test_barge_in.py": "The Agents SDKs, `openai` for Node, LiveKit and Pipecat, interrupted",
-    "test_agents_browser.py": "`@openai/agents-realtime` in Chromium, over WebRTC",
-    "test_node_clients.py": "`openai` and `@openai/agents-realtime` for Node",
-}
-"""Which stock client a file of tests/e2e drives."""
-
 INTRODUCTION = """\
 # Compatibility
 
-What a Realtime server must do, statement by statement, and the tests of this repository that show
-it. Made by `scripts/compatibility.py` from `tests/data/conformance.toml` and from the marks in
-the tests; the last step of `.ci/run` fails unless every test named here has passed. "No" means
-that no test shows it, not that it was seen to fail.
+What a Realtime server must do, statement by statement, what people do with its stock clients, and
+the tests of this repository that show it. Made by `scripts/compatibility.py` from
+`tests/data/conformance.toml` and `clients.toml` and from the marks in the tests; the last step of
+`.ci/run` fails unless every test named here has passed. "No" means that no test shows it, not that
+it was seen to fail.
+"""
+
+CLIENTS = """
+## With stock clients
+
+Each client unchanged, with nothing set but the address and the key. The numbers under an engine are
+those of the tests below the table: with the `scripted` engine, or with the real `small` models, of
+the server alone or of a chain of two, whose engine is the server behind it. The statements
+are those that the client leans on there. What each trips over: [clients](clients.md).
 """
 
 
 class Claim(NamedTuple):
-    """One test and the statements that it says it shows."""
+    """One test and the statements and uses, as (client, deed), that it says it shows."""
 
     path: Path
     test: str
     statements: tuple[str, ...]
+    uses: tuple[tuple[str, str], ...]
+    is_real: bool
+    """Whether it has real models behind it, and not the `scripted` engine."""
+    is_chained: bool
+    """Whether it runs through a chain of two servers, too."""
 
     @property
     def nodeid(self) -> str:
@@ -62,23 +66,48 @@ class Claim(NamedTuple):
         return f"[{sentence}](../../{self.path.relative_to(ROOT)})"
 
 
-def claims() -> list[Claim]:
+@cache
+def claims() -> tuple[Claim, ...]:
     """Every test with a mark, by file and place."""
     found = []
     for path in sorted(TESTS.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                names = [name for mark in node.decorator_list for name in _named(mark)]
-                if names:
-                    found.append(Claim(path, node.name, tuple(dict.fromkeys(names))))
-    return found
+        source = path.read_text()
+        if "pytest.mark.conformance" in source or "pytest.mark.client" in source:
+            tree = ast.parse(source)
+            given = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Assign)]
+            all_real = any(
+                line.startswith("pytestmark") and "pytest.mark.weights" in line for line in given
+            )
+            found += [claim for node in ast.walk(tree) for claim in _claimed(path, node, all_real)]
+    return tuple(found)
 
 
-def _named(decorator: ast.expr) -> Iterator[str]:
-    """The statements in `pytest.mark.conformance(…)`, also where it marks one parameter set."""
+def _claimed(path: Path, node: ast.AST, all_real: bool) -> Iterator[Claim]:
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return
+    marks = [mark for decorator in node.decorator_list for mark in _marks(decorator)]
+    statements = [name for kind, names in marks if kind == "conformance" for name in names]
+    uses = [(names[0], deed) for kind, names in marks if kind == "client" for deed in names[1:]]
+    if not marks:
+        return
+    arguments = [] if isinstance(node, ast.ClassDef) else [a.arg for a in node.args.args]
+    yield Claim(
+        path,
+        node.name,
+        tuple(dict.fromkeys(statements)),
+        tuple(uses),
+        all_real or any(ast.unparse(one) == "pytest.mark.weights" for one in node.decorator_list),
+        "serve" in arguments or "serve_weights" in arguments,
+    )
+
+
+def _marks(decorator: ast.expr) -> Iterator[tuple[str, list[str]]]:
+    """The two kinds of marks and what they name, also where one marks a parameter set."""
     for node in ast.walk(decorator):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.conformance":
-            yield from (ast.literal_eval(argument) for argument in node.args)
+        if isinstance(node, ast.Call):
+            kind = ast.unparse(node.func).removeprefix("pytest.mark.")
+            if kind in ("conformance", "client"):
+                yield kind, [ast.literal_eval(argument) for argument in node.args]
 
 
 def page() -> str:
@@ -91,7 +120,7 @@ def page() -> str:
     for claim in claims():
         for name in claim.statements:
             shown.setdefault(name, []).append(claim)
-    lines = [INTRODUCTION, *_summary(data, absent, shown), *_clients()]
+    lines = [INTRODUCTION, *_summary(data, absent, shown), *_clients(claims())]
     for group in data["groups"]:
         lines += ["", f"## {group['title']}", ""]
         lines += ["| | statement | | shown by |", "| --- | --- | --- | --- |"]
@@ -127,21 +156,26 @@ def _summary(
     ]
 
 
-def _clients() -> list[str]:
-    by_client: dict[str, dict[str, list[str]]] = {}
-    for claim in claims():
-        if claim.path.parent.name == "e2e" and claim.path.name in CLIENTS:
-            client = by_client.setdefault(CLIENTS[claim.path.name], {})
-            client.setdefault(claim.path.name, []).extend(claim.statements)
-    lines = ["", "## With stock clients", ""]
-    if (PAGE.parent / "clients.md").exists():
-        lines += ["What each does and trips over: [clients](clients.md).", ""]
-    lines += ["| client | statements | shown in |", "| --- | --- | --- |"]
-    for client, files in sorted(by_client.items()):
-        statements = ", ".join(sorted({name for names in files.values() for name in names}))
-        links = ", ".join(f"[{name}](../../tests/e2e/{name})" for name in sorted(files))
-        lines.append(f"| {client} | {statements} | {links} |")
-    return lines
+def _clients(every: tuple[Claim, ...]) -> Iterator[str]:
+    yield CLIENTS.rstrip()
+    for client in tomllib.loads((TESTS / "data" / "clients.toml").read_text())["clients"]:
+        tests = [claim for claim in every if any(use[0] == client["name"] for use in claim.uses)]
+        yield f"\n### {client['title']}\n"
+        yield "| | statements | `scripted` | chained | `small` | chained |"
+        yield "| --- | --- | --- | --- | --- | --- |"
+        for deed, leans_on in client["does"].items():
+            use = (client["name"], deed)
+            shown = [(str(n), test) for n, test in enumerate(tests, 1) if use in test.uses]
+            cells = [", ".join(leans_on)]
+            for real in (False, True):
+                with_it = [(n, test) for n, test in shown if test.is_real == real]
+                cells.append(", ".join(n for n, _ in with_it))
+                cells.append(", ".join(n for n, test in with_it if test.is_chained))
+            if not shown:
+                cells[1] = "no"
+            yield f"| {deed} | {' | '.join(cells)} |"
+        yield ""
+        yield from (f"{n}. {test.link}" for n, test in enumerate(tests, 1))
 
 
 def _cell(text: str) -> str:
@@ -160,6 +194,8 @@ def unproven(outcomes: dict[str, str]) -> list[str]:
         }
         if not runs:
             found.append(f"{claim.nodeid} has not run")
+        elif claim.uses and claim.is_chained and not any("chained" in name for name in runs):
+            found.append(f"{claim.nodeid} has not run through the chain")
         found += [f"{nodeid} {outcome}" for nodeid, outcome in runs.items() if outcome != "passed"]
     return found
 

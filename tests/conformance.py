@@ -1,7 +1,8 @@
-"""Which test shows which statement of the protocol, and whether it did.
+"""Which test shows which statement of the protocol or use of a stock client, and whether it did.
 
-Statements are in tests/data/conformance.toml; tests name them with
-`@pytest.mark.conformance("C-001")`. A name that is no statement ends the run before it begins.
+Statements are in tests/data/conformance.toml, what people do with each client in clients.toml;
+tests name them with `@pytest.mark.conformance("C-001")` and
+`@pytest.mark.client("LiveKit", "voice turn")`. A name of nothing ends the run before it begins.
 The outcome of every test that shows one is kept under the pytest cache, merged over the runs
 (`make test`, the slow tests, the stock clients): `scripts/compatibility.py --results` wants all
 of them to have passed.
@@ -14,31 +15,45 @@ from typing import Any
 
 import pytest
 
-DATA = Path(__file__).parent / "data" / "conformance.toml"
+DATA = Path(__file__).parent / "data"
 CACHE_KEY = "duologue/conformance"
-SHOWS = ("shows a statement", True)
+SHOWS = ("shows something", True)
 """A property of the reports that count; it goes with them from a process that runs tests."""
 
 
 def statements() -> dict[str, str]:
     """Every statement by its number."""
-    groups = tomllib.loads(DATA.read_text())["groups"]
+    groups = tomllib.loads((DATA / "conformance.toml").read_text())["groups"]
     return {name: text for group in groups for name, text in group["statements"].items()}
 
 
-def shown_by(item: pytest.Item) -> Iterator[str]:
-    """The statements that a test says it shows."""
+def uses() -> dict[tuple[str, str], list[str]]:
+    """What people do with each client, as (client, deed), and the statements it leans on."""
+    clients = tomllib.loads((DATA / "clients.toml").read_text())["clients"]
+    return {
+        (client["name"], deed): leans_on
+        for client in clients
+        for deed, leans_on in client["does"].items()
+    }
+
+
+def shown_by(item: pytest.Item) -> Iterator[str | tuple[str, str]]:
+    """The statements, and the uses of clients, that a test says it shows."""
     for mark in item.iter_markers("conformance"):
         yield from mark.args
+    for mark in item.iter_markers("client"):
+        client, *deeds = mark.args
+        yield from ((client, deed) for deed in deeds or ("(nothing)",))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse marks that name no statement."""
-    known = statements()
+    """Refuse marks that name nothing."""
+    known = {*statements(), *uses()}
     for item in items:
         for name in shown_by(item):
             if name not in known:
-                raise pytest.UsageError(f"{item.nodeid}: there is no statement {name!r}")
+                what = f"statement {name!r}" if isinstance(name, str) else f"use {name!r}"
+                raise pytest.UsageError(f"{item.nodeid}: there is no {what}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Say of a report whether its test shows a statement."""
+    """Say of a report whether its test shows something."""
     report = yield
     if any(shown_by(item)):
         report.user_properties.append(SHOWS)
@@ -57,7 +72,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 class Outcomes:
-    """How the tests that show a statement went; the worst of a test's phases counts."""
+    """How the tests that show something went; the worst of a test's phases counts."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

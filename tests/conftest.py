@@ -1,4 +1,4 @@
-"""What holds for every test: steady examples, official judges, statements that exist.
+"""What holds for every test: steady examples, official judges, statements that exist, short names.
 
 Property tests draw the same examples every time: a red test is red for everybody.
 
@@ -28,6 +28,16 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 Timeline.judges.append(judge_timeline)
+
+LONGEST_IN_A_NAME = 60
+"""Characters of a parameter that may stand in the name of its test."""
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long parameters (sound, images, files) by their length: a name is for people."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_IN_A_NAME:
+        return f"{argname} of {len(val)}"
+    return None
 
 
 @pytest.fixture(params=ALONE_AND_SLOWLY_CHAINED)

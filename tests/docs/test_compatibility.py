@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conformance import statements
+from conformance import statements, uses
 
 ROOT = Path(__file__).parent.parent.parent
 pytest_plugins = ["pytester"]
@@ -41,47 +41,90 @@ def test_the_source_claims_what_the_marks_of_the_collected_tests_do(
     marked = {
         item.nodeid.partition("[")[0]
         for item in request.session.items
-        if item.get_closest_marker("conformance")
+        if item.get_closest_marker("conformance") or item.get_closest_marker("client")
     }
     assert marked <= claimed
     assert not [claim for claim in claimed if claim.startswith(here)]
 
 
+def test_the_source_tells_the_engine_and_the_chain_of_the_collected_tests(
+    script: dict[str, Callable[..., Any]], request: pytest.FixtureRequest
+) -> None:
+    told = {claim.nodeid: claim for claim in script["claims"]() if claim.uses}
+    for item in request.session.items:
+        name, _, parameters = item.nodeid.partition("[")
+        if name in told:
+            assert told[name].is_real == bool(item.get_closest_marker("weights")), name
+            assert told[name].is_chained or "chained" not in parameters, name
+
+
+def test_each_use_of_a_client_is_a_row_that_leans_on_statements(
+    script: dict[str, Callable[..., Any]],
+) -> None:
+    lines = script["page"]().splitlines()
+    for (_, deed), leans_on in uses().items():
+        assert leans_on and set(leans_on) <= set(statements())
+        start = f"| {deed} | {', '.join(leans_on)} | "
+        assert [line for line in lines if line.startswith(start)]
+
+
 def test_a_claim_holds_when_every_run_of_its_test_has_passed(
     script: dict[str, Callable[..., Any]],
 ) -> None:
-    passed = {claim.nodeid: "passed" for claim in script["claims"]()}
+    every = script["claims"]()
+    passed = {
+        claim.nodeid + ("[chained]" if claim.uses and claim.is_chained else ""): "passed"
+        for claim in every
+    }
     assert script["unproven"](passed) == []
-    one, two, *_ = passed
+    one, two, *_ = [claim.nodeid for claim in every if not claim.uses]
     split = {key: value for key, value in passed.items() if key != one}
     assert script["unproven"](split) == [f"{one} has not run"]
     split |= {f"{one}[a]": "passed", f"{one}[b]": "failed", f"{two}_longer": "failed"}
     assert script["unproven"](split) == [f"{one}[b] failed"]
     assert script["unproven"](passed | {two: "skipped"}) == [f"{two} skipped"]
+    last = next(claim.nodeid for claim in every if claim.uses and claim.is_chained)
+    alone = {key.removesuffix("[chained]"): value for key, value in passed.items()}
+    assert f"{last} has not run through the chain" in script["unproven"](alone)
 
 
-def test_a_mark_that_names_no_statement_ends_the_run(pytester: pytest.Pytester) -> None:
-    marks = "markers = conformance(*ids): statements"
+def begin(pytester: pytest.Pytester) -> None:
+    """A suite of its own, with our marks."""
+    marks = "markers =\n    conformance(*ids): statements\n    client(name, *uses): uses"
     pytester.makeini(f"[pytest]\npythonpath = {ROOT / 'tests'}\n{marks}")
     pytester.makeconftest("from conformance import *")
+
+
+@pytest.mark.parametrize(
+    ("mark", "complaint"),
+    [
+        ('conformance("C-999")', "statement 'C-999'"),
+        ('client("LiveKit", "telepathy")', "use *telepathy"),
+        ('client("Nobody", "connection")', "use *Nobody"),
+        ('client("LiveKit")', "use *nothing"),
+    ],
+    ids=["statement", "use", "client", "nothing"],
+)
+def test_a_mark_that_names_nothing_ends_the_run(
+    pytester: pytest.Pytester, mark: str, complaint: str
+) -> None:
+    begin(pytester)
     pytester.makepyfile(
-        """
+        f"""
         import pytest
 
-        @pytest.mark.conformance("C-999")
+        @pytest.mark.{mark}
         def test_of_nothing():
             pass
         """
     )
     result = pytester.runpytest_inprocess("-p", "no:asyncio")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*there is no statement 'C-999'*"])
+    result.stderr.fnmatch_lines([f"*there is no {complaint}*"])
 
 
 def test_outcomes_of_several_runs_are_added_up(pytester: pytest.Pytester) -> None:
-    marks = "markers = conformance(*ids): statements"
-    pytester.makeini(f"[pytest]\npythonpath = {ROOT / 'tests'}\n{marks}")
-    pytester.makeconftest("from conformance import *")
+    begin(pytester)
     pytester.makepyfile(
         """
         import pytest
@@ -95,7 +138,7 @@ def test_outcomes_of_several_runs_are_added_up(pytester: pytest.Pytester) -> Non
         def test_one():
             pass
 
-        @pytest.mark.conformance("C-002")
+        @pytest.mark.client("LiveKit", "voice turn")
         def test_two(broken):
             pass
 

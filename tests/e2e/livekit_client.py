@@ -125,6 +125,14 @@ async def texts(session: Any, report: dict[str, Any]) -> None:
     report["deleted"] = await reply(session, tool_choice="none")
     report["forced"] = await reply(session, tool_choice="required")
 
+    context = session.chat_ctx.copy()
+    image = llm.ImageContent(image=os.environ["IMAGE"])
+    context.items.append(
+        llm.ChatMessage(id="user_3", role="user", content=[image, "What do you see?"])
+    )
+    await session.update_chat_ctx(context)
+    report["shown"] = await reply(session, tool_choice="none")
+
 
 async def voice(session: Any, report: dict[str, Any]) -> None:
     """A spoken question, an interruption with truncation, and the turn after it."""

@@ -76,6 +76,14 @@ async def until(page: Page, condition: str) -> None:
 
 
 @pytest.mark.conformance("C-208")
+@pytest.mark.client(
+    "agents-realtime Chromium",
+    "connection",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+)
 async def test_the_agents_package_talks_over_webrtc_and_is_interrupted(
     tmp_path: Path, serve: Serve
 ) -> None:

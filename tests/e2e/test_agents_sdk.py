@@ -38,6 +38,15 @@ def get_weather(city: str) -> str:
 
 
 @pytest.mark.conformance("C-207")
+@pytest.mark.client(
+    "openai-agents Python",
+    "connection",
+    "text turn",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+)
 async def test_voice_turn_tool_call_barge_in_and_next_turn_without_one_error(serve: Any) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
     tracker = RealtimePlaybackTracker()
@@ -121,6 +130,7 @@ def _text(item: Any) -> str | None:
     return words
 
 
+@pytest.mark.client("openai-agents Python", "image")
 async def test_a_message_with_an_image_is_one_message_in_its_history(serve: Any) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Be brief.")
     image = data_uri(file(drawn("Hello")))

@@ -52,6 +52,7 @@ def small() -> ServerConfig:
 
 
 @pytest.mark.conformance("C-207")
+@pytest.mark.client("openai-agents Python", "voice turn", "transcript", "interruption")
 async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig,
     serve_weights: Serve,
@@ -96,6 +97,7 @@ async def test_the_python_agents_sdk_is_interrupted_and_keeps_the_heard_words(
 
 
 @pytest.mark.conformance("C-208")
+@pytest.mark.client("agents-realtime Node", "voice turn", "transcript", "interruption")
 async def test_the_node_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig, serve_weights: Serve, tmp_path: Path
 ) -> None:
@@ -115,6 +117,9 @@ async def test_the_node_agents_sdk_is_interrupted_and_keeps_the_heard_words(
     )
 
 
+@pytest.mark.client(
+    "openai Node", "connection over TLS", "voice turn", "transcript", "interruption"
+)
 async def test_the_openai_node_package_truncates_to_what_was_played(
     small: ServerConfig, spoken: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -129,6 +134,7 @@ async def test_the_openai_node_package_truncates_to_what_was_played(
 
 
 @pytest.mark.conformance("C-209")
+@pytest.mark.client("LiveKit", "voice turn", "transcript", "interruption")
 async def test_livekit_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig, spoken: tuple[Path, Path]
 ) -> None:
@@ -142,6 +148,7 @@ async def test_livekit_is_interrupted_and_keeps_the_heard_words(
 
 
 @pytest.mark.conformance("C-210")
+@pytest.mark.client("Pipecat", "voice turn", "transcript", "interruption")
 async def test_pipecat_is_interrupted_and_keeps_the_heard_words(
     small: ServerConfig, spoken: tuple[Path, Path]
 ) -> None:

@@ -105,6 +105,7 @@ async def converse(base_url: str) -> list[str]:
         ]
 
 
+@pytest.mark.client("openai Python", "full-duplex model")
 async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
     async with serve(scripted(script=SCRIPT)) as base_url, asyncio.timeout(30):
         first, second, last = await converse(base_url)
@@ -306,6 +307,7 @@ def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
+@pytest.mark.client("openai-agents Python", "full-duplex model")
 async def test_the_agents_sdk_talks_with_it_without_one_error(serve: Any) -> None:
     agent = RealtimeAgent(name="Ava", instructions="Be brief.", tools=[get_weather])
     tracker = RealtimePlaybackTracker()

@@ -8,6 +8,7 @@ from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_python
 from live_server import KEY, Serve, scripted
+from pictures import data_uri, drawn, file
 from recordings import recording
 from weights import weights
 
@@ -35,9 +36,13 @@ text = "Fine."
 
 
 @pytest.mark.conformance("C-209")
+@pytest.mark.client(
+    "LiveKit", "connection", "text turn", "function call", "edits of the history", "image"
+)
 async def test_replies_tools_and_every_edit_of_the_history_succeed(serve: Serve) -> None:
     async with serve(scripted(script=SCRIPT)) as base_url:
-        seen = await run_python("livekit_client.py", "texts", base_url=base_url)
+        image = data_uri(file(drawn("Hello")))
+        seen = await run_python("livekit_client.py", "texts", base_url=base_url, IMAGE=image)
     assert (seen["errors"], seen["complaints"]) == ([], [])
     replies = ["called", "answered", "inserted", "replaced", "deleted", "forced"]
     assert all(seen[name]["waited_s"] < 10 and seen[name]["user_initiated"] for name in replies)
@@ -61,9 +66,11 @@ async def test_replies_tools_and_every_edit_of_the_history_succeed(serve: Serve)
     assert seen["after_deleting"] == [["user", "Early bird"]]
     assert seen["deleted"]["text"] == "You said: Early bird"
     assert seen["forced"]["calls"][0][0] == "get_weather"
+    assert seen["shown"]["text"] == "You said: What do you see?"
 
 
 @pytest.mark.conformance("C-209")
+@pytest.mark.client("LiveKit", "voice turn", "transcript", "interruption")
 async def test_a_voice_turn_is_interrupted_truncated_and_followed_by_the_next(
     tmp_path: Path,
     serve: Serve,
@@ -84,6 +91,7 @@ async def test_a_voice_turn_is_interrupted_truncated_and_followed_by_the_next(
     assert [role for role, _ in seen["history"]] == ["user", "assistant"] * 2
 
 
+@pytest.mark.client("LiveKit", "reconnection of its own")
 async def test_the_history_survives_the_clients_own_reconnection(serve: Serve) -> None:
     async with serve(scripted()) as base_url:
         seen = await run_python("livekit_client.py", "reconnect", base_url=base_url)
@@ -95,6 +103,7 @@ async def test_the_history_survives_the_clients_own_reconnection(serve: Serve) -
 
 
 @pytest.mark.weights
+@pytest.mark.client("LiveKit", "connection", "voice turn", "transcript", "function call")
 async def test_a_real_engine_answers_and_calls_a_tool(tmp_path: Path, serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)

@@ -9,6 +9,7 @@ from duologue.config import ServerConfig
 from duologue.engines.scripted import tone
 from e2e.stock_clients import run_node
 from live_server import KEY, Serve, scripted
+from pictures import data_uri, drawn, file
 from recordings import recording
 from weights import weights
 
@@ -38,6 +39,17 @@ def spoken(tmp_path: Path) -> tuple[Path, Path]:
     return question, interruption
 
 
+@pytest.mark.client(
+    "openai Node",
+    "connection over TLS",
+    "text turn",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+    "out of band",
+    "mistake",
+)
 async def test_the_openai_package_talks_over_tls(
     spoken: tuple[Path, Path], tmp_path: Path, serve: Serve
 ) -> None:
@@ -54,9 +66,11 @@ async def test_the_openai_package_talks_over_tls(
         ["cancelled", "message"],
         ["completed", "message"],
         ["completed", "message"],
+        ["completed", "message"],
     ]
     assert seen["arguments"] == {"city": "Paris"} and seen["kept"] == "It"
     assert seen["aside"] == [{"topic": "aside"}, "You said: Stop."]
+    assert seen["typed"] == "You said: Good day"
     assert [(e["code"], e["event_id"]) for e in seen["errors"]] == [
         ("item_delete_invalid_item_id", "mine")
     ]
@@ -64,12 +78,23 @@ async def test_the_openai_package_talks_over_tls(
 
 
 @pytest.mark.conformance("C-208")
+@pytest.mark.client(
+    "agents-realtime Node",
+    "connection",
+    "text turn",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+    "image",
+)
 async def test_the_agents_package_talks_over_websocket_without_one_dropped_event(
     spoken: tuple[Path, Path],
     serve: Serve,
 ) -> None:
     async with serve(scripted(script=SCRIPT)) as base_url:
-        seen = await run_node("agents.mjs", *spoken, base_url=base_url)
+        image = data_uri(file(drawn("Hello")))
+        seen = await run_node("agents.mjs", *spoken, base_url=base_url, IMAGE=image)
     assert (seen["errors"], seen["dropped"]) == ([], [])
     assert seen["tools"] == ["Paris"]
     assert seen["interruptions"] == 2  # told at every onset; the first answer was played by then
@@ -82,10 +107,13 @@ async def test_the_agents_package_talks_over_websocket_without_one_dropped_event
         ("assistant", "It"),
         ("user", "Stop."),
         ("assistant", "You said: Stop."),
+        ("user", ""),
+        ("assistant", "You said:"),
     ]
 
 
 @pytest.mark.weights
+@pytest.mark.client("agents-realtime Node", "connection", "text turn", "voice turn", "transcript")
 async def test_the_agents_package_talks_with_a_real_engine(
     tmp_path: Path, serve_weights: Serve
 ) -> None:
@@ -103,6 +131,7 @@ async def test_the_agents_package_talks_with_a_real_engine(
 
 
 @pytest.mark.weights
+@pytest.mark.client("openai Node", "connection over TLS", "voice turn", "transcript")
 async def test_the_openai_package_asks_a_real_engine_aloud_over_tls(
     tmp_path: Path, serve_weights: Serve
 ) -> None:

@@ -29,6 +29,14 @@ async def heard(connection: Any) -> Any:
 
 
 @pytest.mark.conformance("C-200", "C-202", "C-211")
+@pytest.mark.client(
+    "openai Python beta",
+    "connection",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+)
 async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
     async with serve(scripted(script=SCRIPT)) as base_url:
         async with client_of(base_url).beta.realtime.connect(model=MODEL) as connection:
@@ -60,6 +68,7 @@ async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
 
 
 @pytest.mark.conformance("C-201", "C-202", "C-211")
+@pytest.mark.client("openai Python beta", "connection", "text turn", "out of band")
 async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
     async with serve(scripted()) as base_url:
         async with client_of(base_url).beta.realtime.connect(model=MODEL) as connection:

@@ -49,6 +49,15 @@ async def say(connection: Any, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.conformance("C-200", "C-211")
+@pytest.mark.client(
+    "openai Python beta",
+    "connection",
+    "text turn",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+)
 async def test_text_voice_a_tool_and_an_interruption(serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)

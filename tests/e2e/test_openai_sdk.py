@@ -20,6 +20,14 @@ async def heard(connection: Any) -> Any:
     return event
 
 
+@pytest.mark.client(
+    "openai Python",
+    "connection",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+)
 async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
     async with serve(scripted(script=SCRIPT)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
@@ -36,6 +44,7 @@ async def test_a_voice_turn_a_tool_and_a_barge_in(serve: Any) -> None:
             assert seen[0].type == "session.created"
 
 
+@pytest.mark.client("openai Python", "connection", "text turn", "out of band")
 async def test_text_turns_and_metadata_out_of_band(serve: Any) -> None:
     async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
@@ -67,6 +76,7 @@ async def until(connection: Any, kind: str) -> Any:
 
 
 @pytest.mark.conformance("C-164", "C-165", "C-166", "C-167")
+@pytest.mark.client("openai Python", "several calls, one answered late")
 async def test_several_calls_are_answered_one_by_one_and_one_of_them_late(serve: Any) -> None:
     script = """
     [[replies]]
@@ -112,6 +122,7 @@ async def test_several_calls_are_answered_one_by_one_and_one_of_them_late(serve:
 
 
 @pytest.mark.conformance("C-194")
+@pytest.mark.client("openai Python", "mistake", "text turn")
 async def test_mistakes_are_errors_that_name_their_event_and_the_talk_goes_on(serve: Any) -> None:
     async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
@@ -140,6 +151,7 @@ async def test_mistakes_are_errors_that_name_their_event_and_the_talk_goes_on(se
             assert [error.error.event_id for error in handled] == ["mine"]
 
 
+@pytest.mark.client("openai Python", "end of the session's time")
 async def test_the_sdk_reconnects_by_itself_when_a_session_has_lived_its_time(serve: Any) -> None:
     async with serve(scripted(session_max_s=3)) as base_url:
         client = AsyncOpenAI(api_key=KEY, base_url=base_url)
@@ -158,6 +170,7 @@ async def test_the_sdk_reconnects_by_itself_when_a_session_has_lived_its_time(se
     assert [event.close_code for event in reasons] == [1001]
 
 
+@pytest.mark.client("openai Python", "refusal at the door")
 async def test_a_wrong_key_is_an_error_event_and_a_close_that_says_why(serve: Any) -> None:
     async with serve(scripted()) as base_url:
         client = AsyncOpenAI(api_key="sk-wrong", base_url=base_url)

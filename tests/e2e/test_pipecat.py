@@ -31,6 +31,16 @@ text = "You said: {heard}"
 
 
 @pytest.mark.conformance("C-210")
+@pytest.mark.client(
+    "Pipecat",
+    "connection",
+    "text turn",
+    "voice turn",
+    "transcript",
+    "function call",
+    "interruption",
+    "late commit of nothing",
+)
 async def test_it_listens_on_after_a_tool_an_interruption_and_an_empty_commit(
     tmp_path: Path,
     serve: Serve,
@@ -62,6 +72,7 @@ async def test_it_listens_on_after_a_tool_an_interruption_and_an_empty_commit(
     ]
 
 
+@pytest.mark.client("Pipecat", "push to talk", "transcript")
 async def test_turns_that_the_application_drives_itself_work(tmp_path: Path, serve: Serve) -> None:
     speech = tmp_path / "speech.pcm"
     speech.write_bytes(tone(600))
@@ -74,6 +85,7 @@ async def test_turns_that_the_application_drives_itself_work(tmp_path: Path, ser
 
 
 @pytest.mark.weights
+@pytest.mark.client("Pipecat", "connection", "text turn", "voice turn", "transcript")
 async def test_a_real_engine_greets_and_answers(tmp_path: Path, serve_weights: Serve) -> None:
     for name in ("silero-vad", "whisper-tiny.en", "smollm2-135m-instruct-q4_1"):
         weights(name)

@@ -55,6 +55,7 @@ def spoken(language: str, text: str, folder: Path) -> bytes:
     return pcm + bytes(48_000)
 
 
+@pytest.mark.client("openai Python", "translation")
 async def test_foreign_speech_comes_out_as_english_speech(tmp_path: Path) -> None:
     for name in ("silero-vad", "whisper-base", "smollm2-135m-instruct-q4_1"):
         weights(name)

@@ -142,6 +142,7 @@ async def test_a_silent_user_is_prompted(serve: Any, sends_sound: bool) -> None:
 
 
 @pytest.mark.conformance("C-078", "C-079", "C-080", "C-081", "C-082")
+@pytest.mark.client("openai Python", "push to talk")
 async def test_push_to_talk_by_hand(serve: Any) -> None:
     async with client(serve) as c:
         await c.detect(None)

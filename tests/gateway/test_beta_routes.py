@@ -77,6 +77,7 @@ async def test_a_secret_opens_the_session_it_was_minted_with_and_speaks_beta(ser
 
 
 @pytest.mark.conformance("C-203")
+@pytest.mark.client("openai Python beta", "client secret")
 async def test_the_sdk_mints_with_the_life_it_asks_for(serve: Serve) -> None:
     async with serve(scripted(), wall) as base_url:
         async with AsyncOpenAI(base_url=base_url, api_key=KEY, max_retries=0) as sdk:

@@ -276,6 +276,7 @@ async def test_requests_that_cannot_be_served_are_refused(serve: Serve) -> None:
 
 @pytest.mark.conformance("C-212")
 @pytest.mark.parametrize("settings", [None, "Hum."])
+@pytest.mark.client("openai Python", "call over WebRTC")
 async def test_the_sdk_makes_a_call(settings: str | None, serve: Serve) -> None:
     caller = PeerCaller()
     async with (

@@ -60,6 +60,7 @@ async def mint(base_url: str, body: dict[str, Any] | None = None, **options: Any
 
 
 @pytest.mark.conformance("C-021", "C-022")
+@pytest.mark.client("openai Python", "client secret")
 async def test_the_sdk_gets_a_secret_with_the_whole_session_it_opens(serve: Serve) -> None:
     wall = Wall()
     async with serve(scripted(), wall) as base_url:

@@ -173,6 +173,7 @@ async def test_sessions_that_listen_take_no_place_of_a_conversation(serve: Serve
 
 @ALONE
 @pytest.mark.conformance("C-183", "C-184", "C-185", "C-186")
+@pytest.mark.client("openai Python", "translation")
 async def test_the_sdk_translates_speech(base_url: str) -> None:
     client = AsyncOpenAI(api_key=KEY, base_url=base_url)
     async with (

@@ -139,6 +139,7 @@ async def test_a_server_does_not_start_without_its_directory(tmp_path: Path, pat
             pass
 
 
+@pytest.mark.client("openai Python", "stored prompt")
 async def test_a_stock_client_names_a_prompt(directory: Path, serve: Serve) -> None:
     put(directory, "desk/1.toml", DESK)
     async with serve(scripted(prompts_dir=str(directory))) as base_url:

@@ -20,6 +20,7 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
+@pytest.mark.client("openai Python", "connection over TLS")
 async def test_the_sdk_talks_over_https_and_wss(authority: Authority, serve: Serve) -> None:
     config = scripted(tls_certificate=authority.certificate, tls_key=authority.key)
     context = authority.client_context()

@@ -25,8 +25,8 @@ def heard(text: str) -> Answer:
 
 
 @asynccontextmanager
-async def listening(upstream: StandIn) -> AsyncIterator[WhisperEar]:
-    server = RemoteServer(upstream.url, "stt", "the recognition server", KEY, answer_s=0.3)
+async def listening(upstream: StandIn, answer_s: float = 5.0) -> AsyncIterator[WhisperEar]:
+    server = RemoteServer(upstream.url, "stt", "the recognition server", KEY, answer_s=answer_s)
     speech = RemoteSpeech(server)
     ear = WhisperEar(speech, workers=2)
     yield ear
@@ -92,7 +92,8 @@ async def test_a_fault_is_told_and_the_next_item_is_heard(
     answer: Answer, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "duologue")
-    async with stand_in(answer, heard("Yes.")) as upstream, listening(upstream) as ear:
+    answer_s = 5.0 if answer.held is None else 0.3
+    async with stand_in(answer, heard("Yes.")) as upstream, listening(upstream, answer_s) as ear:
         with pytest.raises(EngineFault, match=reason) as fault:
             await ear.transcribe("u", SPEECH)
         code = "rate_limit_exceeded" if "429" in answer.status else "transcription_failed"

@@ -1,4 +1,4 @@
-"""The hub as a source, against a small hub on this machine that speaks the client's protocol."""
+"""The hub as a source, against a stand-in for the routes that huggingface-hub's own client asks."""
 
 import hashlib
 import http.server

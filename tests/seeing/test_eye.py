@@ -45,7 +45,11 @@ async def test_text_on_nothing_is_read_whatever_its_colour(eye: RapidOcrEye, ink
     assert await read(eye, page) == "Gate B12"
 
 
-@pytest.mark.parametrize("size", [(600, 200), (1, 1), (4000, 3), (3, 4000)])
+@pytest.mark.parametrize(
+    "size",
+    [(600, 200), (1, 1), (4000, 3), pytest.param((3, 4000), marks=pytest.mark.slow)],
+    ids=str,
+)
 @in_module
 async def test_where_there_is_no_text_none_is_read(eye: RapidOcrEye, size: tuple[int, int]) -> None:
     assert await read(eye, Image.new("RGB", size, "steelblue")) == ""

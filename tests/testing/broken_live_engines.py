@@ -13,9 +13,13 @@ from duologue.runtime.ports import Talk
 
 
 class WrongLive(ScriptedLiveEngine):
-    """The scripted engine with nothing wrong yet; `breaks` names a rule."""
+    """The scripted engine with nothing wrong yet; `breaks` names a rule.
+
+    `answer_s` is how long a rule waits for an answer (`Case.answer_s`).
+    """
 
     breaks = ""
+    answer_s = 10.0
     script = Script(replies=(ScriptedReply(text="There are {heard}"),), word_ms=41)
 
     def __init__(self) -> None:
@@ -181,6 +185,7 @@ class EndsWhenItShallForget(WrongLive):
 
 class DeafOnceItShallForget(WrongLive):
     breaks = "what is cut or dropped ends nothing"
+    answer_s = 2.0  # which it lets pass without a word
 
     class Talk(WrongLive.Talk):
         is_deaf = False

@@ -1,8 +1,8 @@
 // The stock `@openai/agents-realtime` RealtimeSession over WebSocket:
 //     node agents.mjs QUESTION.pcm INTERRUPTION.pcm | node agents.mjs QUESTION.pcm
 //
-// A typed turn, a spoken turn with a tool, an interruption and the turn after it; or, with one
-// file, a typed and a spoken turn only. Prints one JSON object, which names every event that
+// A typed turn, a spoken turn with a tool, an interruption and the turn after it, and one with the
+// image that is at IMAGE; or, with one file, a typed and a spoken turn only. Prints one JSON object, which names every event that
 // the client's own schemas do not accept: the client drops those without a word.
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -76,6 +76,8 @@ if (interruption) {
   await until(() => turns === 2 && playing);
   session.sendAudio(interruption);
   await until(() => turns === 4);
+  session.addImage(process.env.IMAGE);
+  await until(() => turns === 5);
 } else {
   await until(() => turns === 2);
 }

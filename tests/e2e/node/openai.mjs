@@ -1,7 +1,7 @@
 // The stock `openai` package over the `ws` package: node openai.mjs QUESTION.pcm INTERRUPTION.pcm
 //
-// A spoken turn with a tool, an interruption with truncation, a refused event and a text reply
-// apart from the conversation. Prints one JSON object. It dials wss:// whatever the base URL says.
+// A spoken turn with a tool, an interruption with truncation, a refused event, a text reply
+// apart from the conversation and a typed turn in it. Prints one JSON object. It dials wss:// whatever the base URL says.
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
@@ -66,8 +66,14 @@ realtime.on('response.done', ({ response }) => {
         metadata: { topic: 'aside' },
       },
     });
-  } else {
+  } else if (report.responses.length === 4) {
     report.aside = [response.metadata, item.content[0].text];
+    const content = [{ type: 'input_text', text: 'Good day' }];
+    const typed = { type: 'message', role: 'user', content };
+    realtime.send({ type: 'conversation.item.create', item: typed });
+    realtime.send({ type: 'response.create' });
+  } else {
+    report.typed = item.content[0].transcript;
     realtime.close();
   }
 });

@@ -1,4 +1,4 @@
-"""A chat-completions server over HTTP whose model is Qwen2.5-Omni with random weights.
+"""A stand-in for vLLM-Omni 0.30 over HTTP, whose model is a real Qwen2.5-Omni with random weights.
 
 Requests go through the model's real processor (see `tiny_qwen`); what it made of each stands in
 `readings` for a test to look at. Answers are streamed as vLLM-Omni does without async chunks:

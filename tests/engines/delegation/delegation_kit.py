@@ -1,4 +1,4 @@
-"""A scripted front that keeps what it is asked, and a stand-in for the server behind it."""
+"""A scripted front that keeps what it is asked, and the server behind it: `ChatStandIn`."""
 
 import json
 from collections.abc import AsyncIterator, Sequence

@@ -1,6 +1,7 @@
-"""A stand-in for a model of frames: it says a loud word in every frame in which it hears anything.
+"""A stand-in for our own port `FrameModel`, of no product: it says a loud word for all it hears.
 
-For tests of what stands around a model: no weights, no torch. `Parrot.gate` holds it in a step.
+It says one in every frame in which it hears anything. For tests of what stands around a model: no
+weights, no torch. `Parrot.gate` holds it in a step.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
-"""A stand-in for an upstream: a WebSocket server that sends what a test writes, by hand.
+"""A stand-in for an upstream, of no product: a WebSocket server that sends what a test writes.
 
-It stands for no product; the real thing is another duologue, see tests/e2e/test_chain.py.
+It speaks the GA protocol of 2026 by hand; the real thing is another duologue, see
+tests/e2e/test_chain.py.
 """
 
 import asyncio

@@ -1,5 +1,11 @@
-"""A stand-in for a chat-completions or audio server (shapes as the hosted API and llama.cpp send
-them in 2026), over a real socket: it answers each request with the next of its scripted answers."""
+"""A stand-in for llama.cpp's chat completions, build 11549, and the hosted audio routes of 2026.
+
+Written from their published shapes: chunks of text and of tool calls, usage with cached tokens in
+a last chunk without choices, transcripts and sound of `/v1/audio/*`. Over a real socket it answers
+each request with the next of its scripted answers. llama.cpp's own server of that build (xllamacpp
+2026.10.11549) runs in tests/e2e/test_remote_parts.py, real audio routes, which are ours, in
+tests/gateway/test_audio_routes.py.
+"""
 
 import asyncio
 import json

@@ -34,8 +34,10 @@ def wav(pcm: bytes, rate_hz: int, channels: int = 1) -> bytes:
 
 
 @asynccontextmanager
-async def speaking(upstream: StandIn, *voices: str) -> AsyncIterator[RemoteMouth]:
-    server = RemoteServer(upstream.url, "tts", "the voice's server", KEY, answer_s=0.3)
+async def speaking(
+    upstream: StandIn, *voices: str, answer_s: float = 5.0
+) -> AsyncIterator[RemoteMouth]:
+    server = RemoteServer(upstream.url, "tts", "the voice's server", KEY, answer_s=answer_s)
     mouth = RemoteMouth(server, voices)
     yield mouth
     await mouth.aclose()
@@ -122,7 +124,8 @@ async def test_a_fault_is_told_and_the_next_clause_is_spoken(
 ) -> None:
     caplog.set_level(logging.DEBUG, "duologue")
     good = Answer(hum(0.2), kind="audio/pcm")
-    async with stand_in(answer, good) as upstream, speaking(upstream) as mouth:
+    answer_s = 5.0 if answer.held is None else 0.3
+    async with stand_in(answer, good) as upstream, speaking(upstream, answer_s=answer_s) as mouth:
         with pytest.raises(EngineFault, match=reason):
             await mouth.speak("Hi.", voice="", speed=1.0)
         assert seconds(list(await mouth.speak("Hi.", voice="", speed=1.0))) > 0.2
