@@ -76,8 +76,11 @@ if (interruption) {
   await until(() => turns === 2 && playing);
   session.sendAudio(interruption);
   await until(() => turns === 4);
+  const dropped = report.dropped;
+  report.dropped = report.dropped_of_image = [];
   session.addImage(process.env.IMAGE);
   await until(() => turns === 5);
+  report.dropped = dropped;
 } else {
   await until(() => turns === 2);
 }
