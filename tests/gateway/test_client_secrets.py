@@ -263,12 +263,12 @@ async def test_minting_needs_a_key(base_url: str) -> None:
 
 
 @pytest.mark.conformance("C-023")
-async def test_a_transcription_session_is_shown_whole(base_url: str) -> None:
+async def test_a_transcription_session_is_shown_whole() -> None:
     session: Any = {
         "type": "transcription",
         "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}},
     }
-    async with client(base_url) as sdk:
+    async with serving(scripted()) as base_url, client(base_url) as sdk:
         secret = await sdk.realtime.client_secrets.create(session=session)
     ClientSecretCreateResponse.model_validate_json(secret.model_dump_json(), strict=True)
     assert secret.session.type == "transcription"

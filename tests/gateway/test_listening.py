@@ -1,4 +1,8 @@
-"""Transcription and translation over real sockets, with the official SDK as the client."""
+"""Transcription and translation over real sockets, with the official SDK as the client.
+
+Not through the chain of two: a server whose engine is another has no translation, and without ears
+of its own no transcription sessions, which is what its client is told.
+"""
 
 import asyncio
 import base64
@@ -17,7 +21,17 @@ from websockets.asyncio.client import connect
 from beta_oracle import validate_beta_event
 from duologue.audio import g711
 from duologue.engines.scripted import tone
-from live_server import KEY, Caller, Serve, call, http_get, scripted, serving, ws_url
+from live_server import (
+    KEY,
+    Caller,
+    call,
+    chained,
+    http_get,
+    http_post,
+    scripted,
+    serving,
+    ws_url,
+)
 from oracle import validate_server_event
 
 SCRIPT = """
@@ -28,8 +42,6 @@ SPEECH = tone(2000)
 SILENCE = bytes(48 * 1500)
 NAME = "conversation.item.input_audio_transcription"
 TRANSLATION = TypeAdapter(RealtimeTranslationServerEvent)
-ALONE = pytest.mark.parametrize("serve", [serving], ids=["alone"])
-"""Through the chain there is no translation, and without ears in front nothing is written down."""
 
 
 def base64_of(pcm: bytes) -> str:
@@ -57,12 +69,11 @@ async def translating(
 
 
 @pytest.fixture
-async def base_url(serve: Serve) -> AsyncIterator[str]:
-    async with serve(scripted(script=SCRIPT)) as url:
+async def base_url() -> AsyncIterator[str]:
+    async with serving(scripted(script=SCRIPT)) as url:
         yield url
 
 
-@ALONE
 @pytest.mark.conformance("C-179", "C-181", "C-099")
 async def test_an_intent_is_enough_for_transcripts_of_what_is_said(base_url: str) -> None:
     async with call(base_url, "intent=transcription") as client:
@@ -117,7 +128,6 @@ async def test_the_model_of_the_connection_is_the_one_that_transcribes(
         assert created["session"]["audio"]["input"]["transcription"]["model"] == model
 
 
-@ALONE
 @pytest.mark.conformance("C-068", "C-102", "C-103")
 async def test_log_probabilities_are_sent_where_included(base_url: str) -> None:
     async with call(base_url, "intent=transcription") as client:
@@ -142,9 +152,7 @@ async def test_log_probabilities_are_sent_where_included(base_url: str) -> None:
         assert f"{NAME}.delta" not in [event["type"] for event in events]
 
 
-async def test_unknown_models_are_refused_or_taken_as_configured(
-    base_url: str, serve: Serve
-) -> None:
+async def test_unknown_models_are_refused_or_taken_as_configured(base_url: str) -> None:
     change = {"type": "transcription", "audio": {"input": {"transcription": {"model": "x"}}}}
     async with call(base_url, "intent=transcription") as client:
         await client.next("session.created")
@@ -152,15 +160,15 @@ async def test_unknown_models_are_refused_or_taken_as_configured(
         error = (await client.receive())["error"]
         assert error["param"] == "session.audio.input.transcription.model"
         assert "'whisper-1'" in error["message"]
-    async with serve(scripted(unknown_model="lenient")) as lenient:
+    async with serving(scripted(unknown_model="lenient")) as lenient:
         async with call(lenient, "intent=transcription") as client:
             await client.send("session.update", session=change)
             await client.next("session.updated")
 
 
-async def test_sessions_that_listen_take_no_place_of_a_conversation(serve: Serve) -> None:
+async def test_sessions_that_listen_take_no_place_of_a_conversation() -> None:
     config = scripted(script="places = 1", max_sessions=1, max_listening_sessions=2)
-    async with serve(config) as base_url, contextlib.AsyncExitStack() as calls:
+    async with serving(config) as base_url, contextlib.AsyncExitStack() as calls:
         for query in ("intent=transcription", "intent=transcription", "model=gpt-realtime"):
             client = await calls.enter_async_context(call(base_url, query))
             await client.next("session.created")
@@ -171,7 +179,6 @@ async def test_sessions_that_listen_take_no_place_of_a_conversation(serve: Serve
         assert health["listening_sessions"] == {"open": 2, "max": 2}
 
 
-@ALONE
 @pytest.mark.conformance("C-183", "C-184", "C-185", "C-186")
 @pytest.mark.client("openai Python", "translation")
 async def test_the_sdk_translates_speech(base_url: str) -> None:
@@ -211,7 +218,6 @@ async def test_the_sdk_translates_speech(base_url: str) -> None:
     assert {(e.sample_rate, e.channels, e.format) for e in sound} == {(24_000, 1, "pcm16")}
 
 
-@ALONE
 @pytest.mark.conformance("C-186")
 async def test_a_closed_translation_ends_with_1000(base_url: str) -> None:
     async with translating(base_url) as client:
@@ -221,7 +227,6 @@ async def test_a_closed_translation_ends_with_1000(base_url: str) -> None:
         assert await client.closed() == (1000, "")
 
 
-@ALONE
 @pytest.mark.conformance("C-188")
 async def test_events_of_a_conversation_are_refused_and_the_socket_lives(base_url: str) -> None:
     async with translating(base_url) as client:
@@ -238,7 +243,6 @@ async def test_events_of_a_conversation_are_refused_and_the_socket_lives(base_ur
         assert (await client.receive())["type"] == "session.updated"
 
 
-@ALONE
 @pytest.mark.conformance("C-183")
 @pytest.mark.parametrize(
     ("query", "code"), [("", "missing_model"), ("model=gpt-4o", "invalid_model")]
@@ -251,7 +255,6 @@ async def test_a_translation_needs_a_model_that_translates(
         assert await client.closed() == (4000, f"invalid_request_error.{code}")
 
 
-@ALONE
 @pytest.mark.conformance("C-187")
 async def test_other_languages_than_english_are_refused_by_name(base_url: str) -> None:
     async with translating(base_url) as client:
@@ -263,7 +266,6 @@ async def test_other_languages_than_english_are_refused_by_name(base_url: str) -
         assert (await client.receive())["error"]["param"] == "session.type"
 
 
-@ALONE
 @pytest.mark.conformance("C-023", "C-024")
 async def test_client_secrets_open_the_kind_of_session_they_are_bound_to(base_url: str) -> None:
     sdk = AsyncOpenAI(api_key=KEY, base_url=base_url)
@@ -292,7 +294,6 @@ async def test_client_secrets_open_the_kind_of_session_they_are_bound_to(base_ur
         assert (error["code"], error["param"]) == ("invalid_value", "session.type")
 
 
-@ALONE
 async def test_a_listening_session_leaves_nothing_behind(base_url: str) -> None:
     async with translating(base_url) as client, call(base_url, "intent=transcription") as other:
         await client.append(SPEECH, "session.input_audio_buffer.append")
@@ -304,7 +305,6 @@ async def test_a_listening_session_leaves_nothing_behind(base_url: str) -> None:
                 break
 
 
-@ALONE
 @pytest.mark.parametrize("law", ["pcmu", "pcma"])
 async def test_telephone_sound_is_written_down(base_url: str, law: g711.Law) -> None:
     async with call(base_url, "intent=transcription") as client:
@@ -347,7 +347,6 @@ async def test_what_is_transcribed_is_cleaned_first(base_url: str) -> None:
     assert kept[1][24_000:].std() < 0.35 * kept[0][24_000:].std()
 
 
-@ALONE
 async def test_what_is_translated_is_cleaned_first(base_url: str) -> None:
     """A hiss that is loud enough for speech leaves nothing to translate once it is cleaned."""
     hiss = np.random.default_rng(3).normal(0, 1000, 96_000).astype(np.int16).tobytes()
@@ -370,7 +369,6 @@ async def test_what_is_translated_is_cleaned_first(base_url: str) -> None:
     assert translated == [True, False]
 
 
-@ALONE
 @pytest.mark.conformance("C-204")
 async def test_a_beta_client_is_told_of_its_transcription_session_in_its_own_words(
     base_url: str,
@@ -397,7 +395,6 @@ async def test_a_beta_client_is_told_of_its_transcription_session_in_its_own_wor
         assert completed["transcript"] == "How many ounces are in a pound?"
 
 
-@ALONE
 async def test_only_a_conversation_can_be_come_back_to(base_url: str) -> None:
     ask = "duologue_resume=1"
     async with call(base_url, f"intent=transcription&{ask}") as client:
@@ -412,3 +409,17 @@ async def test_only_a_conversation_can_be_come_back_to(base_url: str) -> None:
             assert (await other.receive())["error"]["code"] == "resume_token_invalid"
         async with call(base_url, f"model=gpt-realtime&duologue_resume={token}") as back:
             assert (await back.next("session.created"))["session"]["id"] == created["session"]["id"]
+
+
+@pytest.mark.parametrize("query", ["intent=transcription", "model=whisper-1"])
+async def test_a_server_without_ears_says_so_at_its_door(query: str) -> None:
+    async with chained(scripted()) as base_url:
+        async with call(base_url, query) as client:
+            error = (await client.receive())["error"]
+            assert error["code"] == "invalid_model" and "no ears" in error["message"]
+            assert await client.closed() == (4000, "invalid_request_error.invalid_model")
+        body = {"session": {"type": "transcription"}}
+        status, _, refused = await http_post(base_url + "/realtime/client_secrets", body)
+        assert (status, refused["error"]["code"]) == (400, "invalid_model")
+        async with call(base_url) as client:
+            await client.next("session.created")

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from openai import AsyncOpenAI
 
 from duologue.core.settings import SessionConfig
 from duologue.engines.scripted import Script, ScriptedEngine
 from duologue.gateway.session_start import SessionStart
 from duologue.runtime.ports import Traits
-from live_server import KEY, Serve, call, http_get, scripted
+from live_server import KEY, Serve, call, http_get, scripted, serving
 
 
 @asynccontextmanager
@@ -52,9 +51,8 @@ async def test_a_stock_client_reads_the_traits_as_an_extra_key(serve: Serve) -> 
         assert model.duologue == card  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("intent", ["transcription"])
-async def test_a_session_without_an_engine_does_not_speak_of_one(intent: str, serve: Serve) -> None:
-    async with created(serve, f"intent={intent}") as (_, _, session):
+async def test_a_session_without_an_engine_does_not_speak_of_one() -> None:
+    async with created(serving, "intent=transcription") as (_, _, session):
         assert "duologue" not in session
 
 

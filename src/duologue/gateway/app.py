@@ -202,6 +202,7 @@ class Gateway:
             models=parts.transcriber.models,
             languages=parts.translator.languages if parts.translator else (),
             look=parts.look,
+            why_no_transcription=parts.why_no_transcription,
         )
         client_secrets = ClientSecrets(start, self._clock)
         self._playground = Playground(config, self._key_source.keys, client_secrets)

@@ -63,6 +63,8 @@ class Parts:
     """The voice, where the engine has one of its own that can be asked alone."""
     look: Callable[[], Awaitable[Traits]] | None = None
     """Where the engine may learn after the start what it is: asked before each conversation."""
+    why_no_transcription: str = ""
+    """Empty where there is an ear that sessions without a conversation can ask."""
 
     async def aclose(self) -> None:
         """Stop all work and free the weights."""

@@ -24,6 +24,10 @@ from duologue.hearing.transcriber import WhisperTranscriber
 from duologue.runtime.ports import Traits
 
 NO_TRANSLATOR = "This server's engine is another server's conversation; it does not translate."
+NO_EARS = (
+    "This server has no ears of its own, and its engine writes down only what it also answers: "
+    "there are no transcription sessions here."
+)
 
 
 async def compose_realtime(config: ServerConfig) -> Parts:
@@ -76,6 +80,7 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         NO_TRANSLATOR,
         closers=own.closers,
         look=engine.look,
+        why_no_transcription="" if own.ears else NO_EARS,
     )
 
 

@@ -50,7 +50,11 @@ def is_known(model: str) -> bool:
 
 
 class SessionStart:
-    """The beginnings of one server's sessions; `clock` gives Unix seconds."""
+    """The beginnings of one server's sessions; `clock` gives Unix seconds.
+
+    `why_no_transcription` is told to who asks for a session that only transcribes, where there is
+    nothing that could.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class SessionStart:
         models: TranscriptionModels | None = None,
         languages: tuple[str, ...] = (),
         look: Callable[[], Awaitable[Traits]] | None = None,
+        why_no_transcription: str = "",
     ) -> None:
         self.prompts: Prompts = {}
         """Those that there are now; sessions that begin have them."""
@@ -70,6 +75,7 @@ class SessionStart:
         self._languages = languages
         self._clock = clock
         self._look = look
+        self._why_no_transcription = why_no_transcription
 
     async def look(self) -> None:
         """Learn what the engine is, where it could not tell before. Raises `EngineBusy`."""
@@ -104,7 +110,10 @@ class SessionStart:
     def running(
         self, model: str | None, start: SessionStartParams | None, kind: SessionType
     ) -> SessionConfig:
-        """A session that begins now. The connection's `model` wins over the one in `start`."""
+        """A session that begins now. The connection's `model` wins over the one in `start`.
+
+        Raises `Refusal`.
+        """
         expires_at = int(self._clock()) + self._config.session_max_s
         return self._session(model, start, kind, expires_at)
 
@@ -131,6 +140,8 @@ class SessionStart:
         expires_at: int,
     ) -> SessionConfig:
         config = self._config
+        if kind == "transcription" and self._why_no_transcription:
+            raise Refusal("invalid_model", self._why_no_transcription)
         lenient = config.unknown_model == "lenient"
         translation_start = None
         if isinstance(start, RealtimeSessionUpdate):
