@@ -9,7 +9,7 @@ from openai.types.beta.realtime import TranscriptionSession
 from openai.types.beta.realtime.session_create_response import SessionCreateResponse
 
 from beta_oracle import validate_beta_event
-from live_server import KEY, Serve, call, http_post, scripted
+from live_server import KEY, Serve, call, http_post, scripted, serving
 
 NOW = 1_800_000_000
 SESSION: dict[str, Any] = {
@@ -88,6 +88,13 @@ async def test_the_sdk_mints_with_the_life_it_asks_for(serve: Serve) -> None:
             )
             assert session.client_secret.expires_at == NOW + 120
             assert (session.voice, session.temperature) == ("ash", 0.8)
+
+
+@pytest.mark.conformance("C-203")
+@pytest.mark.client("openai Python beta", "client secret")
+async def test_the_sdk_mints_for_a_transcription_likewise() -> None:
+    async with serving(scripted(), wall) as base_url:
+        async with AsyncOpenAI(base_url=base_url, api_key=KEY, max_retries=0) as sdk:
             transcription = await sdk.beta.realtime.transcription_sessions.create(
                 input_audio_transcription={"model": "whisper-1", "language": "de"},
                 client_secret={"expires_at": {"anchor": "created_at", "seconds": 30}},
