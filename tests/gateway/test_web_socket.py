@@ -84,12 +84,12 @@ class Session:
 
 @asynccontextmanager
 async def spoken_to(
-    app: Any, protocol: type[WebSocketProtocol] = WebSocketProtocol
+    app: Any, protocol: type[WebSocketProtocol] = WebSocketProtocol, **options: Any
 ) -> AsyncIterator[tuple[Callable[[bytes], None], asyncio.StreamReader]]:
-    """A raw connection to `app`: what writes to it, and its reader."""
+    """A raw connection to `app`: what writes to it, and its reader; `options` are uvicorn's."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, ws=protocol, lifespan="off", log_config=None)
+        config = uvicorn.Config(app, ws=protocol, lifespan="off", log_config=None, **options)
         server = Server(config)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
@@ -239,3 +239,39 @@ async def test_a_frame_that_may_not_be_ends_the_connection(data: bytes) -> None:
         write(data)
         assert (await reader.readexactly(1)) == b"\x88"
     assert session.taken == []
+
+
+async def test_a_whole_frame_does_not_overtake_a_message_that_waits() -> None:
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        assert session.connection is not None
+        session.connection.data_received(text("ü".encode()))
+        session.connection.data_received(text(b"next"))
+        assert session.taken == []
+        assert [await heard(reader), await heard(reader)] == ["echo ü".encode(), b"echo next"]
+
+
+async def test_nothing_is_taken_after_the_good_bye() -> None:
+    session = Session()
+    async with spoken_to(session) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        assert session.connection is not None
+        session.connection.data_received(GOOD_BYE)
+        session.connection.data_received(text(b"one thing more"))
+        assert session.taken == []
+
+
+async def test_a_whole_frame_may_be_as_long_as_any_and_no_longer() -> None:
+    session = Session()
+    async with spoken_to(session, ws_max_size=200) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        assert session.connection is not None
+        session.connection.data_received(masked(b"a" * 200))
+        assert session.taken == [b"a" * 200]
+        session.connection.data_received(masked(b"a" * 201))
+        assert (await reader.readexactly(4))[2:] == (1009).to_bytes(2, "big")
+    assert session.taken == [b"a" * 200]

@@ -58,7 +58,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Bytes of the client: most often one frame of appended sound."""
         if self.take is not None and self.is_open and self.queue.empty() and self._at_rest:
             text = whole_text(data)
-            if text is not None and text.isascii() and self.take(text):
+            if text is not None and text.isascii() and self._fits(text) and self.take(text):
                 return
         super().data_received(data)
 
@@ -69,6 +69,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         while waiting.gi_yieldfrom is not None:
             waiting = waiting.gi_yieldfrom
         return waiting.gi_code is BETWEEN_FRAMES and self.conn.cur_size is None
+
+    def _fits(self, text: bytes) -> bool:
+        return self.conn.max_size is None or len(text) <= self.conn.max_size
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole; a few small ones may wait for the session."""
@@ -142,7 +145,7 @@ def whole_text(data: bytes) -> bytes | None:
 
 
 def text_frame(text: bytes) -> bytes:
-    """A server's frame with a whole message; the protocol has no extensions to put it through."""
+    """A server's frame with a whole message."""
     size = len(text)
     if size < LONG:
         head = bytes((WHOLE_TEXT, size))
