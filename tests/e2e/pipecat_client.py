@@ -247,7 +247,11 @@ async def barge_in(call: Call, report: dict[str, Any]) -> None:
     await call.watch.until("BotStartedSpeaking", 2)
     item = await call.llm.retrieve_conversation_item(ids[0])
     audio_ms = len(base64.b64decode(item.content[0].audio)) / 48
-    report["kept"] = {"transcript": item.content[0].transcript, "audio_ms": audio_ms}
+    report["kept"] = {
+        "item_id": ids[0],
+        "transcript": item.content[0].transcript,
+        "audio_ms": audio_ms,
+    }
 
 
 async def main() -> None:

@@ -16,6 +16,9 @@ from msgspec import structs
 
 from authority import Authority
 from duologue.config import ServerConfig
+from duologue.core import inputs
+from duologue.events import ConversationItemTruncate
+from duologue.runtime.recorder import read_tape
 from e2e.microphone import paced
 from e2e.stock_clients import run_node, run_python
 from live_server import KEY, Serve, serving, ws_url
@@ -150,10 +153,11 @@ async def test_livekit_is_interrupted_and_keeps_the_heard_words(
 @pytest.mark.conformance("C-210")
 @pytest.mark.client("Pipecat", "voice turn", "transcript", "interruption")
 async def test_pipecat_is_interrupted_and_keeps_the_heard_words(
-    small: ServerConfig, spoken: tuple[Path, Path]
+    small: ServerConfig, spoken: tuple[Path, Path], tmp_path: Path
 ) -> None:
     _, interruption = spoken
-    async with serving(small) as base_url:
+    tapes = tmp_path / "tapes"
+    async with serving(structs.replace(small, record_dir=str(tapes))) as base_url:
         seen = await run_python(
             "pipecat_client.py",
             "barge_in",
@@ -166,7 +170,12 @@ async def test_pipecat_is_interrupted_and_keeps_the_heard_words(
     assert seen["frames"].count("Interruption") >= 1 and len(seen["said"]) == 2
     (heard,) = seen["transcripts"]
     assert "Stop" in heard
-    _is_a_part(seen["kept"]["transcript"], seen["said"][0], seen["kept"]["audio_ms"])
+    (tape,) = tapes.glob("*.jsonl")
+    entries = [one.event for _, one in read_tape(tape)[1] if isinstance(one, inputs.Received)]
+    (told,) = (one for one in entries if isinstance(one, ConversationItemTruncate))
+    kept = seen["kept"]
+    assert (kept["item_id"], kept["audio_ms"]) == (told.item_id, told.audio_end_ms)
+    _is_a_part(kept["transcript"], seen["said"][0], kept["audio_ms"])
 
 
 def _was_interrupted(seen: dict[str, Any]) -> None:
