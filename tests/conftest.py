@@ -1,10 +1,14 @@
 """What holds for every test: steady examples, official judges, statements that exist, short names.
 
-Property tests draw the same examples every time: a red test is red for everybody.
+Property tests draw the same examples every time: a red test is red for everybody. The garbage
+collector leaves alone what is loaded, as in `duologue serve`: to go through all of it takes a
+second, in the midst of whatever test.
 
 `serve` starts the server of a test: by itself, and as the front of a chain of two, for which the
 whole protocol must be the same.
 """
+
+import gc
 
 import pytest
 from hypothesis import settings
@@ -38,6 +42,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, str | bytes) and len(val) > LONGEST_IN_A_NAME:
         return f"{argname} of {len(val)}"
     return None
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=ALONE_AND_SLOWLY_CHAINED)

@@ -11,8 +11,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -80,43 +80,22 @@ async def trial(serve: Serve, reply_s: float = REPLY_S, **settings: Any) -> Asyn
     The neighbour's turns follow each other without a pause, and for none of its replies more than
     `reply_s` of work is done: nothing held up the loop for longer.
     """
-    with uncollected():
-        async with serve(scripted(script=SCRIPT, max_sessions=60, **settings)) as base_url:
-            async with beside_a_neighbour(base_url, reply_s):
-                yield base_url
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """What is loaded is left to the garbage collector no more, as `duologue serve` does it.
-
-    One full collection of all that the whole suite has loaded takes a second.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@asynccontextmanager
-async def beside_a_neighbour(base_url: str, reply_s: float) -> AsyncIterator[None]:
-    async with call(base_url) as first:
-        assert await answer(first, "Hello.") == "You said: Hello."
-    await until_free(base_url)
-    tasks, runners = len(asyncio.all_tasks()), count_runners()
-    async with call(base_url) as client, asyncio.TaskGroup() as group:
-        stopped = asyncio.Event()
-        neighbour = Neighbour(client)
-        group.create_task(neighbour.converse(stopped))
-        yield
-        stopped.set()
-    assert max(neighbour.replies_s) < reply_s, "the neighbour noticed"
-    await until_free(base_url)
-    async with asyncio.timeout(20):
-        while len(asyncio.all_tasks()) > tasks or count_runners() > runners:
-            await open_sessions(base_url)
+    async with serve(scripted(script=SCRIPT, max_sessions=60, **settings)) as base_url:
+        async with call(base_url) as first:
+            assert await answer(first, "Hello.") == "You said: Hello."
+        await until_free(base_url)
+        tasks, runners = len(asyncio.all_tasks()), count_runners()
+        async with call(base_url) as client, asyncio.TaskGroup() as group:
+            stopped = asyncio.Event()
+            neighbour = Neighbour(client)
+            group.create_task(neighbour.converse(stopped))
+            yield base_url
+            stopped.set()
+        assert max(neighbour.replies_s) < reply_s, "the neighbour noticed"
+        await until_free(base_url)
+        async with asyncio.timeout(20):
+            while len(asyncio.all_tasks()) > tasks or count_runners() > runners:
+                await open_sessions(base_url)
 
 
 def count_runners() -> int:
