@@ -1,7 +1,8 @@
 """What clients are told of a full-duplex model of another kind of server, and its truth."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -95,21 +96,45 @@ async def test_a_duologue_before_it_that_learns_is_asked_again() -> None:
                     assert await listed(base_url) == claim(whole=True, rewinds=True)
 
 
-async def test_an_upstream_that_is_another_than_before_is_asked_again() -> None:
+@asynccontextmanager
+async def hanging(port: int) -> AsyncIterator[None]:
+    """A server that takes what comes and never answers."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(swallow, "127.0.0.1", port):
+        yield
+
+
+async def window(base_url: str) -> int:
+    """What a session that begins says of the engine."""
+    async with call(base_url) as client:
+        session = (await client.next("session.created"))["session"]
+        tokens: int = session["duologue"]["traits"]["context_tokens"]
+        return tokens
+
+
+async def free_port() -> int:
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("beside", ["none", "hanging"])
+async def test_an_upstream_that_is_another_than_before_is_asked_again(beside: str) -> None:
     small, large = (f"context_tokens = {tokens}" for tokens in (5000, 9000))
-    async with serving(scripted(script=small, api_key=UPSTREAM_KEY)) as once:
-        pass
-    port = int(once.split(":")[2].split("/")[0])
+    port, other = await free_port(), await free_port()
+    behind = {"api_key": UPSTREAM_KEY, "port": port}
+    addresses = [f"ws://127.0.0.1:{port}/v1/realtime"]
+    if beside == "hanging":
+        addresses.append(f"ws://127.0.0.1:{other}/v1/realtime")  # away at first
     async with AsyncExitStack() as first, asyncio.timeout(20):
-        behind = {"api_key": UPSTREAM_KEY, "port": port}
         await first.enter_async_context(serving(scripted(script=small, **behind)))
-        async with serving(front(ws_url(once, ""))) as base_url:
-            windows = []
-            for restart in (True, False, False):
-                async with call(base_url) as client:
-                    session = (await client.next("session.created"))["session"]
-                    windows.append(session["duologue"]["traits"]["context_tokens"])
-                if restart:
-                    await first.aclose()
-                    await first.enter_async_context(serving(scripted(script=large, **behind)))
+        async with serving(front(",".join(addresses))) as base_url, hanging(other):
+            windows = [await window(base_url)]
+            await first.aclose()
+            await first.enter_async_context(serving(scripted(script=large, **behind)))
+            windows += [await window(base_url) for _ in range(2)]
             assert windows == [5000, 5000, 9000], "the one between has found it out"

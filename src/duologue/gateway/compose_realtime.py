@@ -6,11 +6,12 @@ unless the settings name what needs none: `vad` and `turn_end` may be `loudness`
 """
 
 import asyncio
+from functools import partial
 
 from msgspec import structs
 
 from duologue.config import ServerConfig
-from duologue.engines.realtime.engine import RealtimeEngine
+from duologue.engines.realtime.engine import LATE_S, RealtimeEngine
 from duologue.engines.realtime.traits import Common, common_traits
 from duologue.engines.realtime.transcripts import Transcripts
 from duologue.engines.realtime.upstream import OPEN_TRAITS, Upstream
@@ -46,8 +47,8 @@ async def compose_realtime(config: ServerConfig) -> Parts:
 
     unsaid = _unsaid(config)
 
-    async def ask() -> Common:
-        common = await common_traits(upstreams, unsaid)
+    async def ask(late_s: float | None = None) -> Common:
+        common = await common_traits(upstreams, unsaid, late_s=late_s)
         if voices and not common.aligned:  # another duologue has told what voices it has
             common = structs.replace(common, traits=structs.replace(common.traits, voices=voices))
         return common
@@ -65,7 +66,8 @@ async def compose_realtime(config: ServerConfig) -> Parts:
         aligned=common.aligned,
         transcripts=transcripts,
         silence_s=config.upstream_timeout_s,
-        ask_again=ask,
+        ask_again=partial(ask, LATE_S),
+        own=common.own,
         away=common.away,
         opening=opening,
     )

@@ -74,6 +74,14 @@ class Model(Upstream):
         return Told(Traits(hears=True, speaks=True), is_duologue=True)
 
 
+class Hanging(Upstream):
+    """It never says what it is."""
+
+    async def traits(self) -> Told:
+        await asyncio.Event().wait()
+        raise AssertionError("it hangs")
+
+
 class Seeing(Upstream):
     """Another duologue, whose model looks at images."""
 
@@ -129,6 +137,13 @@ async def test_of_several_no_more_is_promised_than_all_of_them_can() -> None:
         away = Upstream("ws://127.0.0.1:9/v1", KEY)
         assert await common_traits([away, *both]) == structs.replace(common, away=(away,))
         assert await common_traits([away]) == Common(OPEN_TRAITS, False, (away,))
+        assert [common.own[one].context_tokens for one in both] == [9000, 5000]
+
+
+async def test_one_that_hangs_does_not_hide_what_the_others_are() -> None:
+    hanging, seeing = Hanging("ws://127.0.0.1:9"), Seeing("ws://127.0.0.1:9")
+    common = await common_traits([hanging, seeing], late_s=0.01)
+    assert common.traits.sees and common.away == (hanging,) and list(common.own) == [seeing]
 
 
 async def test_upstreams_of_which_one_takes_turns_and_one_is_asked_are_refused() -> None:

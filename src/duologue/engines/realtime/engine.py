@@ -32,6 +32,9 @@ DOOR_S = 1.0
 LOOK_S = 2.0
 """How long a session waits for upstreams that were away to say what they are."""
 
+LATE_S = 1.5
+"""How long each of them may take: less, so that one that hangs does not hide the others."""
+
 
 class RealtimeEngine:
     """Satisfies `Engine`. `aligned`: the upstream sends the words of each sound before it, and
@@ -40,8 +43,9 @@ class RealtimeEngine:
     Without `transcripts` the upstream need not transcribe. `connect_s` is how long it may take
     to begin a session, `silence_s` how long a reply may stand still, `settle_s` how long a
     cancelled one may hold up the next. `ask_again` is how upstreams are asked once more what they
-    are; unless given, it is known. Those that are `away` are asked last, and looked at every
-    `check_s` and longer. `opening` are further fields of each session there, told once, when it is
+    are, each within less than `look_s`; unless given, it is known. `own`: what each duologue among
+    them is by itself. Those that are `away` are asked last, and looked at every `check_s` and
+    longer. `opening` are further fields of each session there, told once, when it is
     opened. A full-duplex model of another kind of server shows in its sessions what it is, and
     `traits` then claim what it bears out.
     """
@@ -58,6 +62,7 @@ class RealtimeEngine:
         settle_s: float = SETTLE_S,
         look_s: float = LOOK_S,
         ask_again: Callable[[], Awaitable[Common]] | None = None,
+        own: Mapping[Upstream, Traits] | None = None,
         away: Collection[Upstream] = (),
         check_s: float = FIRST_CHECK_S,
         opening: Mapping[str, Any] | None = None,
@@ -72,8 +77,8 @@ class RealtimeEngine:
         self._upstreams = Upstreams(upstreams, away, back=self._back, check_s=check_s)
         self._stated: dict[Upstream, Capabilities] = dict.fromkeys(upstreams, UNKNOWN)
         """By their last session."""
-        self._shown: dict[Upstream, Traits] = {}
-        """The same of those that are duologues."""
+        self._shown = dict(own or {})
+        """The same of those that are duologues; before it, what they told when they were asked."""
         self._count = len(upstreams)
         self._told = upstreams[0].told
         self._counted = Counted("The upstream")
@@ -94,22 +99,24 @@ class RealtimeEngine:
             clock = asyncio.get_running_loop().time
             if self._ask_again is None or self._is_known or clock() < self._look_at:
                 return self.traits
+            asked_at = clock()
             try:
                 async with asyncio.timeout(self._look_s):
-                    common = await self._ask_again()
+                    self._learn(await self._ask_again())
             except TimeoutError:
-                self._look_at = clock() + self._look_s  # those who wait behind need not, too
-                return self.traits
+                pass
             except ConfigFault as fault:
                 logger.error("no session can begin: %s", fault)
                 message = "The upstreams of this server do not fit together; its log says why."
                 raise EngineBusy(message) from None
-            self._learn(common)
+            if clock() - asked_at > self._look_s / 2 and not self._is_known:
+                self._look_at = clock() + self._look_s  # those who wait behind need not, too
         return self.traits
 
     def _learn(self, common: Common) -> None:
         self._told_traits, self._aligned = common.traits, common.aligned
         self._is_known = len(common.away) < self._count
+        self._shown = dict(common.own)
         self._claim()
 
     def _state(self, upstream: Upstream, stated: Capabilities) -> None:
@@ -118,8 +125,11 @@ class RealtimeEngine:
         self._claim()
 
     def _show(self, upstream: Upstream, traits: Traits) -> None:
-        """Another duologue has shown what it is. Where that is news, all are asked once more."""
-        if traits not in (self._shown.get(upstream), self._told_traits):
+        """Another duologue has shown what it is. Where that is news, all are asked once more.
+
+        Each is compared with itself; one that was away was taken for one like the others.
+        """
+        if traits != self._shown.get(upstream, self._told_traits):
             self._is_known = False
         self._shown[upstream] = traits
 

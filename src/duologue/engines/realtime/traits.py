@@ -5,7 +5,8 @@ kind: a session that takes turns is another than one whose model does.
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -14,28 +15,37 @@ from duologue.engines.realtime.upstream import OPEN_TRAITS, Told, Upstream
 from duologue.errors import ConfigFault
 from duologue.runtime.ports import Traits
 
+logger = logging.getLogger(__name__)
+
 
 class Common(Struct, frozen=True):
-    """What upstreams are. `away` could not be asked; `aligned`: all others are duologues."""
+    """What upstreams are. `away` could not be asked; `aligned`: all others are duologues.
+
+    `own`: what each of these is by itself.
+    """
 
     traits: Traits
     aligned: bool
     away: tuple[Upstream, ...] = ()
+    own: Mapping[Upstream, Traits] = {}
 
 
-async def common_traits(upstreams: Sequence[Upstream], unsaid: Traits = OPEN_TRAITS) -> Common:
+async def common_traits(
+    upstreams: Sequence[Upstream], unsaid: Traits = OPEN_TRAITS, *, late_s: float | None = None
+) -> Common:
     """What all upstreams are that say so; `unsaid` are the traits of one that does not.
 
-    One that is away is taken for one like the others.
+    One that is away, or has not answered after `late_s`, is taken for one like the others.
 
     Raises `ConfigFault` where they are not of one kind or have no voice in common.
     """
-    told = await asyncio.gather(*(upstream.traits() for upstream in upstreams))
+    told = await asyncio.gather(*(_told(upstream, late_s) for upstream in upstreams))
     _check_kinds(upstreams, told)
+    pairs = list(zip(upstreams, told, strict=True))
     present = [one for one in told if not one.is_away]
-    pairs = zip(upstreams, told, strict=True)
     away = tuple(upstream for upstream, one in pairs if one.is_away)
-    known = [one.traits for one in present if one.is_duologue]
+    own = {upstream: one.traits for upstream, one in pairs if one.is_duologue}
+    known = list(own.values())
     if not known:
         duplex = any(upstream.duplex for upstream in upstreams)
         if duplex:
@@ -54,7 +64,16 @@ async def common_traits(upstreams: Sequence[Upstream], unsaid: Traits = OPEN_TRA
             sees=traits.sees and unsaid.reads_images,
             reads_images=traits.reads_images and unsaid.reads_images,
         )
-    return Common(traits, aligned, away)
+    return Common(traits, aligned, away, own)
+
+
+async def _told(upstream: Upstream, late_s: float | None) -> Told:
+    try:
+        async with asyncio.timeout(late_s):
+            return await upstream.traits()
+    except TimeoutError:
+        logger.warning("upstream %s does not tell in time what it is", upstream.name)
+        return Told(is_away=True)
 
 
 def _check_kinds(upstreams: Sequence[Upstream], told: Sequence[Told]) -> None:
