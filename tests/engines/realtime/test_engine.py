@@ -201,3 +201,29 @@ async def test_one_that_was_away_is_taken_for_one_like_the_others_until_it_shows
         away.become(4000)
         assert (await converse(one, 2)).context_tokens == 4000 and len(asked) == 1
         await one.aclose()
+
+
+async def test_what_is_shown_while_they_are_asked_is_asked_about_once_more() -> None:
+    model = Duologue(5000)
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+    async with model.standing() as upstream:
+
+        async def ask() -> Common:
+            told = model.traits
+            asked.set()
+            await may_answer.wait()
+            return Common(told, True, (), {upstream: told})
+
+        own = {upstream: model.traits}
+        one = RealtimeEngine([upstream], model.traits, aligned=True, ask_again=ask, own=own)
+        model.become(6000)
+        looking = asyncio.ensure_future(converse(one))
+        await asked.wait()
+        model.become(7000)
+        talk = await one.open(SPEAK)  # which shows it
+        await talk.aclose()
+        may_answer.set()
+        assert (await looking).context_tokens == 6000, "as it was when it was asked"
+        for _ in range(2):
+            assert (await one.look()).context_tokens == 7000
+        await one.aclose()

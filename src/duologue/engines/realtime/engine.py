@@ -86,6 +86,8 @@ class RealtimeEngine:
         self._ask_again = ask_again
         self._is_known = len(away) < len(upstreams)
         """Whether upstreams have said what they are, and none was found to be another."""
+        self._news = 0
+        """How often one was."""
         self._look_s = look_s
         self._looking = asyncio.Lock()
         self._look_at = 0.0
@@ -102,7 +104,7 @@ class RealtimeEngine:
             asked_at = clock()
             try:
                 async with asyncio.timeout(self._look_s):
-                    self._learn(await self._ask_again())
+                    await self._learn(self._ask_again)
             except TimeoutError:
                 pass
             except ConfigFault as fault:
@@ -113,9 +115,12 @@ class RealtimeEngine:
                 self._look_at = clock() + self._look_s  # those who wait behind need not, too
         return self.traits
 
-    def _learn(self, common: Common) -> None:
+    async def _learn(self, ask: Callable[[], Awaitable[Common]]) -> None:
+        """Ask them; what one shows meanwhile may be newer than its answer. Raises `ConfigFault`."""
+        news = self._news
+        common = await ask()
         self._told_traits, self._aligned = common.traits, common.aligned
-        self._is_known = len(common.away) < self._count
+        self._is_known = len(common.away) < self._count and self._news == news
         self._shown = dict(common.own)
         self._claim()
 
@@ -130,7 +135,7 @@ class RealtimeEngine:
         Each is compared with itself; one that was away was taken for one like the others.
         """
         if traits != self._shown.get(upstream, self._told_traits):
-            self._is_known = False
+            self._mistaken()
         self._shown[upstream] = traits
 
     def _claim(self) -> None:
@@ -145,12 +150,14 @@ class RealtimeEngine:
         if self._ask_again is None:
             return
         try:
-            self._learn(await self._ask_again())
+            await self._learn(self._ask_again)
         except ConfigFault:
-            self._is_known = False  # whoever comes next is told
+            self._mistaken()  # whoever comes next is told
 
     def _mistaken(self) -> None:
+        """One is another than was thought."""
         self._is_known = False
+        self._news += 1
 
     async def open(self, ask: Ask) -> Talk:
         """See `Engine.open`. An upstream that is away fails the reply, not the talk."""
