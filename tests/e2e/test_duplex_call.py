@@ -14,9 +14,10 @@ from duologue.core import inputs
 from duologue.events import ConversationItemTruncate
 from duologue.runtime.recorder import read_tape
 from duologue.testing.duplex_answer import Answer
-from duologue.testing.duplex_stand_in import DuplexStandIn
+from duologue.testing.duplex_stand_in import MINICPM, DuplexStandIn
 from live_server import UPSTREAM_KEY, front, scripted, serving, ws_url
 from peer_client import PeerCaller, dial, on_loopback, voice_like
+from pictures import data_uri, drawn, file
 
 LONG = "It is sunny in Paris today and it will stay so for a very long time I am told."
 SCRIPT = f"""
@@ -115,3 +116,16 @@ async def test_a_model_of_another_kind_is_told_what_was_played_of_it() -> None:
             assert told["audio_end_ms"] == cut["audio_end_ms"], "the last word on it is exact"
             await caller.next("output_audio_buffer.started")
             assert await session.until("playback.ack", len(acks) + 3)
+
+
+async def test_the_first_call_is_bound_by_what_the_model_shows_with_it() -> None:
+    stand_in = DuplexStandIn(capabilities={**MINICPM, "supports_image_input": False})
+    async with stand_in.serving() as upstream:
+        config = front(upstream, webrtc_hosts="127.0.0.1")
+        async with serving(config) as base_url, dial(base_url) as caller, asyncio.timeout(30):
+            session = (await caller.next("session.created"))["session"]
+            assert "image" not in session["duologue"]["traits"]["input_modalities"]
+            image = {"type": "input_image", "image_url": data_uri(file(drawn("Hello")))}
+            item = {"type": "message", "role": "user", "content": [image]}
+            await caller.send("conversation.item.create", item=item)
+            assert (await caller.next("error"))["error"]["param"] == "item.content[0].type"

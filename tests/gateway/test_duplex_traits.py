@@ -11,8 +11,18 @@ from duologue.engines.scripted import tone
 from duologue.testing.duplex_answer import Answer
 from duologue.testing.duplex_stand_in import MINICPM, PERSONAPLEX, QWEN, DuplexStandIn
 from live_server import UPSTREAM_KEY, Caller, call, front, http_get, scripted, serving, ws_url
+from pictures import data_uri, drawn, file
 
 UNSTATED = {name: value for name, value in MINICPM.items() if name == "supports_barge_in"}
+
+OUTCOMES = ("error", "conversation.item.added")
+"""Of an item that is not taken, and of one that is."""
+
+
+def picture() -> dict[str, Any]:
+    """An item that is nothing but an image."""
+    image = {"type": "input_image", "image_url": data_uri(file(drawn("Hello")))}
+    return {"type": "message", "role": "user", "content": [image]}
 
 
 def claims(card: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +61,19 @@ async def test_it_is_what_its_first_session_shows_and_no_more_before(
                 created = (await client.next("session.created"))["session"]
                 assert claims(created["duologue"]) == expected
             assert await listed(base_url) == expected
+
+
+@pytest.mark.parametrize("takes", [True, False])
+async def test_its_first_session_takes_images_as_its_card_says(takes: bool) -> None:
+    shown = {**MINICPM, "supports_image_input": takes}
+    async with DuplexStandIn(capabilities=shown).serving() as address, asyncio.timeout(20):
+        async with serving(front(address)) as base_url, call(base_url) as client:
+            card = (await client.next("session.created"))["session"]["duologue"]
+            assert ("image" in card["traits"]["input_modalities"]) is takes
+            await client.send("conversation.item.create", item=picture())
+            while (event := await client.receive())["type"] not in OUTCOMES:
+                pass
+            assert event["type"] == OUTCOMES[takes]
 
 
 async def answered(client: Caller) -> str:

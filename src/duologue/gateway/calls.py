@@ -31,7 +31,7 @@ from duologue.gateway.dialects import asks_for_beta, dialect_of
 from duologue.gateway.faults import beta_refused, http_error, needs_standard_key, unauthorised
 from duologue.gateway.keys import digest_of
 from duologue.gateway.offers import Offer, read_offer, read_sdp
-from duologue.gateway.opening import open_runner, tape_path
+from duologue.gateway.opening import open_runner, open_talk, tape_path
 from duologue.gateway.resumption import OPT_IN, QUERY_KEY
 from duologue.gateway.session_start import OWN_MODEL, SessionStart, SessionStartParams, SessionType
 from duologue.gateway.sessions import KeyBusy, Sessions
@@ -287,8 +287,7 @@ class Calls:
         talk = card = None
         if ask.kind == "realtime":
             leased = await asyncio.to_thread(self._start.ask, settings)
-            talk = await self._parts.engine.open(leased)
-            self._start.learn(self._parts.engine.traits)
+            talk, settings = await open_talk(self._parts.engine, self._start, settings, leased)
             card = None if ask.is_beta else self._start.card
         if tape := tape_path(self._config, settings.id, "pcap"):
             media.inbound.record(tape)

@@ -11,13 +11,31 @@ from starlette.requests import HTTPConnection
 
 from duologue.config import ServerConfig
 from duologue.core.settings import SessionConfig
+from duologue.core.talk import Ask
+from duologue.errors import Refusal
 from duologue.events import EngineCard, ResumeOffer
 from duologue.gateway.auth import Passage, safety_identifier
 from duologue.gateway.compose import Parts
-from duologue.runtime.ports import Speaker, Talk
+from duologue.gateway.session_start import SessionStart
+from duologue.runtime.ports import Engine, Speaker, Talk
 from duologue.runtime.runner import Runner
 
 logger = logging.getLogger(__name__)
+
+
+async def open_talk(
+    engine: Engine, start: SessionStart, settings: SessionConfig, ask: Ask
+) -> tuple[Talk, SessionConfig]:
+    """A talk that is leased with `ask`, and the session by what the engine has learnt with it.
+
+    Raises `EngineBusy`, and `Refusal` where it has learnt that it cannot be this session's.
+    """
+    talk = await engine.open(ask)
+    try:
+        return talk, start.learn(settings, engine.traits)
+    except Refusal:
+        await talk.aclose()
+        raise
 
 
 def open_runner(

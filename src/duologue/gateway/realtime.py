@@ -31,7 +31,7 @@ from duologue.gateway.faults import (
     refuse,
     unauthorised,
 )
-from duologue.gateway.opening import open_runner
+from duologue.gateway.opening import open_runner, open_talk
 from duologue.gateway.resumption import OPT_IN, QUERY_KEY, Resumption
 from duologue.gateway.session_start import OWN_MODEL, SessionStart, SessionType
 from duologue.gateway.sessions import KeyBusy, Sessions
@@ -182,8 +182,8 @@ class Realtime:
         settings = structs.replace(settings, announces_conversation=is_beta)
         talk = offer = card = None
         if kind == "realtime":
-            talk = await self._parts.engine.open(self._start.ask(settings))
-            self._start.learn(self._parts.engine.traits)
+            ask = self._start.ask(settings)
+            talk, settings = await open_talk(self._parts.engine, self._start, settings, ask)
             # The beta dialect remembers what it said; a session in it ends with its connection.
             offer = None if is_beta else self._resumption.offer(websocket.query_params)
             card = None if is_beta else self._start.card

@@ -7,7 +7,7 @@ session that it will open.
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, structs
 
@@ -82,9 +82,16 @@ class SessionStart:
         if self._look is not None:
             self._traits = await self._look()
 
-    def learn(self, traits: Traits) -> None:
-        """What the engine has found out with a talk that it opened."""
+    def learn(self, settings: SessionConfig, traits: Traits) -> SessionConfig:
+        """What the engine has found out with a talk that it opened: the session keeps to it, too.
+
+        Raises `Refusal` where that does not allow what the session begins with.
+        """
         self._traits = traits
+        learnt = structs.replace(settings, **self._bounds())
+        if learnt != settings:
+            self.ask(learnt)
+        return learnt
 
     @property
     def card(self) -> EngineCard:
@@ -156,15 +163,8 @@ class SessionStart:
             model=model or OWN_MODEL,
             model_is_open=not model,
             model_names=ANY_MODEL if lenient else CONVERSATION_MODEL.pattern,
-            voice=config.voice
-            or next(iter(self._traits.voices), SessionConfig(id="", model="").voice),
-            voices=self._traits.voices,
             duplex=self._traits.duplex,
-            calls_functions=self._traits.tools,
-            takes_images=self._traits.takes_images,
-            is_audible=self._traits.audible or self._traits.speaks,
-            context_tokens=self._traits.context_tokens,
-            max_output_tokens=self._traits.max_output_tokens,
+            **self._bounds(),
             instructions=config.instructions,
             silence_duration_ms=config.silence_duration_ms,
             turn_during_response=config.turn_during_response,
@@ -177,3 +177,19 @@ class SessionStart:
             start=None if isinstance(start, TranslationSessionCreate) else start,
             translation_start=translation_start,
         )
+
+    def _bounds(self) -> dict[str, Any]:
+        """What the engine sets a session; not how turns are taken, which is settled with a talk."""
+        traits = self._traits
+        voice = self._config.voice or next(
+            iter(traits.voices), SessionConfig(id="", model="").voice
+        )
+        return {
+            "voice": voice,
+            "voices": traits.voices,
+            "calls_functions": traits.tools,
+            "takes_images": traits.takes_images,
+            "is_audible": traits.audible or traits.speaks,
+            "context_tokens": traits.context_tokens,
+            "max_output_tokens": traits.max_output_tokens,
+        }
