@@ -1,6 +1,7 @@
 """Which settings an upstream refuses that does not say which event it speaks of."""
 
 import asyncio
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -85,6 +86,35 @@ def test_of_an_upstream_that_answers_none_the_oldest_are_forgotten() -> None:
     for number in range(UNANSWERED + 2):
         updates.sent(update(f"configure {number}", TOLD))
     assert updates.understood(Fault(param="session.tools")).event_id == "configure 2"
+
+
+def test_those_before_one_that_is_refused_were_answered() -> None:
+    updates = told()
+    updates.understood(Fault(message="No."))  # the first is refused, which cannot be known
+    updates.understood(Fault(event_id="hearing 1"))
+    assert updates.understood(Fault(param="session.tools")).event_id is None
+    updates = told()
+    updates.understood(Fault(param="session.audio.input.transcription"))
+    assert updates.understood(Fault(param="session.tools")).event_id is None
+
+
+def test_of_what_they_tell_only_the_names_are_kept() -> None:
+    updates = Updates()
+    text = "x" * 2_000_000
+    tracemalloc.start()
+    for _ in range(UNANSWERED):
+        updates.sent(update("configure ", {**TOLD, "instructions": text[:-1]}))
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 1_000_000
+    assert updates.understood(Fault(param="session.instructions")).event_id == "configure "
+
+
+@pytest.mark.parametrize("audio", [None, {"input": None}, [1]])
+def test_what_has_no_sides_has_no_beta_names(audio: Any) -> None:
+    updates = Updates()
+    updates.sent(update("configure opening", {"audio": audio}))
+    assert updates.understood(Fault(param="session.voice")).event_id is None
 
 
 async def test_it_fails_no_reply_which_says_the_settings_itself() -> None:
