@@ -56,7 +56,7 @@ class Stop:
         self.reason = self.reason or reason
         self._told.set()
 
-    async def within(self, ms: int | None) -> bool:
+    async def told_within(self, ms: int | None) -> bool:
         """Whether it is told to stop in that time; None is for ever."""
         try:
             async with asyncio.timeout(None if ms is None else ms / 1000):
@@ -74,7 +74,7 @@ async def speak(
     item: dict[str, Any] = {"id": f"item_{name}", "type": "message", "role": "assistant"}
     part = {**ids, "item_id": item["id"], "content_index": 0}
     await _begin(name, send)
-    if await stop.within(answer.first_delay_ms):
+    if await stop.told_within(answer.first_delay_ms):
         await _end(name, send, "cancelled", reason=stop.reason)
         return
     opened = {**item, "status": "in_progress", "content": []}
@@ -93,7 +93,7 @@ async def speak(
             break
         if not hangs:
             await _say(words[count], count, answer.rate_hz, part, send)
-        if await stop.within(None if hangs else answer.unit_ms):
+        if await stop.told_within(None if hangs else answer.unit_ms):
             await _end(name, send, "cancelled", reason=stop.reason)
             return
     done = {**item, "status": "completed", "content": []}

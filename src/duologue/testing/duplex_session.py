@@ -21,7 +21,7 @@ WINDOW_SAMPLES = 768
 SILENCE_WINDOWS = 10
 
 
-class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a session has from its server: see `DuplexStandIn`. `answer` gives the next one."""
 
     answer: Callable[[], Answer]
@@ -36,8 +36,8 @@ class Session:
     stopped.
     """
 
-    def __init__(self, deployment: Deployment, socket: ServerConnection) -> None:
-        self.deployment = deployment
+    def __init__(self, server: ServerSettings, socket: ServerConnection) -> None:
+        self.server = server
         self.socket = socket
         self.seen: list[dict[str, Any]] = []
         self.aborts: list[str] = []
@@ -106,18 +106,18 @@ class Session:
             case "conversation.item.create":
                 await self._enter(event, group)
             case "conversation.item.truncate":
-                if not self.deployment.capabilities.get("supports_audio_truncate"):
+                if not self.server.capabilities.get("supports_audio_truncate"):
                     await self._refuse(event, "unsupported_truncate")
         if event["type"] != "input_audio_buffer.append":
             self.seen.append(event)
             self._news.set()
 
     async def _update(self, event: dict[str, Any]) -> None:
-        if code := self.deployment.refuses(event):
+        if code := self.server.refuses(event):
             await self._refuse(event, code)
             return
         has_voice = str(event["session"].get("ref_audio", "")).startswith("data:audio/")
-        if self.deployment.needs_voice and not self._is_open and not has_voice:
+        if self.server.needs_voice and not self._is_open and not has_voice:
             why = "native duplex audio output requires ref_audio"
             await self._send("error", error=why, code="ref_audio_required")
             await self.socket.close(1008)
@@ -126,16 +126,16 @@ class Session:
             await self._refuse(event, "ref_audio_update_unsupported")
             return
         turns = event["session"].get("turn_detection")
-        if turns and not self.deployment.capabilities.get("supports_barge_in"):
+        if turns and not self.server.capabilities.get("supports_barge_in"):
             await self._refuse(event, "unsupported_turn_detection")
             return
         self._settings.update(event["session"])
-        output = {"format": {"type": "audio/pcm", "rate": self.deployment.rate_hz}}
+        output = {"format": {"type": "audio/pcm", "rate": self.server.rate_hz}}
         shown = {
             "id": "duplex-1",
             "object": "realtime.session",
             "audio": {"output": output},
-            "capabilities": self.deployment.capabilities,
+            "capabilities": self.server.capabilities,
         }
         if not self._is_open:
             self._is_open = True
@@ -184,7 +184,7 @@ class Session:
 
     def _answer(self, group: asyncio.TaskGroup) -> None:
         self._stop = Stop()
-        group.create_task(self._respond(self.deployment.answer(), self._stop))
+        group.create_task(self._respond(self.server.answer(), self._stop))
 
     async def _respond(self, answer: Answer, stop: Stop) -> None:
         if answer.words:

@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 
 from duologue.testing.duplex_answer import Answer
-from duologue.testing.duplex_session import Deployment, Session
+from duologue.testing.duplex_session import ServerSettings, Session
 
 MINICPM = {
     "implementation_level": "model_native_duplex",
@@ -46,7 +46,7 @@ class DuplexStandIn:
         """Those that have begun."""
         self._answers = answers or (Answer(),)
         self._given = 0
-        self._deployment = Deployment(
+        self._settings = ServerSettings(
             answer=self._next_answer,
             capabilities=capabilities,
             rate_hz=rate_hz,
@@ -63,7 +63,7 @@ class DuplexStandIn:
         """The address, for as long as it stands."""
 
         async def handler(socket: ServerConnection) -> None:
-            session = Session(self._deployment, socket)
+            session = Session(self._settings, socket)
             self.sessions.put_nowait(session)
             await session.live()
 
