@@ -85,8 +85,7 @@ class TurnTaking:
         if heard is None:
             return
         turn_detection = self._settings.session.audio.input.turn_detection
-        if turn_detection is None:
-            return
+        assert turn_detection is not None  # else nobody listens for speech
         if heard == "started":
             self._start_speech(interrupts=turn_detection.interrupt_response is True)
         else:
