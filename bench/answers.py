@@ -13,13 +13,13 @@ import base64
 import json
 import os
 import re
-import subprocess
 import sys
 from typing import Any
 
 from openai import AsyncOpenAI
 
 from duologue.engines.light.mouth import HibariMouth
+from server_process import server_process
 
 QUESTIONS = [
     ("How many ounces are there in a pound?", r"16|sixteen"),
@@ -191,16 +191,9 @@ def main() -> None:
     if args.url:
         print(json.dumps(about | asyncio.run(judge(args.url, args.key, mouth))))
         return
-    command = [sys.executable, "-m", "duologue", "serve", "--port", "0", "--max-sessions", "1"]
-    command += ["--profile", args.profile]
-    environ = {**os.environ, "DUOLOGUE_API_KEY": args.key}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as server:
-        try:
-            assert server.stdout is not None
-            ready = next(line for line in server.stdout if line.startswith("duologue is ready"))
-            print(json.dumps(about | asyncio.run(judge(ready.split()[3], args.key, mouth))))
-        finally:
-            server.terminate()
+    options = ("--max-sessions", "1", "--profile", args.profile)
+    with server_process(*options, key=args.key) as (base_url, _):
+        print(json.dumps(about | asyncio.run(judge(base_url, args.key, mouth))))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,6 @@ import argparse
 import asyncio
 import base64
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from typing import Any
 
@@ -25,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.core.conversation import AUDIO_KEPT_S
 from duologue.engines.scripted import tone
+from server_process import server_process
 
 BYTES_PER_S = 48_000
 QUESTION = bytes(4_800) + tone(1_500) + bytes(BYTES_PER_S)
@@ -103,19 +101,11 @@ def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as script:
         script.write(SCRIPT)
         script.flush()
-        command = [
-            *(sys.executable, "-m", "duologue", "serve", "--port", "0", "--engine", "scripted"),
-            *("--script", script.name, "--max-sessions", str(args.sessions + 1)),
-        ]
-        environ = {**os.environ, "DUOLOGUE_API_KEY": KEY}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as server:
-            try:
-                assert server.stdout is not None
-                ready = next(line for line in server.stdout if line.startswith("duologue is ready"))
-                url = "ws" + ready.split()[3].removeprefix("http") + "/realtime?model=gpt-realtime"
-                print(json.dumps(asyncio.run(measure(url, psutil.Process(server.pid), args))))
-            finally:
-                server.terminate()
+        options = ("--engine", "scripted", "--script", script.name)
+        places = ("--max-sessions", str(args.sessions + 1))
+        with server_process(*options, *places, key=KEY) as (base_url, server):
+            url = "ws" + base_url.removeprefix("http") + "/realtime?model=gpt-realtime"
+            print(json.dumps(asyncio.run(measure(url, server, args))))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import base64
 import json
-import os
 import secrets
 import socket
 import struct
@@ -30,6 +29,8 @@ from typing import Any
 
 import psutil
 import uvloop
+
+from server_process import server_process
 
 CLIP = Path(__file__).parent.parent / "tests" / "data" / "audio" / "tts" / "03_bm_george.wav"
 FRAME_S = 0.02
@@ -312,21 +313,6 @@ def script(seconds: float) -> str:
     return f'word_ms = 240\n[[replies]]\ntext = "{words}"\nframe_ms = 20\n'
 
 
-def serve(args: argparse.Namespace, path: Path) -> tuple[subprocess.Popen[str], int]:
-    command = [
-        *(sys.executable, "-m", "duologue", "serve", "--port", "0", "--engine", "scripted"),
-        *("--script", str(path), "--max-sessions", "1000"),
-        *(() if args.no_vad else ("--vad", "silero-vad")),
-    ]
-    environ = {**os.environ, "DUOLOGUE_API_KEY": KEY}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
-    assert server.stdout is not None
-    ready = next((n for n in server.stdout if n.startswith("duologue is ready")), None)
-    if ready is None:
-        raise SystemExit("the server ended before it was ready")
-    return server, int(ready.split()[3].removesuffix("/v1").rsplit(":", 1)[1])
-
-
 def run(args: argparse.Namespace, count: int, path: Path) -> dict[str, Any]:
     port = 18_431
     with subprocess.Popen([sys.executable, "-c", ECHO, str(port)]) as bare:
@@ -335,12 +321,11 @@ def run(args: argparse.Namespace, count: int, path: Path) -> dict[str, Any]:
             echo = uvloop.run(load(port, bare.pid, args, count, echo=True))
         finally:
             bare.terminate()
-    server, port = serve(args, path)
-    with server:
-        try:
-            ours = uvloop.run(load(port, server.pid, args, count, echo=False))
-        finally:
-            server.terminate()
+    options = ("--engine", "scripted", "--script", str(path), "--max-sessions", "1000")
+    vad = () if args.no_vad else ("--vad", "silero-vad")
+    with server_process(*options, *vad, key=KEY) as (base_url, server):
+        port = int(base_url.removesuffix("/v1").rsplit(":", 1)[1])
+        ours = uvloop.run(load(port, server.pid, args, count, echo=False))
     ratio = round(ours["core_percent"] / max(1, echo["core_percent"]), 2)
     return {"ours": ours, "bare_echo": echo, "cost_ratio": ratio}
 

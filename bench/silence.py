@@ -11,14 +11,13 @@ import argparse
 import asyncio
 import base64
 import json
-import os
 import random
-import subprocess
-import sys
 from array import array
 
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
+
+from server_process import server_process
 
 FRAME_SAMPLES = 480
 SETTLE_S = 3.0
@@ -100,21 +99,11 @@ def main() -> None:
     parser.add_argument("--zeros", action="store_true")
     args = parser.parse_args()
     key = "bench"
-    command = [
-        *(sys.executable, "-m", "duologue", "serve", "--port", "0"),
-        *("--engine", args.engine, "--profile", args.profile),
-        *("--max-sessions", str(args.sessions)),
-    ]
-    environ = {**os.environ, "DUOLOGUE_API_KEY": key}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as server:
-        try:
-            assert server.stdout is not None
-            ready = next(line for line in server.stdout if line.startswith("duologue is ready"))
-            base_url = ready.split()[3]
-            url = "ws" + base_url.removeprefix("http") + "/realtime?model=gpt-realtime"
-            print(json.dumps(asyncio.run(measure(url, key, psutil.Process(server.pid), args))))
-        finally:
-            server.terminate()
+    options = ("--engine", args.engine, "--profile", args.profile)
+    places = ("--max-sessions", str(args.sessions))
+    with server_process(*options, *places, key=key) as (base_url, server):
+        url = "ws" + base_url.removeprefix("http") + "/realtime?model=gpt-realtime"
+        print(json.dumps(asyncio.run(measure(url, key, server, args))))
 
 
 if __name__ == "__main__":

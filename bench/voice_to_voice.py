@@ -26,8 +26,9 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-import psutil
 from websockets.asyncio.client import ClientConnection, connect
+
+from server_process import server_process
 
 AUDIO = Path(__file__).parent.parent / "tests" / "data" / "audio"
 FRAME_BYTES = 960
@@ -268,21 +269,9 @@ def main() -> None:
     if args.url:
         print(json.dumps(about | asyncio.run(measure(args.url, args.key, None, args))))
         return
-    command = [sys.executable, "-m", "duologue", "serve", "--port", "0"]
-    command += ["--engine", args.engine, "--profile", args.profile]
-    environ = {**os.environ, "DUOLOGUE_API_KEY": args.key}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as server:
-        try:
-            assert server.stdout is not None
-            ready = next((n for n in server.stdout if n.startswith("duologue is ready")), None)
-            if ready is None:
-                raise SystemExit("the server ended before it was ready")
-            process = psutil.Process(server.pid)
-            print(
-                json.dumps(about | asyncio.run(measure(ready.split()[3], args.key, process, args)))
-            )
-        finally:
-            server.terminate()
+    options = ("--engine", args.engine, "--profile", args.profile)
+    with server_process(*options, key=args.key) as (base_url, server):
+        print(json.dumps(about | asyncio.run(measure(base_url, args.key, server, args))))
 
 
 if __name__ == "__main__":

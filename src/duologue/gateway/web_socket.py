@@ -50,7 +50,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def listen(self, take: Callable[[bytes], bool] | None) -> None:
         """Offer every small text frame of ASCII to `take` first, if none waits before it.
 
-        One that it takes (True) is not seen by ASGI.
+        One that it takes (True) is not seen by ASGI. A frame that comes whole and alone is offered
+        before the parser has read it, any other (or one refused so) when it has.
         """
         self.take = take
 
