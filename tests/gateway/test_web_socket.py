@@ -200,7 +200,8 @@ async def test_a_short_text_that_comes_whole_needs_no_parser(size: int) -> None:
 async def test_however_frames_are_cut_by_the_network_every_message_is_taken_once(cut: int) -> None:
     session = Session()
     messages = [masked(b"a" * 40), masked(b"b" * 200), masked(b"c")]
-    async with spoken_to(session) as (write, reader):
+    Counting.parsed = 0
+    async with spoken_to(session, Counting) as (write, reader):
         write(text("é".encode()))
         assert await heard(reader) == "echo é".encode()
         for first in range(len(messages)):
@@ -212,6 +213,36 @@ async def test_however_frames_are_cut_by_the_network_every_message_is_taken_once
             assert len(session.taken) == taken + 3
     assert session.taken[:3] == [b"a" * 40, b"b" * 200, b"c"]
     assert sorted(session.taken) == sorted(session.taken[:3] * 3)
+    assert Counting.parsed == 1  # what is cut costs no more than what comes whole
+
+
+async def test_many_frames_in_one_read_need_no_parser_either() -> None:
+    session, sounds = Session(), [b"%d" % n * 50 for n in range(100)]
+    Counting.parsed = 0
+    async with spoken_to(session, Counting) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        assert session.connection is not None
+        session.connection.data_received(b"".join(map(masked, sounds)))
+        assert (session.taken, Counting.parsed) == (sounds, 1)
+
+
+async def test_a_frame_in_two_parts_reaches_an_application_that_takes_no_more() -> None:
+    session, whole = Session(), masked(b"in two parts")
+    async with spoken_to(session) as (write, reader):
+        write(text("é".encode()))
+        assert await heard(reader) == "echo é".encode()
+        assert session.connection is not None
+        session.connection.data_received(whole[:9])
+        session.connection.listen(None)
+        session.connection.data_received(whole[9:] + text(b"after"))
+        assert [await heard(reader), await heard(reader)] == [b"echo in tw", b"echo after"]
+        session.connection.listen(session.take)
+        session.takes = False
+        session.connection.data_received(whole[:3])
+        session.connection.data_received(whole[3:])
+        assert await heard(reader) == b"echo in tw"
+    assert session.taken == []
 
 
 async def test_a_text_in_the_midst_of_another_is_the_protocol_error_that_it_is() -> None:
@@ -228,8 +259,13 @@ async def test_a_text_in_the_midst_of_another_is_the_protocol_error_that_it_is()
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x81\x05hello", b"\xc1\x85\0\0\0\0hello", b"\x81\xff" + (1 << 40).to_bytes(8, "big")],
-    ids=["not_masked", "compressed", "a_terabyte"],
+    [
+        b"\x81\x05hello",
+        b"\x81\x02",
+        b"\xc1\x85\0\0\0\0hello",
+        b"\x81\xff" + (1 << 40).to_bytes(8, "big"),
+    ],
+    ids=["not_masked", "not_masked_nor_whole", "compressed", "a_terabyte"],
 )
 async def test_a_frame_that_may_not_be_ends_the_connection(data: bytes) -> None:
     session = Session()

@@ -4,9 +4,11 @@
     line ─► send_now, where the socket is open and free ─► frames  else ─► ASGI
 
 A frame through ASGI and back costs two tasks a turn of the loop and a dozen coroutines. The way
-through it remains, and is what says that a client is gone or does not read. The commonest frame
-of all, one short text that comes whole, is opened and closed here too (RFC 6455, section 5.2): the
-library's parser, made for every frame there is, takes five times as long. All others are for it.
+through it remains, and is what says that a client is gone or does not read. The commonest frames
+of all, short texts, are opened and closed here too (RFC 6455, section 5.2), however many of them
+come at once and wherever the network cuts them: the library's parser, made for every frame there
+is, takes five times as long. All others are for it. A server that falls behind finds several
+frames in each read; they must not cost more than they would have one by one, or it stays behind.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +32,7 @@ WHOLE_TEXT = 0x81
 """First byte of a frame: text, final, not compressed."""
 
 MASKED = 0x80
+MASK_BYTES = 4
 LONG = 126
 """In the second byte: two more give the length. 127: eight more do."""
 
@@ -47,32 +50,51 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     take: Callable[[bytes], bool] | None = None
 
+    _part = b""
+    """The beginning of a short text frame whose end is still to come; no parser has seen it."""
+
+    _is_at_rest = False
+    """Whether what comes next begins a message: the parser has no part of a frame or message."""
+
     def listen(self, take: Callable[[bytes], bool] | None) -> None:
         """Offer every small text frame of ASCII to `take` first, if none waits before it.
 
-        One that it takes (True) is not seen by ASGI. A frame that comes whole and alone is offered
-        before the parser has read it, any other (or one refused so) when it has.
+        One that it takes (True) is not seen by ASGI. A frame that nothing stands before is offered
+        without the parser, any other (or one refused so) when that has read it.
         """
         self.take = take
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client: most often one frame of appended sound."""
-        if self.take is not None and self.is_open and self.queue.empty() and self._at_rest:
-            text = whole_text(data)
-            if text is not None and text.isascii() and self._fits(text) and self.take(text):
+        if self._part:
+            data, self._part = self._part + data, b""
+        start = 0
+        while start < len(data):
+            if not (self._is_at_rest and self.take and self.is_open and self.queue.empty()):
+                break
+            begin, end = short_text(data, start)
+            if not begin or not self._fits(end - begin):
+                break
+            if end > len(data):
+                self._part = data[start:]
                 return
-        super().data_received(data)
+            text = apply_mask(data[begin:end], data[begin - MASK_BYTES : begin])
+            if not text.isascii() or not self.take(text):
+                break
+            start = end
+        else:
+            return
+        super().data_received(data[start:])
+        self._is_at_rest = self._parser_waits_for_a_message()
 
-    @property
-    def _at_rest(self) -> bool:
-        """Whether what comes next begins a message: no frame and no message is half read."""
+    def _parser_waits_for_a_message(self) -> bool:
         waiting: Any = self.conn.parser  # generators, one within the other
         while waiting.gi_yieldfrom is not None:
             waiting = waiting.gi_yieldfrom
         return waiting.gi_code is BETWEEN_FRAMES and self.conn.cur_size is None
 
-    def _fits(self, text: bytes) -> bool:
-        return self.conn.max_size is None or len(text) <= self.conn.max_size
+    def _fits(self, size: int) -> bool:
+        return self.conn.max_size is None or size <= self.conn.max_size
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole; a few small ones may wait for the session."""
@@ -131,18 +153,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
 
 
-def whole_text(data: bytes) -> bytes | None:
-    """The text in `data` if that is one small text frame of a client, whole, and nothing else."""
-    if len(data) < 6 or data[0] != WHOLE_TEXT or not data[1] & MASKED:
-        return None
-    size, start = data[1] & ~MASKED, 6
-    if size == LONG:
-        size, start = int.from_bytes(data[2:4], "big"), 8
-    elif size > LONG:
-        return None
-    if size > SMALL_MESSAGE_BYTES or len(data) != start + size:
-        return None
-    return apply_mask(data[start:], data[start - 4 : start])
+def short_text(data: bytes, start: int) -> tuple[int, int]:
+    """Where the payload of the client's short text frame at `start` of `data` begins and ends.
+
+    The end lies beyond `data` where the frame has not come whole. (0, 0): it is another frame.
+    """
+    here = len(data) - start
+    if data[start] != WHOLE_TEXT or (here > 1 and not data[start + 1] & MASKED):
+        return 0, 0
+    begin = start + 2 + MASK_BYTES
+    if begin > len(data):
+        return begin, begin
+    size = data[start + 1] & ~MASKED
+    if size < LONG:
+        return begin, begin + size
+    begin += 2
+    if size > LONG:
+        return 0, 0
+    if begin > len(data):
+        return begin, begin
+    size = int.from_bytes(data[start + 2 : start + 4], "big")
+    return (begin, begin + size) if size <= SMALL_MESSAGE_BYTES else (0, 0)
 
 
 def text_frame(text: bytes) -> bytes:

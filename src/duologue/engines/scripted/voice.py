@@ -41,8 +41,6 @@ class Pace:
                 await due
             finally:
                 timer.cancel()
-        else:
-            await asyncio.sleep(0)
         self._due_s += self._frame_ms / 1000
 
 
