@@ -16,7 +16,8 @@ import pytest
 from duologue.core.turn_detection import TurnDetection
 from duologue.core.user_turn import SHORT_SPEECH_PATIENCE_MS
 from duologue.errors import EngineFault, ModelFault
-from duologue.hearing.silero import QUIET_WINDOWS, SileroActivity
+from duologue.hearing.silero import SileroActivity
+from duologue.hearing.silero_process import QUIET_WINDOWS
 from recordings import recording, recordings, windows
 from weights import weights
 

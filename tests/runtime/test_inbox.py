@@ -30,6 +30,17 @@ class Session:
                 self.inbox.taken()
 
 
+async def test_what_enters_is_taken_at_once_behind_what_waits() -> None:
+    session = Session(limit=1)
+    session.inbox.put_nowait(numbered(0))
+    session.inbox.enter(map(numbered, (1, 2)))
+    assert session.entered == [numbered(0), numbered(1), numbered(2)]
+    await session.inbox.join()
+    session.inbox.close()
+    session.inbox.enter([numbered(3)])
+    assert len(session.entered) == 3
+
+
 async def test_all_that_comes_in_one_turn_of_the_loop_wakes_once_and_enters_in_order() -> None:
     session = Session(limit=100)
     for number in range(10):

@@ -1,7 +1,7 @@
 """The short way of appended sound: what it takes keeps its place among all that is received."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from duologue.core import inputs
 from duologue.core.settings import SessionConfig, Settings
@@ -14,16 +14,39 @@ from duologue.runtime.ports import WINDOW_SAMPLES
 WINDOW = bytes(2 * WINDOW_SAMPLES)
 
 
+class Asked:
+    """Windows that wait for their scores."""
+
+    def __init__(self, count: int, told: Callable[[asyncio.Future[list[float]]], None]) -> None:
+        self.count = count
+        self.scores: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self._told = told
+
+    def answer(self, *scores: float) -> None:
+        """What they are, or what went wrong."""
+        self.scores.set_result(list(scores))
+        self._told(self.scores)
+
+    def fail(self, fault: EngineFault) -> None:
+        """There will be none."""
+        self.scores.set_exception(fault)
+        self._told(self.scores)
+
+
 class Detector:
     """Satisfies `ActivityStream`: it answers when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, asyncio.Future[list[float]]]] = []
+        self.asked: list[Asked] = []
 
-    def score(self, windows: Sequence[bytes]) -> asyncio.Future[list[float]]:
-        scores: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
-        self.asked.append((len(windows), scores))
-        return scores
+    def score(
+        self,
+        windows: Sequence[bytes],
+        told: Callable[[asyncio.Future[list[float]]], None] | None = None,
+    ) -> asyncio.Future[list[float]]:
+        assert told is not None, "sound that came the short way has nobody who awaits its scores"
+        self.asked.append(Asked(len(windows), told))
+        return self.asked[-1].scores
 
     def close(self) -> None:
         """Nothing kept."""
@@ -69,17 +92,15 @@ async def test_windows_enter_with_their_scores_once_these_are_there() -> None:
     assert way.intake.append_now(WINDOW[:1000])
     assert way.detector.asked == [] and way.received == []
     assert way.intake.append_now(WINDOW)
-    ((count, scores),) = way.detector.asked
-    assert count == 1 and way.received == []
+    (asked,) = way.detector.asked
+    assert asked.count == 1 and way.received == []
     for _ in range(3):  # what comes meanwhile is scored in one go
         assert way.intake.append_now(WINDOW)
-    scores.set_result([0.5])
-    await asyncio.wait([scores])
-    assert way.received == [inputs.AudioReceived(WINDOW, 0.5)]
-    count, scores = way.detector.asked[1]
-    assert count == 3
-    scores.set_result([0.1, 0.2, 0.3])
-    await asyncio.wait([scores])
+    asked.answer(0.5)
+    assert way.received == [inputs.AudioReceived(WINDOW, 0.5)]  # in the same turn of the loop
+    asked = way.detector.asked[1]
+    assert asked.count == 3
+    asked.answer(0.1, 0.2, 0.3)
     assert way.received == [inputs.AudioReceived(WINDOW, n) for n in (0.1, 0.2, 0.3)]
 
 
@@ -91,8 +112,7 @@ async def test_an_event_waits_for_the_sound_before_it() -> None:
     for number in range(2):
         await asyncio.sleep(0)
         assert not receiving.done()
-        way.detector.asked[number][1].set_result([number / 2])
-        await asyncio.wait([way.detector.asked[number][1]])
+        way.detector.asked[number].answer(number / 2)
     await receiving
     assert way.received == [
         inputs.AudioReceived(WINDOW, 0.0),
@@ -131,7 +151,5 @@ async def test_a_detector_that_fails_is_told() -> None:
     way = await Way().begun()
     assert way.intake.append_now(WINDOW)
     fault = EngineFault("gone")
-    scores = way.detector.asked[0][1]
-    scores.set_exception(fault)
-    await asyncio.wait([scores])
+    way.detector.asked[0].fail(fault)
     assert way.faults == [fault] and way.received == []

@@ -4,10 +4,9 @@
 
 Windows of 24 kHz sound go in by `score`, probabilities come back. The process holds the state
 of every stream and scores whoever has a window in one run of the model; the server only cuts,
-writes and reads. So scoring takes a core of its own, and never the interpreter.
-
-A line that has been all but silent for some windows is not speech whatever a model says, so
-it costs no model: an open microphone in a quiet room is most of what a server hears.
+writes and reads. So scoring takes a core of its own, and never the interpreter. Between an
+answer's arrival and who waits for it there is no turn of the event loop: where many sessions
+speak a turn is long.
 
 A process that ends, or answers nothing for long, is named in the log and replaced; what it had
 not answered is asked again, of a detector that begins anew. One that ends soon after its start
@@ -16,26 +15,15 @@ try.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from duologue.errors import EngineFault, ModelFault
-from duologue.hearing.silero_records import ASK, CLOSE, READY, SCORE, WINDOW_BYTES, Answers
+from duologue.hearing.silero_child import Child, start
+from duologue.hearing.silero_records import ASK, CLOSE, SCORE, WINDOW_BYTES
 
 logger = logging.getLogger(__name__)
-
-QUIET_PEAK = 100
-"""A window with no sample beyond this (-50 dBFS) is quiet."""
-
-QUIET_WINDOWS = 4
-"""Quiet windows that the model still hears, so that it sees every word out to its end."""
 
 STEADY_S = 10.0
 """A process that lasted this long was sound; one that did not is not replaced sooner than this."""
@@ -43,21 +31,7 @@ STEADY_S = 10.0
 STUCK_S = 10.0
 """A process that owes an answer for this long is ended."""
 
-LOAD_S = 60.0
-"""How long it may take to load the model."""
-
-END_S = 5.0
-"""How long a process that was told to end may take."""
-
-ANSWER_BYTES = 1 << 16
-
-PROCESS_ENVIRON = {
-    "OPENBLAS_NUM_THREADS": "1",
-    # The C library returns no array to the kernel between two runs: asking for it again, page
-    # by page, is a third of the cost.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 26),
-}
+Told = Callable[[asyncio.Future[list[float]]], None]
 
 SEVERAL = 4
 """Asks on their way from which on more are gathered before they are written."""
@@ -72,59 +46,55 @@ class SileroStream:
     def __init__(self, activity: "SileroActivity") -> None:
         self._activity = activity
         self._number = activity.new_number()
-        self._quiet = 0
         self._asked: asyncio.Future[list[float]] | None = None
-        self.closed = False
+        self._closed = False
 
-    def score(self, windows: Sequence[bytes]) -> asyncio.Future[list[float]]:
+    def score(
+        self, windows: Sequence[bytes], told: Told | None = None
+    ) -> asyncio.Future[list[float]]:
+        if self._closed:
+            return self._activity.silence(len(windows))
         if self._asked is not None and self._asked.cancelled():
             # Answers to nobody may still come; under a new number they are no one else's.
             self._activity.forget(self._number)
             self._number = self._activity.new_number()
-        quiet = [self.closed or self._is_silent(window) for window in windows]
-        self._asked = self._activity.ask(self._number, windows, quiet)
+        self._asked = self._activity.ask(self._number, windows, told)
         return self._asked
 
-    def _is_silent(self, window: bytes) -> bool:
-        """Whether the line has been quiet for longer than the model needs to hear."""
-        # High bytes of some samples tell most loud windows: of -256 to 255 they are one of two.
-        if window[1::64].strip(b"\x00\xff"):
-            self._quiet = 0
-            return False
-        samples = np.frombuffer(window, np.int16)
-        if np.maximum.reduce(samples) > QUIET_PEAK or np.minimum.reduce(samples) < -QUIET_PEAK:
-            self._quiet = 0
-            return False
-        self._quiet += 1
-        return self._quiet > QUIET_WINDOWS
-
     def close(self) -> None:
-        if not self.closed:
-            self.closed = True
+        if not self._closed:
+            self._closed = True
             self._activity.forget(self._number)
 
 
 class _Ask:
-    """Windows of one stream that wait to be scored, and who waits for them.
+    """Windows of one stream that wait to be scored, and who waits for them."""
 
-    `quiet` says of each whether it needs no model; the others are what `windows` holds.
-    """
-
-    __slots__ = ("done", "quiet", "scores", "windows")
+    __slots__ = ("_told", "done", "scores", "windows")
 
     def __init__(
-        self, windows: Sequence[bytes], quiet: Sequence[bool], done: asyncio.Future[list[float]]
+        self, windows: Sequence[bytes], done: asyncio.Future[list[float]], told: Told | None
     ) -> None:
         self.windows = windows
-        self.quiet = quiet
         self.scores: list[float] = []
         self.done = done
+        self._told = told
 
-    def answer(self) -> None:
+    def answer(self, scores: list[float]) -> None:
         """All has been scored."""
         if not self.done.done():
-            scores = iter(self.scores)
-            self.done.set_result([0.0 if skip else next(scores) for skip in self.quiet])
+            self.done.set_result(scores)
+            self._tell()
+
+    def fail(self, why: str) -> None:
+        """Nothing will be."""
+        if not self.done.done():
+            self.done.set_exception(EngineFault(why))
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._told is not None:
+            self._told(self.done)
 
 
 class SileroActivity:
@@ -137,7 +107,7 @@ class SileroActivity:
     def __init__(
         self,
         model_path: Path,
-        process: asyncio.subprocess.Process,
+        child: Child,
         *,
         steady_s: float,
         stuck_s: float,
@@ -145,7 +115,8 @@ class SileroActivity:
         self._model_path = model_path
         self._steady_s = steady_s
         self._stuck_s = stuck_s
-        self._process: asyncio.subprocess.Process | None = process
+        self._child: Child | None = child
+        child.answered = self._answered
         self._loop = asyncio.get_running_loop()
         self._numbers = 0
         self._asks: dict[int, _Ask] = {}
@@ -165,12 +136,12 @@ class SileroActivity:
         cls, model_path: Path, *, steady_s: float = STEADY_S, stuck_s: float = STUCK_S
     ) -> "SileroActivity":
         """Start the process. Raises `ModelFault` when it cannot load the model."""
-        return cls(model_path, await _start(model_path), steady_s=steady_s, stuck_s=stuck_s)
+        return cls(model_path, await start(model_path), steady_s=steady_s, stuck_s=stuck_s)
 
     @property
     def process_id(self) -> int | None:
         """The process that scores now, if there is one."""
-        return self._process.pid if self._process else None
+        return self._child.process_id if self._child else None
 
     async def replaced(self) -> None:
         """Wait until there is a process that answers."""
@@ -187,37 +158,38 @@ class SileroActivity:
     async def aclose(self) -> None:
         self._closing = True
         self._fail("voice activity has been shut down")
-        if self._process is not None:
-            await _end(self._process)
+        if self._child is not None:
+            await self._child.end()
         self._keeper.cancel()
         await asyncio.wait([self._keeper])
 
     def ask(
-        self, stream: int, windows: Sequence[bytes], quiet: Sequence[bool]
+        self, stream: int, windows: Sequence[bytes], told: Told | None = None
     ) -> asyncio.Future[list[float]]:
-        """The scores of windows of a stream that has no other ask, 0 of those that are `quiet`.
-
-        Fails with `EngineFault`.
-        """
+        """The scores of windows of a stream that has no other ask. Fails with `EngineFault`."""
         done: asyncio.Future[list[float]] = self._loop.create_future()
-        loud = [window for window, skip in zip(windows, quiet, strict=True) if not skip]
-        if not loud:
-            done.set_result([0.0] * len(windows))
-            return done
-        wrong = next((window for window in loud if len(window) != WINDOW_BYTES), None)
+        wrong = next((window for window in windows if len(window) != WINDOW_BYTES), None)
         if wrong is not None:
             done.set_exception(EngineFault(f"a voice-activity window has {len(wrong)} bytes"))
         elif self._fault:
             done.set_exception(EngineFault(self._fault))
+        elif not windows:
+            done.set_result([])
         else:
-            self._asks[stream] = _Ask(loud, quiet, done)
-            self._write(stream, SCORE, loud)
+            self._asks[stream] = _Ask(windows, done, told)
+            self._write(stream, SCORE, windows)
+        return done
+
+    def silence(self, count: int) -> asyncio.Future[list[float]]:
+        """The scores of so many windows that nobody listens to any more."""
+        done: asyncio.Future[list[float]] = self._loop.create_future()
+        done.set_result([0.0] * count)
         return done
 
     def forget(self, stream: int) -> None:
         """The stream is at its end; who still waits for scores of it gets none."""
-        if (ask := self._asks.pop(stream, None)) and not ask.done.done():
-            ask.done.set_result([0.0] * len(ask.quiet))
+        if ask := self._asks.pop(stream, None):
+            ask.answer([0.0] * len(ask.windows))
         self._write(stream, CLOSE, ())
 
     def _write(self, stream: int, kind: int, windows: Sequence[bytes]) -> None:
@@ -230,66 +202,51 @@ class SileroActivity:
 
     def _flush(self) -> None:
         records, self._unwritten = self._unwritten, []
-        pipe = self._process.stdin if self._process else None
-        if pipe is not None and not pipe.is_closing():  # else it is asked again of the next one
-            pipe.write(b"".join(records))
+        if self._child is not None:  # else it is asked again of the next one
+            self._child.write(b"".join(records))
 
     async def _keep(self) -> None:
-        """Read answers; put a new process in the place of one that ends."""
-        while self._process is not None:
+        """Put a new process in the place of one that ends."""
+        while self._child is not None:
             began = self._loop.time()
-            await self._read(self._process)
+            await self._end_of(self._child)
             if self._closing:
                 return
-            process, self._process = self._process, None
-            status = await _end(process)
-            logger.error("the voice-activity process ended (%s)", _told(status))
+            child, self._child = self._child, None
+            logger.error("the voice-activity process ended (%s)", await child.end())
             if self._loop.time() - began < self._steady_s:
                 self._fail("the voice-activity process ended, twice in short time")
                 await asyncio.sleep(self._steady_s)
-            self._process = await self._again()
+            self._child = await self._again()
+            self._child.answered = self._answered
             self._fault = ""
             self._ready.set()
             self._unwritten.clear()  # what is owed is asked here
             for stream, ask in self._asks.items():
                 self._write(stream, SCORE, ask.windows[len(ask.scores) :])
 
-    async def _again(self) -> asyncio.subprocess.Process:
+    async def _again(self) -> Child:
         while True:
             try:
-                process = await _start(self._model_path)
+                child = await start(self._model_path)
             except (ModelFault, OSError) as fault:
                 logger.error("the voice-activity process cannot be started: %s", fault)
                 self._fail("the voice-activity process cannot be started")
                 await asyncio.sleep(self._steady_s)
             else:
                 logger.info("the voice-activity process has been replaced")
-                return process
+                return child
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Give answers to who waits, until the process ends or is stuck."""
-        assert process.stdout is not None
-        answers = Answers()
+    async def _end_of(self, child: Child) -> None:
+        """Wait until the process ends; one that is stuck is made to."""
         owed: _Ask | None = None
-        while True:
-            try:
-                async with asyncio.timeout(self._stuck_s):
-                    data = await process.stdout.read(ANSWER_BYTES)
-            except TimeoutError:
-                oldest = next(iter(self._asks.values()), None)
-                if oldest is not None and oldest is owed:
-                    logger.error(
-                        "the voice-activity process has not answered for %g s", self._stuck_s
-                    )
-                    _kill(process)
-                    return
-                owed = oldest
-                continue
-            if not data:
-                return
-            owed = None
-            for stream, score in answers.read(data):
-                self._answered(stream, score)
+        answers = child.answer_count
+        while not (await asyncio.wait((child.ended,), timeout=self._stuck_s))[0]:
+            oldest = next(iter(self._asks.values()), None)
+            if oldest is not None and oldest is owed and child.answer_count == answers:
+                logger.error("the voice-activity process has not answered for %g s", self._stuck_s)
+                child.kill()
+            owed, answers = oldest, child.answer_count
 
     def _answered(self, stream: int, score: float) -> None:
         ask = self._asks.get(stream)
@@ -298,68 +255,12 @@ class SileroActivity:
         ask.scores.append(score)
         if len(ask.scores) == len(ask.windows):
             del self._asks[stream]
-            ask.answer()
+            ask.answer(ask.scores)
 
     def _fail(self, why: str) -> None:
         """Refuse what waits, and what comes until there is a process again."""
         self._fault = why
         self._ready.clear()
-        for ask in self._asks.values():
-            if not ask.done.done():
-                ask.done.set_exception(EngineFault(why))
-        self._asks.clear()
-
-
-async def _start(model_path: Path) -> asyncio.subprocess.Process:
-    """A process that has loaded the model. Raises `ModelFault`."""
-    # Keys and other settings of the server are not for it; in a session of its own it gets no
-    # signal that a terminal sends to the server.
-    environ = {n: value for n, value in os.environ.items() if not n.startswith("DUOLOGUE_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "duologue.hearing.silero_process", str(model_path)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env={**PROCESS_ENVIRON, **environ},
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(LOAD_S):
-            said = await process.stdout.readline()
-    except TimeoutError:
-        said = f"the voice-activity model {model_path} was not loaded in {LOAD_S:g} s".encode()
-        _kill(process)
-    except asyncio.CancelledError:
-        _kill(process)
-        await process.wait()
-        raise
-    if said == READY:
-        return process
-    status = await _end(process)
-    raise ModelFault(
-        said.decode("utf-8", "replace").strip()
-        or f"the process for the voice-activity model {model_path} ended ({_told(status)})"
-    )
-
-
-async def _end(process: asyncio.subprocess.Process) -> int:
-    """Have it end, by force if need be; its exit status."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(END_S):
-            return await process.wait()
-    except TimeoutError:
-        _kill(process)
-        return await process.wait()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-
-
-def _told(status: int) -> str:
-    return (
-        f"exit status {status}" if status >= 0 else signal.strsignal(-status) or f"signal {-status}"
-    )
+        asks, self._asks = self._asks, {}
+        for ask in asks.values():
+            ask.fail(why)

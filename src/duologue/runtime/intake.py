@@ -166,20 +166,19 @@ class Intake:
     def _score(self) -> None:
         """Have what has come the short way scored, and what comes meanwhile after it."""
         windows, self._unscored = self._unscored, []
-        scores = self._activity.score(windows)
+        told = partial(self._scored, windows)
+        scores = self._activity.score(windows, told)
         if scores.done():
-            self._scored(windows, scores)
+            told(scores)
         else:
             self._scoring = scores
-            scores.add_done_callback(partial(self._scored, windows))
 
     def _scored(self, windows: Sequence[bytes], scores: asyncio.Future[list[float]]) -> None:
         self._scoring = None
         if fault := scores.exception():
             self._failed(fault)
             return
-        for window, speech in zip(windows, scores.result(), strict=True):
-            self._inbox.put_nowait(inputs.AudioReceived(window, speech))
+        self._inbox.enter(map(inputs.AudioReceived, windows, scores.result()))
         if self._unscored:
             self._score()
 

@@ -203,11 +203,14 @@ class Engine(Protocol):
 class ActivityStream(Protocol):
     """Voice activity of one session, in order: it keeps the detector's state."""
 
-    def score(self, windows: Sequence[bytes]) -> Future[list[float]]:
+    def score(
+        self, windows: Sequence[bytes], told: Callable[[Future[list[float]]], None] | None = None
+    ) -> Future[list[float]]:
         """Speech probability 0..1 of each consecutive window of `WINDOW_SAMPLES` samples.
 
         One at a time: the future, which may be done already, is awaited or cancelled before the
-        next. It fails with `EngineFault`.
+        next. It fails with `EngineFault`. One that was not done when it was returned is handed
+        to `told` once it is, sooner than to whoever awaits it: within the same turn of the loop.
         """
 
     def close(self) -> None: ...

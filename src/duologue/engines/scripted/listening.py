@@ -6,7 +6,7 @@ a matter of length. Sound comes in, scores and words go out.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import (
@@ -100,7 +100,11 @@ class _LoudnessStream:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
 
-    def score(self, windows: Sequence[bytes]) -> asyncio.Future[list[float]]:
+    def score(
+        self,
+        windows: Sequence[bytes],
+        told: Callable[[asyncio.Future[list[float]]], None] | None = None,
+    ) -> asyncio.Future[list[float]]:
         scores = self._loop.create_future()
         scores.set_result([_speech(window) for window in windows])
         return scores
