@@ -73,7 +73,7 @@ class Session:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.connection = scope["state"]["connection"]
         assert self.connection is not None
-        assert not self.connection.is_free and not self.connection.send_now(("early",))
+        assert not self.connection.is_free
         await receive()
         await send({"type": "websocket.accept"})
         self.connection.listen(self.take)
@@ -141,7 +141,7 @@ async def test_several_messages_leave_in_one_write() -> None:
         write(text(b"hello"))
         assert await heard(reader) == b"echo hello"
         assert session.connection is not None and session.connection.is_free
-        assert session.connection.send_now(("one", "é", "three"))
+        session.connection.send_together(("one", "é", "three"))
         assert [await heard(reader) for _ in range(3)] == [b"one", "é".encode(), b"three"]
 
 
@@ -154,7 +154,7 @@ async def test_messages_of_every_length_are_framed_as_the_library_reads_them() -
         write(text(b"hello"))
         assert await heard(reader) == b"echo hello"
         assert session.connection is not None
-        assert session.connection.send_now(["a" * size for size in sizes])
+        session.connection.send_together(["a" * size for size in sizes])
         frames: list[Frame] = []
         async with asyncio.timeout(10):
             while len(frames) < len(sizes):

@@ -80,11 +80,7 @@ class Way:
     @property
     def received(self) -> list[inputs.Input]:
         """What stands in the inbox; it is taken."""
-        taken = []
-        while self.inbox:
-            taken.append(self.inbox.take())
-            self.inbox.taken()
-        return taken
+        return list(self.inbox.drain(1000))
 
 
 async def test_windows_enter_with_their_scores_once_these_are_there() -> None:

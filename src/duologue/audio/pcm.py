@@ -55,6 +55,9 @@ class Windows:
     def push(self, pcm: bytes) -> list[bytes]:
         """The windows that `pcm` completes, in order."""
         data = self._rest + pcm
+        if len(data) < self._size:
+            self._rest = data
+            return []
         whole = len(data) - len(data) % self._size
         self._rest = data[whole:]
         return [data[start : start + self._size] for start in range(0, whole, self._size)]

@@ -26,7 +26,6 @@ from duologue.events import (
     Response,
     ResponseCreated,
     ResponseDone,
-    ResponseOutputAudioDelta,
     ServerVad,
     TurnDetection,
 )
@@ -85,8 +84,6 @@ class IdleTimeout:
     def sent(self, event: AnyServerEvent, now: float, *, speaking: bool) -> None:
         """Look at what goes to the client; `speaking` says whether the user is."""
         match event:
-            case ResponseOutputAudioDelta():
-                pass  # first, since most events are these
             case ResponseCreated(response=response) if response.conversation_id is not None:
                 self._disarm()
             case ResponseDone(response=response) if response.conversation_id is not None:

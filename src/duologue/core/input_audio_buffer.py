@@ -17,6 +17,8 @@ COMMIT_MINIMUM_MS = 100
 LIMIT_MS = 30 * 60 * 1000
 """The most that may wait for a commit (GAP-26)."""
 
+LIMIT_SAMPLES = audio.samples_of_ms(LIMIT_MS)
+
 
 class InputAudioBuffer:
     """Chunks of 24 kHz PCM in order; `start`/`end` are sample positions on the audio clock."""
@@ -40,7 +42,7 @@ class InputAudioBuffer:
 
     def fits(self, pcm: bytes) -> bool:
         """Whether `pcm` may be added before the next commit."""
-        return audio.ms_of_samples(self.end - self.start + audio.samples(pcm)) <= LIMIT_MS
+        return self.end - self.start + audio.samples(pcm) <= LIMIT_SAMPLES
 
     def append(self, pcm: bytes) -> None:
         """Add whole samples at the end."""

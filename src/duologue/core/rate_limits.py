@@ -84,6 +84,8 @@ class RateLimiter:
         self, requests_per_minute: int | None = None, tokens_per_minute: int | None = None
     ) -> None:
         self._buckets: dict[LimitName, _Bucket] = {}
+        self.allowance = UNLIMITED
+        """When the next response may begin."""
         self.configure(requests_per_minute, tokens_per_minute, 0.0)
 
     def configure(self, requests: int | None, tokens: int | None, now: float) -> None:
@@ -100,30 +102,31 @@ class RateLimiter:
                 self._buckets[name] = _Bucket(name, limit)
             elif bucket.limit != limit:
                 bucket.resize(limit, now)
+        self._settle_allowance()
 
     def reserve(self, tokens: int, now: float) -> int:
         """A response begins: one request and `tokens` are taken; returns the tokens reserved."""
         if bucket := self._buckets.get("requests"):
             bucket.take(1, now)
+        reserved = 0
         if bucket := self._buckets.get("tokens"):
-            tokens = min(tokens, bucket.limit)
-            bucket.take(tokens, now)
-            return tokens
-        return 0
+            reserved = min(tokens, bucket.limit)
+            bucket.take(reserved, now)
+        self._settle_allowance()
+        return reserved
 
     def settle(self, reserved: int, used: int, now: float) -> None:
         """A response ended that had reserved so much and used so much."""
         if bucket := self._buckets.get("tokens"):
             bucket.take(used - reserved, now)
+            self._settle_allowance()
 
-    @property
-    def allowance(self) -> Allowance:
-        """When the next response may begin."""
+    def _settle_allowance(self) -> None:
         latest = UNLIMITED
         for bucket in self._buckets.values():
             if bucket.open_at > latest.open_at:
                 latest = Allowance(bucket.open_at, bucket.name, bucket.limit)
-        return latest
+        self.allowance = latest
 
     def shown(self, now: float) -> tuple[RateLimit, ...]:
         """What is left of each limit."""

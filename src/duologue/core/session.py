@@ -68,6 +68,7 @@ from duologue.events import (
     ResponseCancel,
     ResponseCreate,
     ResponseCreateParams,
+    ResponseOutputAudioDelta,
     SessionCreated,
     SessionUpdate,
     SessionUpdated,
@@ -165,7 +166,10 @@ class Session:
         """Take one input at monotonic time `now`; returns what follows from it, in order."""
         match entry:
             case AudioReceived(pcm=pcm, speech=speech):
-                self._batch.refusing(lambda: self._turns.hear(pcm, speech, now), None)
+                try:  # as `refusing` does, for what comes thirty times a second
+                    self._turns.hear(pcm, speech, now)
+                except Refusal as refusal:
+                    self._batch.refuse(refusal, None)
             case Received(event=event):
                 self._batch.refusing(lambda: self._receive(event, now), event.event_id or None)
             case BadEvent(code=code, message=message, param=param, event_id=event_id):
@@ -208,7 +212,7 @@ class Session:
             self._batch.refusing(lambda: self._turns.answer_late(now), None)
         batch = self._batch.drain()
         for output in batch:
-            if isinstance(output, Send):
+            if isinstance(output, Send) and not isinstance(output.event, ResponseOutputAudioDelta):
                 self._idle.sent(output.event, now, speaking=self._turn.speaking)
         return batch
 

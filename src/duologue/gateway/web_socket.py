@@ -1,7 +1,7 @@
 """uvicorn's WebSocket protocol with a short way past ASGI for what comes fifty times a second.
 
     frame ─► take, where the session can at once ─► the line       else ─► ASGI, message by message
-    line ─► send_now, where the socket is open and free ─► frames  else ─► ASGI
+    line ─► send_together, where it is open and free ─► frames   else ─► ASGI
 
 A frame through ASGI and back costs two tasks a turn of the loop and a dozen coroutines. The way
 through it remains, and is what says that a client is gone or does not read. The commonest frames
@@ -68,12 +68,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Bytes of the client: most often one frame of appended sound."""
         if self._part:
             data, self._part = self._part + data, b""
-        start = 0
+        start, most = 0, self.conn.max_size
         while start < len(data):
             if not (self._is_at_rest and self.take and self.is_open and self.queue.empty()):
                 break
             begin, end = short_text(data, start)
-            if not begin or not self._fits(end - begin):
+            if not begin or (most is not None and end - begin > most):
                 break
             if end > len(data):
                 self._part = data[start:]
@@ -92,9 +92,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         while waiting.gi_yieldfrom is not None:
             waiting = waiting.gi_yieldfrom
         return waiting.gi_code is BETWEEN_FRAMES and self.conn.cur_size is None
-
-    def _fits(self, size: int) -> bool:
-        return self.conn.max_size is None or size <= self.conn.max_size
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole; a few small ones may wait for the session."""
@@ -141,12 +138,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Whether the connection is open and does not hold us back."""
         return self.writable.is_set() and self.is_open
 
-    def send_now(self, texts: Sequence[str]) -> bool:
-        """Send messages at once, in one write; False, and nothing is sent, unless `is_free`."""
-        if not self.is_free:
-            return False
-        self.transport.write(b"".join(text_frame(text.encode()) for text in texts))
-        return True
+    def send_together(self, texts: Sequence[str]) -> None:
+        """Send messages at once, in one write; to be called only while it `is_free`."""
+        self.transport.write(b"".join(map(text_frame, texts)))
 
     def hang_up(self) -> None:
         """Cut the connection, in a while, if it does not end by itself."""
@@ -176,13 +170,14 @@ def short_text(data: bytes, start: int) -> tuple[int, int]:
     return (begin, begin + size) if size <= SMALL_MESSAGE_BYTES else (0, 0)
 
 
-def text_frame(text: bytes) -> bytes:
+def text_frame(text: str) -> bytes:
     """A server's frame with a whole message."""
-    size = len(text)
+    payload = text.encode()
+    size = len(payload)
     if size < LONG:
         head = bytes((WHOLE_TEXT, size))
     elif size <= 0xFFFF:
         head = b"\x81\x7e" + size.to_bytes(2, "big")
     else:
         head = b"\x81\x7f" + size.to_bytes(8, "big")
-    return head + text
+    return head + payload

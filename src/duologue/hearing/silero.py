@@ -31,6 +31,8 @@ STEADY_S = 10.0
 STUCK_S = 10.0
 """A process that owes an answer for this long is ended."""
 
+WINDOW_SIZES = {WINDOW_BYTES}
+
 Told = Callable[[asyncio.Future[list[float]]], None]
 
 SEVERAL = 4
@@ -168,9 +170,9 @@ class SileroActivity:
     ) -> asyncio.Future[list[float]]:
         """The scores of windows of a stream that has no other ask. Fails with `EngineFault`."""
         done: asyncio.Future[list[float]] = self._loop.create_future()
-        wrong = next((window for window in windows if len(window) != WINDOW_BYTES), None)
-        if wrong is not None:
-            done.set_exception(EngineFault(f"a voice-activity window has {len(wrong)} bytes"))
+        sizes = set(map(len, windows)) - WINDOW_SIZES
+        if sizes:
+            done.set_exception(EngineFault(f"voice-activity windows have {sizes} bytes"))
         elif self._fault:
             done.set_exception(EngineFault(self._fault))
         elif not windows:

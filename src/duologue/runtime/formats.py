@@ -79,6 +79,10 @@ class Outgoing:
         self._responses: dict[str, g711.Law] = {}
         self._encoders: dict[tuple[str, str], g711.Encoder] = {}
 
+    def changes(self, event: AnyServerEvent) -> bool:
+        """Whether `convert` has anything to do with the event; only `False` is quick."""
+        return type(event) is not ResponseOutputAudioDelta or bool(self._responses)
+
     def is_long(self, event: AnyServerEvent) -> bool:
         """Whether `convert` should be called in a thread."""
         match event:

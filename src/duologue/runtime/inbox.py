@@ -1,6 +1,6 @@
 """The inbox: what waits to enter one session, in the order in which it came.
 
-    readers, jobs ─ put ─► line ─ take ─► the runner, woken once for all that has come
+    readers, jobs ─ put ─► line ─ drain ─► the runner, woken once for all that has come
     scored sound ─ enter ─► the same line, the runner woken within the same turn of the loop
 
 Bounded: `put` waits while it is full. A queue whose reader is a task costs a future and a turn
@@ -10,7 +10,7 @@ the first input of a batch has `wake` called by the loop, and nothing else is sc
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from duologue.core.inputs import Input
 
@@ -64,18 +64,19 @@ class Inbox:
         self._put_count += len(self._line) - before
         self._wake()
 
-    def take(self) -> Input:
-        """The input that came first; there must be one."""
-        entry = self._line.popleft()
-        if self._putters:
-            _let_go(self._putters)
-        return entry
-
-    def taken(self) -> None:
-        """What was taken last has entered the session."""
-        self._taken_count += 1
-        while self._joiners and self._joiners[0][0] <= self._taken_count:
-            _settle(self._joiners.popleft()[1])
+    def drain(self, limit: int) -> Iterator[Input]:
+        """Up to so many inputs, as they came; asking for another says that one has entered."""
+        line = self._line
+        for _ in range(limit):
+            if not line:
+                return
+            entry = line.popleft()
+            if self._putters:
+                _let_go(self._putters)
+            yield entry
+            self._taken_count += 1
+            while self._joiners and self._joiners[0][0] <= self._taken_count:
+                _settle(self._joiners.popleft()[1])
 
     async def join(self) -> None:
         """Wait until all that was put has entered the session, or never will."""

@@ -200,11 +200,16 @@ class Outbox:
         """The next event where it is there and quickly converted, as most are."""
         if not self._begun or self._again or not self._events or self._taking.locked():
             return None
-        if self._outgoing.is_long(self._events[0][0]):
-            return None
-        event, size = self._events.popleft()
+        event, size = self._events[0]
+        sent = event
+        # Most events are sound in the format that it has already.
+        if self._outgoing.changes(event):
+            if self._outgoing.is_long(event):
+                return None
+            sent = self._outgoing.convert(event)
+        self._events.popleft()
         self._held_bytes -= size
-        return self._outgoing.convert(event)
+        return sent
 
     async def _take(self) -> AnyServerEvent | None:
         waiting = self._again or self._events

@@ -277,11 +277,10 @@ class Runner:
             return
         time = self._loop.time
         try:
-            for _ in range(AT_ONCE):
-                if self._gone or not self._inbox:
+            for entry in self._inbox.drain(AT_ONCE):
+                if self._gone:
                     break
-                self._handle(self._dismissal or self._inbox.take(), time())
-                self._inbox.taken()
+                self._handle(self._dismissal or entry, time())
         except (Exception, asyncio.CancelledError) as fault:
             self._fault, self._gone = fault, True
         self._outbox.flush()
@@ -338,7 +337,8 @@ class Runner:
             self._recorder.record(now, entry)
         if self._debug:
             logger.debug("session %s < %s", self._session.id, type(entry).__name__)
-        self._effects.carry_out(self._session.handle(entry, now), now)
+        if batch := self._session.handle(entry, now):
+            self._effects.carry_out(batch, now)
 
     def _extension(self) -> SessionExtension | None:
         """The token is a secret of the shell: neither the core nor a tape knows it."""

@@ -49,8 +49,8 @@ class Connection(Protocol):
     def is_free(self) -> bool:
         """Whether it is open and does not hold us back."""
 
-    def send_now(self, texts: Sequence[str]) -> bool:
-        """Send messages in one write; False, and nothing is sent, unless it `is_free`."""
+    def send_together(self, texts: Sequence[str]) -> None:
+        """Send messages in one write; only while it `is_free`."""
 
     def listen(self, take: Callable[[bytes], bool] | None) -> None:
         """Offer small text messages to `take` before ASGI sees them, if none waits there."""
@@ -184,7 +184,8 @@ class _Writer:
                     texts = await asyncio.to_thread(self._dialect.encode, event)
                 else:
                     texts = self._dialect.encode(event)
-                if not texts or (connection is not None and connection.send_now(texts)):
+                if texts and connection is not None and connection.is_free:
+                    connection.send_together(texts)
                     continue
                 for text in texts:
                     watch.begin()
@@ -227,7 +228,7 @@ class _Writer:
                     left -= len(text)
                     texts.append(text)
             if texts:
-                connection.send_now(texts)
+                connection.send_together(texts)
         except Exception:
             logger.exception("an event could not be sent; the session is closed")
             self._runner.end(1011, "server_error.internal_error")
