@@ -46,14 +46,15 @@ class InputAudioBuffer:
 
     def append(self, pcm: bytes) -> None:
         """Add whole samples at the end."""
-        if not self.fits(pcm):
+        count = audio.samples(pcm)
+        if self.end - self.start + count > LIMIT_SAMPLES:
             raise Refusal(
                 "input_audio_buffer_full",
                 f"The input audio buffer holds {self.held_ms}ms already; "
                 f"at most {LIMIT_MS}ms may wait for a commit.",
             )
         self._chunks.append(pcm)
-        self.end += audio.samples(pcm)
+        self.end += count
 
     def keep_last(self, ms: int) -> None:
         """Drop whole chunks from the front as long as at least `ms` stay."""

@@ -44,10 +44,11 @@ class UsageCount:
         if isinstance(event, Began):
             self._input, self._cached = event.input, event.cached
             return True
-        tokens, room = max(0, event.tokens), self._room
-        fits = room is None or tokens <= room
-        counted = tokens if room is None or fits else room
-        self._text_tokens = min(self._most, self._text_tokens + counted)
+        tokens, fits = max(0, event.tokens), True
+        if self._limit is not None:
+            room = self._limit - self._text_tokens - self._audio_tokens
+            fits, tokens = tokens <= room, min(tokens, room)
+        self._text_tokens = min(self._most, self._text_tokens + tokens)
         return fits
 
     def send(self, pcm: bytes) -> bytes:
@@ -89,13 +90,6 @@ class UsageCount:
     @property
     def _audio_tokens(self) -> int:
         return -(-self.samples // OUTPUT_AUDIO_TOKEN_SAMPLES)
-
-    @property
-    def _room(self) -> int | None:
-        """Output tokens that are left; None without a limit."""
-        if self._limit is None:
-            return None
-        return self._limit - self._text_tokens - self._audio_tokens
 
     def _read(self) -> list[int]:
         """Input by modality, all of it within what can be."""
