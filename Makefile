@@ -18,7 +18,7 @@ talk: .venv/.run
 
 test: .venv/.dev
 	$(BIN)/duologue models pull --profile small
-	$(BIN)/pytest -m "not slow" -n 2 $(ARGS)
+	$(BIN)/pytest -m "not slow" -n 3 $(ARGS) # they wait more than they compute
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -24,6 +24,7 @@ from weights import weights
 pytestmark = pytest.mark.weights
 
 LOUD = b"\xff\x20" * 768
+QUIET = bytes(1536)
 
 SERVER = """
 import asyncio, sys
@@ -162,12 +163,15 @@ async def test_a_process_that_dies_soon_fails_what_waits_by_name_and_is_tried_ag
         first = process_of(activity)
         first.suspend()
         asked = asyncio.ensure_future(activity.open().score([LOUD]))
+        quiet = asyncio.ensure_future(activity.open().score([QUIET]))
         await asyncio.sleep(0)
         first.kill()
         with pytest.raises(EngineFault, match="the voice-activity process ended"):
             await asked
+        assert await quiet == [0.0]
         with pytest.raises(EngineFault, match="the voice-activity process ended"):
             await activity.open().score([LOUD])
+        assert await activity.open().score([QUIET] * 2) == [0.0, 0.0]
         async with asyncio.timeout(30):
             await activity.replaced()
         assert len(await activity.open().score([LOUD])) == 1
@@ -201,6 +205,36 @@ async def test_a_stream_that_is_closed_while_it_waits_is_let_go(activity: Silero
     stream.close()
     assert await asked == [0.0]
     assert await stream.score([LOUD]) == [0.0]
+
+
+async def test_scores_are_told_before_they_are_awaited_and_a_listener_that_breaks_harms_none(
+    activity: SileroActivity, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[list[float]] = []
+
+    def breaks(scores: asyncio.Future[list[float]]) -> None:
+        told.append(scores.result())
+        raise ValueError("broken")
+
+    broken = activity.open().score([LOUD], breaks)
+    whole = activity.open().score([LOUD], lambda scores: told.append(scores.result()))
+    assert told == []
+    assert [await broken, await whole] == told
+    assert "a session broke over its voice-activity scores" in caplog.text
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 10, 100])
+async def test_an_end_in_the_midst_of_a_replacement_leaves_no_process(turns: int) -> None:
+    before = set(psutil.Process().children())
+    async with loaded(steady_s=0.0) as activity:
+        first = process_of(activity)
+        first.kill()
+        await asyncio.to_thread(first.wait, 20)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            await activity.aclose()
+        assert set(psutil.Process().children()) <= before
 
 
 async def test_the_process_ends_with_the_last_of_its_server(activity: SileroActivity) -> None:

@@ -54,10 +54,11 @@ async def test_one_that_ends_without_a_word_is_said_to_have() -> None:
 
 
 async def test_one_that_cannot_be_run_leaves_nothing_open() -> None:
-    await asyncio.sleep(0)
     before = len(os.listdir("/proc/self/fd"))
+    child = Child()
     with pytest.raises(OSError):
-        await Child().run("/no/such/program")
+        await child.run("/no/such/program")
+    await child.ended
     assert len(os.listdir("/proc/self/fd")) == before
 
 

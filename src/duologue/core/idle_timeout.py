@@ -82,7 +82,7 @@ class IdleTimeout:
             self._played_at = max(self._played_at, self._present(now)) + samples / audio.RATE_HZ
 
     def sent(self, event: AnyServerEvent, now: float, *, speaking: bool) -> None:
-        """Look at what goes to the client; `speaking` says whether the user is."""
+        """Look at what goes to the client besides sound; `speaking` says whether the user is."""
         match event:
             case ResponseCreated(response=response) if response.conversation_id is not None:
                 self._disarm()

@@ -11,7 +11,7 @@ speak a turn is long.
 A process that ends, or answers nothing for long, is named in the log and replaced; what it had
 not answered is asked again, of a detector that begins anew. One that ends soon after its start
 would do so again: all that waits then fails with `EngineFault`, and what comes until the next
-try.
+try. While there is no process lines that are quiet need none: they are silence.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from duologue.errors import EngineFault, ModelFault
+from duologue.hearing.quiet import is_quiet
 from duologue.hearing.silero_child import Child, start
 from duologue.hearing.silero_records import ASK, CLOSE, SCORE, WINDOW_BYTES
 
@@ -89,14 +90,20 @@ class _Ask:
             self._tell()
 
     def fail(self, why: str) -> None:
-        """Nothing will be."""
-        if not self.done.done():
+        """Nothing will be; where all was quiet, nothing has to be."""
+        if all(map(is_quiet, self.windows)):
+            self.answer([0.0] * len(self.windows))
+        elif not self.done.done():
             self.done.set_exception(EngineFault(why))
             self._tell()
 
     def _tell(self) -> None:
-        if self._told is not None:
+        if self._told is None:
+            return
+        try:
             self._told(self.done)
+        except Exception:  # what one session makes of its scores is nothing to the others
+            logger.exception("a session broke over its voice-activity scores")
 
 
 class SileroActivity:
@@ -173,10 +180,10 @@ class SileroActivity:
         sizes = set(map(len, windows)) - WINDOW_SIZES
         if sizes:
             done.set_exception(EngineFault(f"voice-activity windows have {sizes} bytes"))
+        elif not windows or (self._child is None and all(map(is_quiet, windows))):
+            done.set_result([0.0] * len(windows))
         elif self._fault:
             done.set_exception(EngineFault(self._fault))
-        elif not windows:
-            done.set_result([])
         else:
             self._asks[stream] = _Ask(windows, done, told)
             self._write(stream, SCORE, windows)

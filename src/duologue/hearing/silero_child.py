@@ -56,19 +56,22 @@ class Child(asyncio.Protocol):
         # signal that a terminal sends to the server.
         environ = {n: value for n, value in os.environ.items() if not n.startswith("DUOLOGUE_")}
         source, sink = os.pipe()
-        heard = os.fdopen(source, "rb", 0)
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=sink,
-                env={**PROCESS_ENVIRON, **environ},
-                start_new_session=True,
+            # Before there is a process, so that none is left behind should this fail.
+            heard, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: self, os.fdopen(source, "rb", 0)
             )
-            await asyncio.get_running_loop().connect_read_pipe(lambda: self, heard)
-        except BaseException:
-            heard.close()
-            raise
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=sink,
+                    env={**PROCESS_ENVIRON, **environ},
+                    start_new_session=True,
+                )
+            except BaseException:
+                heard.close()
+                raise
         finally:
             os.close(sink)
 

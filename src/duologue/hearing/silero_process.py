@@ -20,9 +20,8 @@ from collections import deque
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from duologue.errors import ModelFault
+from duologue.hearing.quiet import is_quiet
 from duologue.hearing.resampling import Samples
 from duologue.hearing.silero_model import SileroModel, fresh_memory
 from duologue.hearing.silero_records import ANSWER, CLOSE, READY, WINDOW_BYTES, Asks
@@ -31,9 +30,6 @@ BATCH_LIMIT = 64
 """Streams scored in one run of the model: more would cost no less each, and outgrow the cache."""
 
 READ_BYTES = 1 << 20
-
-QUIET_PEAK = 100
-"""A window with no sample beyond this (-50 dBFS) is quiet."""
 
 QUIET_WINDOWS = 4
 """Quiet windows that the model still hears, so that it sees every word out to its end."""
@@ -102,15 +98,6 @@ class Scorer:
             return False
         count = self._quiet[stream] = self._quiet.get(stream, 0) + 1
         return count > QUIET_WINDOWS
-
-
-def is_quiet(window: bytes) -> bool:
-    """Whether no sample of it is beyond `QUIET_PEAK`."""
-    # High bytes of some samples tell most loud windows: of -256 to 255 they are one of two.
-    if window[1::64].strip(b"\x00\xff"):
-        return False
-    samples = np.frombuffer(window, np.int16)
-    return bool(samples.max() <= QUIET_PEAK and samples.min() >= -QUIET_PEAK)
 
 
 def serve(scorer: Scorer, source: int, sink: int) -> None:

@@ -5,7 +5,8 @@
 
 Bounded: `put` waits while it is full. A queue whose reader is a task costs a future and a turn
 of the loop for every input; a server of many sessions spent a tenth of its time on that. Here
-the first input of a batch has `wake` called by the loop, and nothing else is scheduled.
+the first input of a batch has `wake` called by the loop, and nothing else is scheduled. What
+`enter`s has waited its turn elsewhere, and calls `wake` itself.
 """
 
 import asyncio
@@ -16,7 +17,10 @@ from duologue.core.inputs import Input
 
 
 class Inbox:
-    """Made inside a running event loop; `wake` is called soon after the line begins to fill."""
+    """Made inside a running event loop; `wake` is called soon after the line begins to fill.
+
+    It may find the line empty: something entered, and took all with it.
+    """
 
     def __init__(self, limit: int, wake: Callable[[], None]) -> None:
         self._limit = limit

@@ -202,15 +202,12 @@ class Outbox:
         if not self._begun or self._again or not self._events or self._taking.locked():
             return None
         event, size = self._events[0]
-        sent = event
-        # Most events are sound in the format that it has already.
-        if self._outgoing.changes(event):
-            if self._outgoing.is_long(event):
-                return None
-            sent = self._outgoing.convert(event)
+        changes = self._outgoing.changes(event)  # most are sound in the format that it has already
+        if changes and self._outgoing.is_long(event):
+            return None
         self._events.popleft()
         self._held_bytes -= size
-        return sent
+        return self._outgoing.convert(event) if changes else event
 
     async def _take(self) -> AnyServerEvent | None:
         waiting = self._again or self._events

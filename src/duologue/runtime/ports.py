@@ -210,7 +210,8 @@ class ActivityStream(Protocol):
 
         One at a time: the future, which may be done already, is awaited or cancelled before the
         next. It fails with `EngineFault`. One that was not done when it was returned is handed
-        to `told` once it is, sooner than to whoever awaits it: within the same turn of the loop.
+        to `told` once it is (unless by being cancelled), sooner than to whoever awaits it: within
+        the same turn of the loop.
         """
 
     def close(self) -> None: ...

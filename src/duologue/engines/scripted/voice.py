@@ -30,7 +30,10 @@ class Pace:
         return audio.chunks(pcm, self._frame_ms * audio.BYTES_PER_MS) if self._frame_ms else (pcm,)
 
     async def next(self) -> None:
-        """Wait until the next frame is due, on a clock that does not drift."""
+        """Wait until the next frame is due, on a clock that does not drift.
+
+        Frames that are due already come at once; the inbox, which is bounded, waits for room.
+        """
         if not self._frame_ms:
             return
         if self._due_s > self._loop.time():
