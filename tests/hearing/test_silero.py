@@ -16,8 +16,7 @@ import pytest
 from duologue.core.turn_detection import TurnDetection
 from duologue.core.user_turn import SHORT_SPEECH_PATIENCE_MS
 from duologue.errors import EngineFault, ModelFault
-from duologue.hearing.silero import SileroActivity
-from duologue.hearing.silero_process import QUIET_WINDOWS
+from duologue.hearing.silero import QUIET_WINDOWS, SileroActivity
 from recordings import recording, recordings, windows
 from weights import weights
 
@@ -114,9 +113,13 @@ async def test_window_by_window_is_the_same_as_all_at_once(activity: SileroActiv
 
 
 async def test_a_quiet_line_is_silence(activity: SileroActivity) -> None:
-    sound = windows(recording("06_af_nova.wav").pcm) + [bytes(1536)] * 20
-    scores = await activity.open().score(sound)
-    assert scores[-20 + QUIET_WINDOWS :] == [0.0] * (20 - QUIET_WINDOWS)
+    stream = activity.open()
+    await stream.score(windows(recording("06_af_nova.wav").pcm))
+    await stream.score([QUIET] * QUIET_WINDOWS)
+    silence = stream.score([QUIET] * 20)
+    assert silence.done() and silence.result() == [0.0] * 20
+    (speech,) = await stream.score([LOUD])
+    assert speech > 0.0
 
 
 async def test_a_window_that_cannot_be_scored_fails_its_call_and_no_later_one(

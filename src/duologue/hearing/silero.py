@@ -8,10 +8,13 @@ writes and reads. So scoring takes a core of its own, and never the interpreter.
 answer's arrival and who waits for it there is no turn of the event loop: where many sessions
 speak a turn is long.
 
+A line that has been all but silent for some windows is not speech whatever a model says, so
+it costs no model: an open microphone in a quiet room is most of what a server hears.
+
 A process that ends, or answers nothing for long, is named in the log and replaced; what it had
 not answered is asked again, of a detector that begins anew. One that ends soon after its start
 would do so again: all that waits then fails with `EngineFault`, and what comes until the next
-try. While there is no process lines that are quiet need none: they are silence.
+try.
 """
 
 import asyncio
@@ -25,6 +28,9 @@ from duologue.hearing.silero_child import Child, start
 from duologue.hearing.silero_records import ASK, CLOSE, SCORE, WINDOW_BYTES
 
 logger = logging.getLogger(__name__)
+
+QUIET_WINDOWS = 4
+"""Quiet windows that the model still hears, so that it sees every word out to its end."""
 
 STEADY_S = 10.0
 """A process that lasted this long was sound; one that did not is not replaced sooner than this."""
@@ -49,6 +55,8 @@ class SileroStream:
     def __init__(self, activity: "SileroActivity") -> None:
         self._activity = activity
         self._number = activity.new_number()
+        self._quiet = 0
+        """Quiet windows in a row that it ended with."""
         self._asked: asyncio.Future[list[float]] | None = None
         self._closed = False
 
@@ -61,8 +69,16 @@ class SileroStream:
             # Answers to nobody may still come; under a new number they are no one else's.
             self._activity.forget(self._number)
             self._number = self._activity.new_number()
-        self._asked = self._activity.ask(self._number, windows, told)
+        silent = [self._is_silent(window) for window in windows]
+        if all(silent):
+            return self._activity.silence(len(windows))
+        self._asked = self._activity.ask(self._number, windows, silent, told)
         return self._asked
+
+    def _is_silent(self, window: bytes) -> bool:
+        """Whether the line has been quiet for longer than the model needs to hear."""
+        self._quiet = self._quiet + 1 if is_quiet(window) else 0
+        return self._quiet > QUIET_WINDOWS
 
     def close(self) -> None:
         if not self._closed:
@@ -71,28 +87,38 @@ class SileroStream:
 
 
 class _Ask:
-    """Windows of one stream that wait to be scored, and who waits for them."""
+    """Windows of one stream that wait to be scored, and who waits for them.
 
-    __slots__ = ("_told", "done", "scores", "windows")
+    `silent` says of each whether it needs no model; the others are what `windows` holds.
+    """
+
+    __slots__ = ("_silent", "_told", "done", "scores", "windows")
 
     def __init__(
-        self, windows: Sequence[bytes], done: asyncio.Future[list[float]], told: Told | None
+        self,
+        windows: Sequence[bytes],
+        silent: Sequence[bool],
+        done: asyncio.Future[list[float]],
+        told: Told | None,
     ) -> None:
         self.windows = windows
         self.scores: list[float] = []
         self.done = done
+        self._silent = silent
         self._told = told
 
-    def answer(self, scores: list[float]) -> None:
-        """All has been scored."""
-        if not self.done.done():
-            self.done.set_result(scores)
-            self._tell()
+    def answer(self) -> None:
+        """All has been scored; what was not is silence."""
+        if self.done.done():
+            return
+        scores = iter(self.scores)
+        self.done.set_result([0.0 if skip else next(scores, 0.0) for skip in self._silent])
+        self._tell()
 
     def fail(self, why: str) -> None:
         """Nothing will be; where all was quiet, nothing has to be."""
         if all(map(is_quiet, self.windows)):
-            self.answer([0.0] * len(self.windows))
+            self.answer()
         elif not self.done.done():
             self.done.set_exception(EngineFault(why))
             self._tell()
@@ -173,24 +199,28 @@ class SileroActivity:
         await asyncio.wait([self._keeper])
 
     def ask(
-        self, stream: int, windows: Sequence[bytes], told: Told | None = None
+        self, stream: int, windows: Sequence[bytes], silent: Sequence[bool], told: Told | None
     ) -> asyncio.Future[list[float]]:
-        """The scores of windows of a stream that has no other ask. Fails with `EngineFault`."""
+        """The scores of windows of a stream that has no other ask, 0 of those that are `silent`.
+
+        Fails with `EngineFault`.
+        """
         done: asyncio.Future[list[float]] = self._loop.create_future()
         sizes = set(map(len, windows)) - WINDOW_SIZES
         if sizes:
             done.set_exception(EngineFault(f"voice-activity windows have {sizes} bytes"))
-        elif not windows or (self._child is None and all(map(is_quiet, windows))):
+        elif self._child is None and all(map(is_quiet, windows)):
             done.set_result([0.0] * len(windows))
         elif self._fault:
             done.set_exception(EngineFault(self._fault))
         else:
-            self._asks[stream] = _Ask(windows, done, told)
-            self._write(stream, SCORE, windows)
+            heard = [window for window, skip in zip(windows, silent, strict=True) if not skip]
+            self._asks[stream] = _Ask(heard, silent, done, told)
+            self._write(stream, SCORE, heard)
         return done
 
     def silence(self, count: int) -> asyncio.Future[list[float]]:
-        """The scores of so many windows that nobody listens to any more."""
+        """The scores of so many windows in which nobody can be speaking."""
         done: asyncio.Future[list[float]] = self._loop.create_future()
         done.set_result([0.0] * count)
         return done
@@ -198,7 +228,7 @@ class SileroActivity:
     def forget(self, stream: int) -> None:
         """The stream is at its end; who still waits for scores of it gets none."""
         if ask := self._asks.pop(stream, None):
-            ask.answer([0.0] * len(ask.windows))
+            ask.answer()
         self._write(stream, CLOSE, ())
 
     def _write(self, stream: int, kind: int, windows: Sequence[bytes]) -> None:
@@ -264,7 +294,7 @@ class SileroActivity:
         ask.scores.append(score)
         if len(ask.scores) == len(ask.windows):
             del self._asks[stream]
-            ask.answer(ask.scores)
+            ask.answer()
 
     def _fail(self, why: str) -> None:
         """Refuse what waits, and what comes until there is a process again."""

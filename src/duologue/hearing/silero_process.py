@@ -5,9 +5,6 @@
 `python -m duologue.hearing.silero_process MODEL`, started by `SileroActivity`. One thread:
 read what has come, score, answer, again. It holds the state of every stream.
 
-A line that has been all but silent for some windows is not speech whatever a model says, so
-it costs no model: an open microphone in a quiet room is most of what a server hears.
-
 It ends when stdin does, which is also how it learns that the server is gone, however that
 went; so signals meant for the server and its whole group are not for it.
 """
@@ -21,7 +18,6 @@ from itertools import islice
 from pathlib import Path
 
 from duologue.errors import ModelFault
-from duologue.hearing.quiet import is_quiet
 from duologue.hearing.resampling import Samples
 from duologue.hearing.silero_model import SileroModel, fresh_memory
 from duologue.hearing.silero_records import ANSWER, CLOSE, READY, WINDOW_BYTES, Asks
@@ -30,9 +26,6 @@ BATCH_LIMIT = 64
 """Streams scored in one run of the model: more would cost no less each, and outgrow the cache."""
 
 READ_BYTES = 1 << 20
-
-QUIET_WINDOWS = 4
-"""Quiet windows that the model still hears, so that it sees every word out to its end."""
 
 
 class Scorer:
@@ -46,8 +39,6 @@ class Scorer:
         self._asks = Asks()
         self._memories: dict[int, Samples] = {}
         self._waiting: dict[int, deque[bytes]] = {}
-        self._quiet: dict[int, int] = {}
-        """Quiet windows in a row that a stream ended with, where there are any."""
 
     @property
     def is_idle(self) -> bool:
@@ -60,44 +51,23 @@ class Scorer:
             if kind == CLOSE:
                 self._memories.pop(stream, None)
                 self._waiting.pop(stream, None)
-                self._quiet.pop(stream, None)
             else:
                 self._waiting.setdefault(stream, deque()).extend(windows)
 
     def run(self) -> list[tuple[int, float]]:
         """Score one window of every stream that waits: stream, probability."""
         batch = list(islice(self._waiting, BATCH_LIMIT))
-        windows = []
-        for stream in batch:
-            waiting = self._waiting.pop(stream)
-            windows.append(waiting.popleft())
-            if waiting:
-                self._waiting[stream] = waiting  # behind those that have waited longer
-        scores = dict.fromkeys(batch, 0.0)
-        heard = [
-            (stream, window)
-            for stream, window in zip(batch, windows, strict=True)
-            if not self._is_silent(stream, window)
-        ]
-        if heard:
-            memories = [self._memories.get(stream) for stream, _ in heard]
-            new_memories, speech = self._model.score(
-                [fresh_memory() if memory is None else memory for memory in memories],
-                [window for _, window in heard],
-            )
-            for (stream, _), memory, score in zip(
-                heard, new_memories, speech.tolist(), strict=True
-            ):
-                self._memories[stream], scores[stream] = memory, score
-        return list(scores.items())
-
-    def _is_silent(self, stream: int, window: bytes) -> bool:
-        """Whether the line has been quiet for longer than the model needs to hear."""
-        if not is_quiet(window):
-            self._quiet.pop(stream, None)
-            return False
-        count = self._quiet[stream] = self._quiet.get(stream, 0) + 1
-        return count > QUIET_WINDOWS
+        waiting = [self._waiting.pop(stream) for stream in batch]
+        memories = [self._memories.get(stream) for stream in batch]
+        new_memories, scores = self._model.score(
+            [fresh_memory() if memory is None else memory for memory in memories],
+            [windows.popleft() for windows in waiting],
+        )
+        for stream, windows, memory in zip(batch, waiting, new_memories, strict=True):
+            self._memories[stream] = memory
+            if windows:
+                self._waiting[stream] = windows  # behind those that have waited longer
+        return list(zip(batch, scores.tolist(), strict=True))
 
 
 def serve(scorer: Scorer, source: int, sink: int) -> None:
