@@ -16,9 +16,10 @@ serve: .venv/.run
 talk: .venv/.run
 	$(BIN)/duologue talk $(or $(ARGS),src/duologue/data/question.wav)
 
+# Three at a time on two cores: tests wait more than they compute.
 test: .venv/.dev
 	$(BIN)/duologue models pull --profile small
-	$(BIN)/pytest -m "not slow" -n 3 $(ARGS) # they wait more than they compute
+	$(BIN)/pytest -m "not slow" -n 3 $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

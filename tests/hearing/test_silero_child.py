@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from duologue.errors import ModelFault
-from duologue.hearing import silero_child
 from duologue.hearing.silero_child import Child, start
 
 TELLS = """
@@ -62,11 +61,8 @@ async def test_one_that_cannot_be_run_leaves_nothing_open() -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-async def test_one_that_does_not_load_in_time_is_ended_and_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(silero_child, "LOAD_S", 0.0)
+async def test_one_that_does_not_load_in_time_is_ended_and_named() -> None:
     before = set(psutil.Process().children())
     with pytest.raises(ModelFault, match="was not loaded in 0 s"):
-        await start(Path("silero.onnx"))
+        await start(Path("silero.onnx"), load_s=0.0)
     assert set(psutil.Process().children()) <= before

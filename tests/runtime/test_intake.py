@@ -1,7 +1,7 @@
 """The short way of appended sound: what it takes keeps its place among all that is received."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from duologue.core import inputs
 from duologue.core.settings import SessionConfig, Settings
@@ -9,7 +9,7 @@ from duologue.errors import EngineFault
 from duologue.events import AudioInput, AudioPcmu, InputAudioBufferAppend, InputAudioBufferCommit
 from duologue.runtime.inbox import Inbox
 from duologue.runtime.intake import AT_ONCE_BYTES, SCORE_AT_ONCE, Intake
-from duologue.runtime.ports import WINDOW_SAMPLES
+from duologue.runtime.ports import WINDOW_SAMPLES, Told
 
 WINDOW = bytes(2 * WINDOW_SAMPLES)
 
@@ -17,7 +17,7 @@ WINDOW = bytes(2 * WINDOW_SAMPLES)
 class Asked:
     """Windows that wait for their scores."""
 
-    def __init__(self, count: int, told: Callable[[asyncio.Future[list[float]]], None]) -> None:
+    def __init__(self, count: int, told: Told) -> None:
         self.count = count
         self.scores: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
         self._told = told
@@ -42,7 +42,7 @@ class Detector:
     def score(
         self,
         windows: Sequence[bytes],
-        told: Callable[[asyncio.Future[list[float]]], None] | None = None,
+        told: Told | None = None,
     ) -> asyncio.Future[list[float]]:
         assert told is not None, "sound that came the short way has nobody who awaits its scores"
         self.asked.append(Asked(len(windows), told))

@@ -46,15 +46,14 @@ class InputAudioBuffer:
 
     def append(self, pcm: bytes) -> None:
         """Add whole samples at the end."""
-        count = audio.samples(pcm)
-        if self.end - self.start + count > LIMIT_SAMPLES:
+        if not self.fits(pcm):
             raise Refusal(
                 "input_audio_buffer_full",
                 f"The input audio buffer holds {self.held_ms}ms already; "
                 f"at most {LIMIT_MS}ms may wait for a commit.",
             )
         self._chunks.append(pcm)
-        self.end += count
+        self.end += audio.samples(pcm)
 
     def keep_last(self, ms: int) -> None:
         """Drop whole chunks from the front as long as at least `ms` stay."""

@@ -1,6 +1,6 @@
 """Quiet: a window of sound in which nobody can be speaking, whatever a model says of it.
 
-A window in, yes or no out. It is asked fifty times a second of every line.
+A window in, yes or no out. It is asked thirty times a second of every line.
 """
 
 import numpy as np

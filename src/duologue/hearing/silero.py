@@ -19,13 +19,14 @@ try.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from duologue.errors import EngineFault, ModelFault
 from duologue.hearing.quiet import is_quiet
 from duologue.hearing.silero_child import Child, start
 from duologue.hearing.silero_records import ASK, CLOSE, SCORE, WINDOW_BYTES
+from duologue.runtime.ports import Told
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,6 @@ STUCK_S = 10.0
 """A process that owes an answer for this long is ended."""
 
 WINDOW_SIZES = {WINDOW_BYTES}
-
-Told = Callable[[asyncio.Future[list[float]]], None]
 
 SEVERAL = 4
 """Asks on their way from which on more are gathered before they are written."""

@@ -119,18 +119,18 @@ class Child(asyncio.Protocol):
         return signal.strsignal(-status) or f"signal {-status}"
 
 
-async def start(model_path: Path) -> Child:
-    """A process that has loaded the model. Raises `ModelFault`."""
+async def start(model_path: Path, *, load_s: float = LOAD_S) -> Child:
+    """A process that has loaded the model. Raises `ModelFault`; `load_s` is as `LOAD_S`."""
     child = Child()
     await child.run(sys.executable, "-P", "-m", "duologue.hearing.silero_process", str(model_path))
     try:
-        async with asyncio.timeout(LOAD_S):
+        async with asyncio.timeout(load_s):
             said = await child.first_line
     except TimeoutError:
         child.kill()
         await child.end()
         raise ModelFault(
-            f"the voice-activity model {model_path} was not loaded in {LOAD_S:g} s"
+            f"the voice-activity model {model_path} was not loaded in {load_s:g} s"
         ) from None
     except asyncio.CancelledError:
         child.kill()

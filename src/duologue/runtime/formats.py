@@ -80,7 +80,7 @@ class Outgoing:
         self._encoders: dict[tuple[str, str], g711.Encoder] = {}
 
     def changes(self, event: AnyServerEvent) -> bool:
-        """Whether `convert` has anything to do with the event; only `False` is quick."""
+        """Whether `convert` is to be asked: not for sound, while no response is in G.711."""
         return type(event) is not ResponseOutputAudioDelta or bool(self._responses)
 
     def is_long(self, event: AnyServerEvent) -> bool:

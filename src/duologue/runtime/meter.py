@@ -31,7 +31,7 @@ class Meter:
     def news(self) -> inputs.AllowanceChanged | None:
         """The allowance, if it is another than the core knows."""
         allowance = self._limiter.allowance
-        if allowance is self._told or allowance == self._told:
+        if allowance == self._told:
             return None
         self._told = allowance
         return inputs.AllowanceChanged(allowance)

@@ -175,8 +175,7 @@ class Outbox:
         """What `get` would give, if it need not wait and the event weighs no more than that."""
         if not self._events or self._events[0][1] > limit_bytes:
             return None
-        if self._leaving is not None:
-            self._note_sent()
+        self._note_sent()
         event = self._next_inline()
         if self._log_bytes:
             self._leaving = event

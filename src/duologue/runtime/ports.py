@@ -200,12 +200,14 @@ class Engine(Protocol):
         """Stop work and free the weights."""
 
 
+Told = Callable[[Future[list[float]]], None]
+"""Who is handed scores as soon as they are there."""
+
+
 class ActivityStream(Protocol):
     """Voice activity of one session, in order: it keeps the detector's state."""
 
-    def score(
-        self, windows: Sequence[bytes], told: Callable[[Future[list[float]]], None] | None = None
-    ) -> Future[list[float]]:
+    def score(self, windows: Sequence[bytes], told: Told | None = None) -> Future[list[float]]:
         """Speech probability 0..1 of each consecutive window of `WINDOW_SAMPLES` samples.
 
         One at a time: the future, which may be done already, is awaited or cancelled before the

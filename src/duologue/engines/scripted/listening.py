@@ -6,7 +6,7 @@ a matter of length. Sound comes in, scores and words go out.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from duologue.audio import pcm as audio
 from duologue.core.talk import (
@@ -21,7 +21,7 @@ from duologue.core.talk import (
 from duologue.core.transcription_models import TranscriptionModels
 from duologue.engines.scripted.engine import ScriptedEngine
 from duologue.events import LogProb
-from duologue.runtime.ports import ActivityStream
+from duologue.runtime.ports import ActivityStream, Told
 
 
 class ScriptedTranscriber:
@@ -103,7 +103,7 @@ class _LoudnessStream:
     def score(
         self,
         windows: Sequence[bytes],
-        told: Callable[[asyncio.Future[list[float]]], None] | None = None,
+        told: Told | None = None,
     ) -> asyncio.Future[list[float]]:
         scores = self._loop.create_future()
         scores.set_result([_speech(window) for window in windows])
